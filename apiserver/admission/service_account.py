@@ -1,0 +1,91 @@
+"""ServiceAccount: every pod runs as one, with its token mounted unless it says no. Source: `plugin/pkg/admission/serviceaccount`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from apiserver.registry.admission import Attributes
+from apiserver.registry.metadata import random_suffix
+from kube import errors
+from kube.objects import Object
+from kube.resources import SERVICE_ACCOUNTS
+
+MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+MIRROR: Final = "kubernetes.io/config.mirror"
+TOKEN_SECONDS: Final = 3607
+
+
+class ServiceAccount:
+    """See the module."""
+
+    async def mutate(self, attributes: Attributes) -> None:
+        if attributes.kind.resource.plural != "pods" or attributes.subresource or attributes.obj is None or attributes.operation != "CREATE":
+            return
+        pod = attributes.obj
+        spec = pod.get("spec")
+        if not isinstance(spec, dict):
+            return
+        if MIRROR in (pod["metadata"].get("annotations") or {}):
+            self._check_mirror(attributes, spec)
+            return
+        name = spec.get("serviceAccountName") or "default"
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+        account = await self._account(attributes, name)
+        if "imagePullSecrets" not in spec and account.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = [dict(each) for each in account["imagePullSecrets"]]
+        if self._mounts(account, spec):
+            self._mount(attributes, spec)
+
+    def _check_mirror(self, attributes: Attributes, spec: Object) -> None:
+        if spec.get("serviceAccountName"):
+            raise self._refuse(attributes, "a mirror pod may not reference service accounts")
+        for volume in spec.get("volumes") or ():
+            for source in (volume.get("projected") or {}).get("sources") or ():
+                if source.get("serviceAccountToken"):
+                    raise self._refuse(attributes, "a mirror pod may not use ServiceAccountToken volume projections")
+
+    def _refuse(self, attributes: Attributes, why: str) -> errors.Forbidden:
+        assert attributes.obj is not None
+        return errors.forbidden("pods", "", attributes.obj["metadata"].get("name", ""), why)
+
+    async def _account(self, attributes: Attributes, name: str) -> Object:
+        registry = attributes.registries.get(SERVICE_ACCOUNTS)
+        try:
+            found: Object = await registry.get(attributes.namespace, name)
+        except errors.NotFound as error:
+            why = f'error looking up service account {attributes.namespace}/{name}: serviceaccount "{name}" not found'
+            raise self._refuse(attributes, why) from error
+        return found
+
+    def _mounts(self, account: Object, spec: Object) -> bool:
+        if "automountServiceAccountToken" in spec:
+            return bool(spec["automountServiceAccountToken"])
+        return bool(account.get("automountServiceAccountToken", True))
+
+    def _mount(self, attributes: Attributes, spec: Object) -> None:
+        """Mount the token into every container that has nothing else at that path."""
+        volumes: list[Any] = spec.get("volumes") or []
+        existing = next((each["name"] for each in volumes if each.get("name", "").startswith("kube-api-access-")), None)
+        name = existing or f"kube-api-access-{random_suffix(attributes.registries.rng)}"
+        used = False
+        for group in ("initContainers", "containers"):
+            for container in spec.get(group) or ():
+                mounts = container.get("volumeMounts") or []
+                if any(each.get("mountPath") == MOUNT_PATH for each in mounts):
+                    continue
+                container["volumeMounts"] = [*mounts, {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}]
+                used = True
+        if used and existing is None:
+            spec["volumes"] = [*volumes, {"name": name, "projected": _projection()}]
+
+
+def _projection() -> Object:
+    """The token, the cluster's CA and the pod's namespace."""
+    return {
+        "defaultMode": 0o644,
+        "sources": [
+            {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
+        ],
+    }

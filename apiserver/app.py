@@ -1,0 +1,253 @@
+"""The server's ASGI application: one ordered list of middlewares, outermost first, in the order a request meets them.
+
+    failures        -> every error becomes a Status object, whatever raised it
+    in flight       -> 429 when too many requests are being served
+    authentication  -> who asks
+    impersonation   -> (its place; refused with 501 until it is there)
+    audit           -> (its place)
+    authorization   -> may they
+    routes          -> resources through one catch-all (`handlers/resources.py`), everything else through FastAPI
+
+Pure ASGI throughout. Read `pipeline/request_info.py` next, then `handlers/resources.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI
+
+from apiserver import routes
+from apiserver.handlers import resources
+from apiserver.handlers.connect import Upgraded
+from apiserver.handlers.request import Receive, Request, Response, Scope, Send, StreamResponse, json_response, send_answer
+from apiserver.handlers.server import Server
+from apiserver.metrics import RequestMetrics
+from apiserver.pipeline.authentication import Authenticator
+from apiserver.pipeline.authorization import authorize
+from apiserver.pipeline.limits import InFlight
+from apiserver.pipeline.request_info import RequestInfo, request_info
+from apiserver.store.base import StoreUnavailable
+from kube.errors import ApiError, NotImplementedByServer
+
+log: Final = logging.getLogger("wherry.apiserver")
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_LONG_VERBS: Final = frozenset({"watch", "connect", "proxy"})
+_LONG_SUBRESOURCES: Final = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+
+
+@dataclass(slots=True)
+class Call:
+    """A request on its way in: what each middleware has found out. Kept in `scope["wherry"]`."""
+
+    info: RequestInfo
+    request: Request | None = None
+    status: int = 0
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """What the middlewares need."""
+
+    server: Server
+    authenticator: Authenticator
+    in_flight: InFlight
+    metrics: RequestMetrics
+
+
+def create_app(pipeline: Pipeline) -> App:
+    """The application. `pipeline.server.registries` must have been started (see `serving.py`) before requests come."""
+    api = _fastapi(pipeline)
+    ordered = [_failures, _in_flight, _authentication, _authorization]
+    app = _routes(pipeline, api)
+    for middleware in reversed(ordered):
+        app = middleware(app, pipeline)
+    return _lifespan(app)
+
+
+def _lifespan(app: App) -> App:
+    async def entry(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+        elif scope["type"] == "http":
+            await app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1002})
+
+    return entry
+
+
+# --- the middlewares, in their order ------------------------------------------------------------------------------------
+
+
+def _failures(app: App, pipeline: Pipeline) -> App:
+    """Errors to Status objects; measures each request."""
+    metrics = pipeline.metrics
+
+    async def failures(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        query: bytes = scope["query_string"]
+        info = request_info(scope["method"], path, watch=b"watch=" in query and _wants_watch(query))
+        call = scope["wherry"] = Call(info)
+        started = metrics.now()
+        try:
+            await app(scope, receive, send)
+        except Upgraded:
+            call.status = 101
+        except ApiError as error:
+            await _send_error(error, call, receive, send)
+        except StoreUnavailable as error:
+            await _send_error(ApiError(f"the store cannot write: {error}", code=500, reason="InternalError"), call, receive, send)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], path)
+            if call.status:
+                raise
+            await _send_error(ApiError("an error on the server prevented the request from succeeding", code=500, reason="InternalError"), call, receive, send)
+        finally:
+            metrics.observe((info.verb, info.group, info.version, info.resource, info.subresource), call.status, metrics.now() - started)
+
+    return failures
+
+
+async def _send_error(error: ApiError, call: Call, receive: Receive, send: Send) -> None:
+    headers = list(error.headers.items())
+    if error.http_code == 429 and "Retry-After" not in error.headers:
+        headers.append(("Retry-After", "1"))
+    warnings = call.request.warnings if call.request is not None else []
+    call.status = error.http_code
+    await send_answer(Response(error.http_code, orjson.dumps(error.status), headers=headers), send, receive, warnings)
+
+
+def _in_flight(app: App, pipeline: Pipeline) -> App:
+    limits = pipeline.in_flight
+
+    async def in_flight(scope: Scope, receive: Receive, send: Send) -> None:
+        info: RequestInfo = scope["wherry"].info
+        if info.verb in _LONG_VERBS or info.subresource in _LONG_SUBRESOURCES:
+            await app(scope, receive, send)
+            return
+        entered = limits.enter(scope["method"])
+        try:
+            await app(scope, receive, send)
+        finally:
+            limits.leave(entered)
+
+    return in_flight
+
+
+def _authentication(app: App, pipeline: Pipeline) -> App:
+    authenticator, server = pipeline.authenticator, pipeline.server
+
+    async def authentication(scope: Scope, receive: Receive, send: Send) -> None:
+        call: Call = scope["wherry"]
+        authorization = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name == b"impersonate-user":
+                raise NotImplementedByServer("impersonation is not implemented by this server yet")
+        state = scope.get("state")
+        user = await authenticator.user(authorization, state.get("peer_certificate") if state else None)
+        call.request = Request(scope, receive, call.info, user, server)
+        await app(scope, receive, send)
+
+    return authentication
+
+
+def _authorization(app: App, pipeline: Pipeline) -> App:
+    async def authorization(scope: Scope, receive: Receive, send: Send) -> None:
+        call: Call = scope["wherry"]
+        assert call.request is not None
+        authorize(call.request.user, call.info)
+        await app(scope, receive, send)
+
+    return authorization
+
+
+def _routes(pipeline: Pipeline, api: FastAPI) -> App:
+    """Resources go straight to their handlers (FastAPI's routing would cost more than the handlers do); all else is FastAPI's."""
+    server = pipeline.server
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        call: Call = scope["wherry"]
+        request = call.request
+        assert request is not None
+        if not call.info.is_resource:
+            await api(scope, receive, _noting(call, send))
+            return
+        if call.info.group and not server.registries.serves_group(call.info.group):
+            call.status = 404
+            await send_answer(routes.PAGE_NOT_FOUND, send, receive, [])
+            return
+        answer = await resources.serve(request)
+        call.status = answer.status
+        if isinstance(answer, StreamResponse):
+            await _send_stream(answer, send, receive, request.warnings)
+        else:
+            await send_answer(answer, send, receive, request.warnings)
+
+    return dispatch
+
+
+def _noting(call: Call, send: Send) -> Send:
+    async def noting(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            call.status = message["status"]
+        await send(message)
+
+    return noting
+
+
+async def _send_stream(answer: StreamResponse, send: Send, receive: Receive, warnings: list[str]) -> None:
+    """Send chunks until they end or the client goes away, whichever is first; then close the iterator."""
+    import asyncio
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    loop = asyncio.get_running_loop()
+    sending = loop.create_task(send_answer(answer, send, receive, warnings))
+    leaving = loop.create_task(gone())
+    try:
+        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sending, leaving):
+            if not task.done():
+                task.cancel()
+        results = await asyncio.gather(sending, leaving, return_exceptions=True)
+        closer = getattr(answer.chunks, "aclose", None)
+        if closer is not None:
+            await closer()
+    error = results[0]
+    if isinstance(error, Exception) and not isinstance(error, OSError):
+        raise error
+
+
+def _wants_watch(query: bytes) -> bool:
+    from urllib.parse import parse_qs
+
+    value = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("watch", [""])[0]
+    return value.lower() not in ("0", "false", "f")
+
+
+def _fastapi(pipeline: Pipeline) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    api = FastAPI(title="Wherry", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    routes.add(api, pipeline.server, pipeline.metrics)
+    return api
+
+
+__all__ = ["Call", "Pipeline", "create_app", "json_response"]

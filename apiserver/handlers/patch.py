@@ -1,0 +1,244 @@
+"""PATCH in its four forms, of objects, of their update-like subresources and of scale. Source: apiserver `handlers/patch.go`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+import yaml
+
+from apiserver.handlers import scale
+from apiserver.handlers.decoding import decode_options
+from apiserver.handlers.negotiation import negotiate
+from apiserver.handlers.read import document, object_response, shown
+from apiserver.handlers.request import Request, Response
+from apiserver.handlers.write import check_name, to_hub
+from apiserver.registry.kind import Context, Subresource
+from apiserver.registry.registry import Served
+from kube import errors
+from kube.errors import ApiError, BadRequest, Conflict, InternalError, Invalid, RequestEntityTooLarge, UnsupportedMediaType
+from kube.objects import Object
+from kube.patch.apply import ApplyConflict, ApplyError, apply
+from kube.patch.json_patch import JsonPatchFailed, JsonPatchMalformed, JsonPatchTooLarge, apply_json_patch
+from kube.patch.merge_patch import merge_patch
+from kube.patch.strategic import StrategicPatchError, strategic_merge
+from kube.schema.decode import DecodeError, decode
+from kube.schema.types import StructType
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
+ACCEPTED: Final = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+REJECTED: Final = "the server rejected our request due to an error in our request"
+
+
+async def patch(request: Request, served: Served, part: Subresource | None) -> Response:
+    """PATCH of an object or of one of its subresources."""
+    form = negotiate(request.header(b"accept"))
+    media = request.header(b"content-type").split(";", 1)[0].strip()
+    if media not in ACCEPTED:
+        listed = ", ".join((*ACCEPTED, "application/apply-patch+cbor"))
+        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {listed}")
+    options = decode_options(request.query, "PatchOptions")
+    _check_options(options, media)
+    ctx = request.context(options, verb="patch")
+    if media == APPLY:
+        ctx.field_manager = options["fieldManager"]
+    body = _parsed(await request.body(), media)
+    registry, info = served.registry, request.info
+    namespace = info.namespace if registry.resource.namespaced else ""
+    if served.conversion is not None:
+        ctx.api_version = served.resource.api_version
+    is_scale = part is not None and part.name == "scale"
+    of = registry.registries.definitions.type(scale.DEFINITION if is_scale else served.type_name)
+    change: Callable[[Object | None], Object]
+    if media == APPLY and not is_scale:
+        change = _applying(request, served, of, body, ctx, options)
+    elif is_scale:
+        change = _scaling(request, served, of, body, media)
+    else:
+        change = _patching(request, served, of, body, media, options)
+    written = await registry.write(
+        namespace,
+        info.name,
+        change,
+        ctx,
+        subresource=info.subresource,
+        may_create=media == APPLY and part is None,
+        managed=media != APPLY or is_scale,
+        options=options,
+    )
+    if is_scale:
+        return document(form, 200, scale.scale_of(registry.kind, written.obj))
+    return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body)
+
+
+def _check_options(options: Object, media: str) -> None:
+    problems = []
+    if media == APPLY:
+        if not options.get("fieldManager"):
+            problems.append(errors.required("fieldManager", "is required for apply patch"))
+    elif options.get("force") is not None:
+        problems.append(errors.not_allowed("force", "may not be specified for non-apply patch"))
+    if problems:
+        raise errors.invalid_object("PatchOptions", "meta.k8s.io", "", problems)
+
+
+def _parsed(body: bytes, media: str) -> Any:
+    if media == APPLY:
+        try:
+            value = yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            raise BadRequest(f"error decoding YAML: {error}") from error
+        if not isinstance(value, dict):
+            raise BadRequest("error decoding YAML: the applied configuration must be an object")
+        return value
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"error decoding patch: {error}") from error
+    if media == JSON_PATCH:
+        if not isinstance(value, list):
+            raise BadRequest("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    elif not isinstance(value, dict):
+        raise BadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}")
+    return value
+
+
+def _patched(of: StructType, current: Object, body: Any, media: str) -> Any:
+    try:
+        if media == JSON_PATCH:
+            return apply_json_patch(current, body)
+        if media == MERGE:
+            return merge_patch(current, body)
+        return strategic_merge(of, current, body)
+    except JsonPatchTooLarge as error:
+        raise RequestEntityTooLarge(str(error)) from error
+    except JsonPatchMalformed as error:
+        raise BadRequest(str(error)) from error
+    except JsonPatchFailed as error:
+        raise Invalid(REJECTED, details={}) from error
+    except StrategicPatchError as error:
+        raise InternalError(str(error), reason="") from error
+
+
+def _decoded(request: Request, served: Served, of: StructType, value: Any, validation: str) -> Object:
+    """A patched document, decoded as strictly as asked for. Unknown fields warn, or fail."""
+    resource = served.resource
+    try:
+        decoded = decode(of, value)
+    except DecodeError as error:
+        subject = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+        raise ApiError(f"{error}" if not subject else f"{error}", code=422, reason="Invalid", details={}) from error
+    if decoded.unknown and validation != "Ignore":
+        texts = [f'unknown field "{each}"' for each in decoded.unknown]
+        if validation == "Strict":
+            raise BadRequest(f"strict decoding error: {', '.join(texts)}")
+        request.warnings.extend(texts)
+    out: Object = decoded.value
+    return out
+
+
+def _patching(
+    request: Request, served: Served, of: StructType, body: Any, media: str, options: Object
+) -> Callable[[Object | None], Object]:
+    """JSON, merge and strategic merge patches of the object as the client's version shows it."""
+    name, validation = request.info.name, options.get("fieldValidation") or "Warn"
+    already = len(request.warnings)
+
+    def change(current: Object | None) -> Object:
+        assert current is not None
+        del request.warnings[already:]
+        revision = current["metadata"]["resourceVersion"]
+        patched = _patched(of, shown(served, current), body, media)
+        if not isinstance(patched, dict):
+            raise Invalid(REJECTED, details={})
+        new = _decoded(request, served, of, patched, validation)
+        _check_kind(served, patched)
+        check_name(name, new)
+        to_hub(served, new)
+        if new["metadata"].get("resourceVersion") == revision and "resourceVersion" not in _patch_metadata(body):
+            new["metadata"]["resourceVersion"] = revision
+        return new
+
+    return change
+
+
+def _patch_metadata(body: Any) -> Object:
+    return (body.get("metadata") or {}) if isinstance(body, dict) else {}
+
+
+def _check_kind(served: Served, patched: Object) -> None:
+    resource = served.resource
+    if patched.get("kind") != resource.kind or patched.get("apiVersion") != resource.api_version:
+        raise BadRequest(
+            f"the API version in the data ({patched.get('apiVersion', '')}) does not match the expected API version ({resource.api_version})"
+            if patched.get("apiVersion") != resource.api_version
+            else f"the kind in the data ({patched.get('kind', '')}) does not match the expected kind ({resource.kind})"
+        )
+
+
+def _applying(
+    request: Request, served: Served, of: StructType, config: Object, ctx: Context, options: Object
+) -> Callable[[Object | None], Object]:
+    """Server-side apply."""
+    registry, info = served.registry, request.info
+    resource = served.resource
+    if config.get("apiVersion") != resource.api_version or config.get("kind") != resource.kind:
+        raise BadRequest(
+            f"Object 'Kind' and 'apiVersion' must match the resource: expected {resource.api_version} {resource.kind}, "
+            f"got {config.get('apiVersion')} {config.get('kind')}"
+        )
+    meta = config.get("metadata")
+    if not isinstance(meta, dict):
+        raise BadRequest("metadata must be an object with a name")
+    meta.setdefault("name", info.name)
+    if registry.resource.namespaced:
+        meta.setdefault("namespace", info.namespace)
+    if meta["name"] != info.name:
+        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({info.name})")
+
+    def change(current: Object | None) -> Object:
+        live = shown(served, current) if current is not None else None
+        try:
+            merged = apply(
+                of,
+                live,
+                config,
+                manager=ctx.field_manager,
+                api_version=resource.api_version,
+                subresource=ctx.subresource,
+                time=ctx.timestamp,
+                force=bool(options.get("force")),
+                reset_fields=registry.reset_fields(ctx.subresource),
+            )
+        except ApplyConflict as error:
+            raise Conflict(str(error), details={"causes": error.causes}) from error
+        except ApplyError as error:
+            raise ApiError(str(error), code=error.code, reason=error.reason) from error
+        merged["kind"], merged["apiVersion"] = resource.kind, resource.api_version
+        new = _decoded(request, served, of, merged, options.get("fieldValidation") or "Warn")
+        to_hub(served, new)
+        if current is None and new["metadata"].get("resourceVersion") is None:
+            new["metadata"].pop("uid", None)
+        return new
+
+    return change
+
+
+def _scaling(request: Request, served: Served, of: StructType, body: Any, media: str) -> Callable[[Object | None], Object]:
+    """Any patch of a Scale is a patch of the Scale that GET shows, written back as PUT would."""
+    kind = served.registry.kind
+
+    def change(current: Object | None) -> Object:
+        assert current is not None
+        shown_scale = scale.scale_of(kind, current)
+        patched = merge_patch(shown_scale, body) if media == APPLY else _patched(of, shown_scale, body, media)
+        new = _decoded(request, served, of, patched, "Warn")
+        check_name(request.info.name, new)
+        scale.set_scale(kind, current, new)
+        return current
+
+    return change

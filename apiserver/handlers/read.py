@@ -1,0 +1,200 @@
+"""GET of one object and of lists. Bytes are joined, not encoded anew, unless another form or version is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import yaml
+
+from apiserver.handlers import continue_token
+from apiserver.handlers.negotiation import Form, negotiate
+from apiserver.handlers.options import ListOptions, list_options, parse_version, too_large, version_number
+from apiserver.handlers.request import YAML, Request, Response
+from apiserver.handlers.table import include_policy, partial, table
+from apiserver.registry.cache import Entry
+from apiserver.registry.registry import Served
+from apiserver.store.base import Compacted, FutureRevision
+from kube.errors import Expired, NotAcceptable
+from kube.objects import Object
+
+
+def shown(served: Served, obj: Object) -> Object:
+    """An object of the hub in the version that was asked for (converted in place)."""
+    if served.conversion is not None:
+        served.conversion.from_hub(obj)
+        obj["kind"], obj["apiVersion"] = served.resource.kind, served.resource.api_version
+    return obj
+
+
+def document(form: Form, status: int, value: Any) -> Response:
+    """An answer in the media type that was asked for."""
+    if form.media == YAML:
+        text = yaml.dump(value, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True, default_flow_style=False, allow_unicode=True)
+        return Response(status, text.encode(), YAML)
+    return Response(status, orjson.dumps(value))
+
+
+def object_response(request: Request, served: Served, obj: Object, *, status: int = 200, body: bytes | None = None) -> Response:
+    """An object (in the hub version) as the client wants it; `body` is its JSON where the server has it already."""
+    form = negotiate(request.header(b"accept"))
+    if form.as_ == "PartialObjectMetadataList":
+        kind = served.resource.kind
+        raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list (*{_internal(served)}.{kind})")
+    if not form.as_ and form.media != YAML and body is not None and served.conversion is None:
+        return Response(status, body)
+    obj = shown(served, obj)
+    if form.as_ == "Table":
+        include = include_policy(request.param("includeObject"))
+        metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        kind_data = served.registry.kind
+        return document(form, status, table(kind_data, [obj], request.server.clock.now(), metadata=metadata, include=include, version=form.version))
+    if form.as_ == "PartialObjectMetadata":
+        return document(form, status, partial(obj, form))
+    return document(form, status, obj)
+
+
+def _internal(served: Served) -> str:
+    """How upstream's messages call the internal package of a group."""
+    group = served.resource.group
+    return group.split(".", 1)[0] if group else "core"
+
+
+async def get(request: Request, served: Served) -> Response:
+    """GET of one object, or of a subresource that is the object (status)."""
+    form = negotiate(request.header(b"accept"))
+    registry, info = served.registry, request.info
+    version = version_number(request.param("resourceVersion"))
+    namespace = info.namespace if registry.resource.namespaced else ""
+    entry = await registry.entry(namespace, info.name)
+    if version > registry.cache.revision:
+        raise too_large(version, registry.cache.revision)
+    cache = registry.cache
+    if not form.as_ and form.media != YAML and served.conversion is None:
+        return Response(200, cache.encoding.served(entry.value, entry.revision))
+    return object_response(request, served, cache.object_of(entry))
+
+
+async def list_(request: Request, served: Served) -> Response:
+    """GET of a collection."""
+    form = negotiate(request.header(b"accept"))
+    if form.as_ == "PartialObjectMetadata":
+        raise NotAcceptable(
+            f"you requested PartialObjectMetadata, but the requested object is a list (*{_internal(served)}.{served.registry.kind.list_kind})"
+        )
+    options = list_options(request, served.registry.kind)
+    namespace = request.info.namespace if served.registry.resource.namespaced else ""
+    entries, metadata = await select(served, options, namespace)
+    return list_response(request, served, form, entries, metadata)
+
+
+def list_response(request: Request, served: Served, form: Form, entries: list[Entry], metadata: Object) -> Response:
+    """A list of entries in the wanted form."""
+    cache, kind = served.registry.cache, served.registry.kind
+    if not form.as_ and form.media != YAML and served.conversion is None:
+        item = cache.encoding.item
+        head = f'{{"kind":"{kind.list_kind}","apiVersion":"{served.resource.api_version}","metadata":'.encode()
+        body = b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join([item(e.value, e.revision) for e in entries]), b"]}"))
+        return Response(200, body)
+    objects: Iterable[Object] = (shown(served, cache.object_of(entry)) for entry in entries)
+    if form.as_ == "Table":
+        include = include_policy(request.param("includeObject"))
+        return document(form, 200, table(kind, objects, request.server.clock.now(), metadata=metadata, include=include, version=form.version))
+    if form.as_ == "PartialObjectMetadataList":
+        items = [partial(obj, form) for obj in objects]
+        value = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": metadata, "items": items}
+        return document(form, 200, value)
+    plain = [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects]
+    return document(
+        form, 200, {"kind": kind.list_kind, "apiVersion": served.resource.api_version, "metadata": metadata, "items": plain}
+    )
+
+
+async def select(served: Served, options: ListOptions, namespace: str) -> tuple[list[Entry], Object]:
+    """The entries a list answers with, and the list's metadata. Raises Expired, BadRequest, Timeout."""
+    cache = served.registry.cache
+    current = await cache.catch_up()
+    if options.continue_:
+        if options.resource_version and options.resource_version != "0":
+            from kube.errors import BadRequest
+
+            raise BadRequest("specifying resource version is not allowed when using continue")
+        revision, start = continue_token.decode(options.continue_)
+        return await _at_revision(served, options, namespace, revision, start)
+    asked = parse_version(options.resource_version) if options.resource_version else 0
+    if asked > current:
+        raise too_large(asked, current)
+    exact = options.resource_version_match == "Exact" or (asked and options.limit and not options.resource_version_match)
+    if exact and asked and asked < current:
+        return await _at_revision(served, options, namespace, asked, "")
+    return _present(served, options, namespace, asked if exact else current)
+
+
+def _present(served: Served, options: ListOptions, namespace: str, revision: int) -> tuple[list[Entry], Object]:
+    cache = served.registry.cache
+    metadata: Object = {"resourceVersion": str(revision)}
+    if options.name and served.registry.resource.namespaced is bool(namespace):
+        found = cache.get(namespace, options.name)
+        return [found] if found is not None and options.matches(cache, found) else [], metadata
+    if not options.limit:
+        if not options.selects:
+            return list(cache.entries(namespace)), metadata
+        return [entry for entry in cache.entries(namespace) if options.matches(cache, entry)], metadata
+    out: list[Entry] = []
+    for entry in cache.entries(namespace):
+        if options.selects and not options.matches(cache, entry):
+            continue
+        if len(out) == options.limit:
+            metadata["continue"] = continue_token.encode(revision, _relative(cache.prefix, out[-1], namespace))
+            if not options.selects:
+                metadata["remainingItemCount"] = cache.count(namespace) - options.limit
+            break
+        out.append(entry)
+    return out, metadata
+
+
+def _relative(prefix: str, entry: Entry, namespace: str) -> str:
+    base = f"{prefix}{namespace}/" if namespace else prefix
+    return entry.key.removeprefix(base)
+
+
+async def _at_revision(served: Served, options: ListOptions, namespace: str, revision: int, start: str) -> tuple[list[Entry], Object]:
+    """A list as of an older revision, from the store's log; pages until `limit` matching entries are found."""
+    registry = served.registry
+    cache, selectable = registry.cache, dict(registry.kind.selectable)
+    prefix = f"{cache.prefix}{namespace}/" if namespace else cache.prefix
+    out: list[Entry] = []
+    key = prefix + start
+    metadata: Object = {"resourceVersion": str(revision)}
+    while True:
+        try:
+            page = await registry.registries.store.list(prefix, start=key, limit=options.limit + 1 if options.limit else 0, revision=revision)
+        except Compacted as error:
+            raise _expired(options, error.oldest) from error
+        except FutureRevision as error:
+            raise too_large(revision, error.current) from error
+        for index, kv in enumerate(page.items):
+            entry = Entry(kv.key, kv.value, kv.mod_revision, kv.create_revision, orjson.loads(kv.value), selectable)
+            if options.selects and not options.matches(cache, entry):
+                continue
+            if options.limit and len(out) == options.limit:
+                metadata["continue"] = continue_token.encode(revision, _relative(cache.prefix, out[-1], namespace))
+                if not options.selects:
+                    metadata["remainingItemCount"] = len(page.items) - index + page.remaining
+                return out, metadata
+            out.append(entry)
+        if not page.remaining or not page.items:
+            return out, metadata
+        key = page.items[-1].key + "\0"
+
+
+def _expired(options: ListOptions, oldest: int) -> Expired:
+    if options.continue_:
+        return Expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue "
+            "parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided "
+            "token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was "
+            "returned and now may show up in the list."
+        )
+    return Expired(f"The resourceVersion for the provided list is too old. ({oldest})")

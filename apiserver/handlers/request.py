@@ -1,0 +1,155 @@
+"""One request as the handlers see it, and the answers they give. Knows HTTP and no kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+import orjson
+
+from apiserver.pipeline.request_info import RequestInfo
+from apiserver.registry.kind import Context, User
+from kube.clock import rfc3339
+from kube.errors import ApiError, BadRequest, RequestEntityTooLarge
+from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.handlers.server import Server
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_BYTES_MAX: Final = 3 * 1024 * 1024
+JSON: Final = "application/json"
+YAML: Final = "application/yaml"
+MANAGER_LENGTH_MAX: Final = 128
+
+
+@dataclass(slots=True)
+class Response:
+    """A complete answer."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StreamResponse:
+    """An answer whose body comes in pieces; the iterator is closed when the client goes away."""
+
+    status: int
+    chunks: AsyncIterator[bytes]
+    content_type: str = JSON
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+Answer = Response | StreamResponse
+
+
+def json_response(status: int, document: Any) -> Response:
+    return Response(status, orjson.dumps(document))
+
+
+class Request:
+    """See the module. `server` holds what the handlers work with."""
+
+    __slots__ = ("_body", "_query", "headers", "info", "method", "receive", "scope", "server", "user", "warnings")
+
+    def __init__(self, scope: Scope, receive: Receive, info: RequestInfo, user: User, server: Server) -> None:
+        self.scope, self.receive, self.info, self.user, self.server = scope, receive, info, user, server
+        self.method: str = scope["method"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._query: dict[str, list[str]] | None = None
+        self._body: bytes | None = None
+        self.warnings: list[str] = []
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        if self._query is None:
+            raw = self.scope["query_string"]
+            self._query = parse_qs(raw.decode("latin-1"), keep_blank_values=True) if raw else {}
+        return self._query
+
+    def param(self, name: str) -> str:
+        """The first value of a query parameter, "" where there is none."""
+        values = self.query.get(name)
+        return values[0] if values else ""
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    async def body(self) -> bytes:
+        """The whole body. Raises RequestEntityTooLarge past 3 MiB, as soon as it is known."""
+        if self._body is not None:
+            return self._body
+        length = self.headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > BODY_BYTES_MAX:
+            raise _too_large()
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest("the client closed the connection before the whole body was read")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > BODY_BYTES_MAX:
+                raise _too_large()
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                break
+        self._body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return self._body
+
+    def context(self, options: Object, *, verb: str = "") -> Context:
+        """The Context of a write by this request."""
+        now = self.server.clock.now()
+        return Context(
+            user=self.user,
+            now=now,
+            verb=verb or self.info.verb,
+            subresource=self.info.subresource,
+            dry_run=bool(options.get("dryRun")),
+            field_manager=options.get("fieldManager") or self._agent(),
+            timestamp=rfc3339(now),
+            warnings=self.warnings,
+        )
+
+    def _agent(self) -> str:
+        """The default field manager: the User-Agent up to its first slash."""
+        agent = self.header(b"user-agent").split("/", 1)[0]
+        return "".join(each for each in agent if each.isprintable())[:MANAGER_LENGTH_MAX] or "unknown"
+
+
+def _too_large() -> ApiError:
+    return RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES_MAX}")
+
+
+def warning_headers(warnings: list[str]) -> list[tuple[str, str]]:
+    """`Warning: 299 - "..."`, one header each, duplicates once (RFC 7234, KEP-1693)."""
+    out = []
+    for text in dict.fromkeys(warnings):
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        out.append(("warning", f'299 - "{quoted}"'))
+    return out
+
+
+async def send_answer(answer: Answer, send: Send, receive: Receive, warnings: list[str]) -> None:
+    """Put an answer on the wire."""
+    headers = [(b"content-type", answer.content_type.encode())]
+    headers += [(name.encode("latin-1"), value.encode("utf-8")) for name, value in (*answer.headers, *warning_headers(warnings))]
+    if isinstance(answer, Response):
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+        return
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
+    async for chunk in answer.chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

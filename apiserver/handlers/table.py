@@ -1,0 +1,107 @@
+"""Server-side Tables and PartialObjectMetadata: the other forms of an object. Pure. Source: apiserver `handlers/response.go`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from apiserver.handlers.negotiation import Form
+from apiserver.registry.kind import Column, Kind
+from kube.clock import parse_time
+from kube.errors import BadRequest
+from kube.objects import Object
+
+_INCLUDE = ("", "Metadata", "Object", "None")
+
+
+def include_policy(value: str) -> str:
+    """The includeObject parameter, checked. Raises BadRequest."""
+    if value not in _INCLUDE:
+        raise BadRequest(
+            f"Unable to convert to Table as requested: includeObject: Invalid value: \"{value}\": must be 'Metadata', 'Object', 'None', or empty"
+        )
+    return value or "Metadata"
+
+
+def age(moment: str | None, now: datetime) -> str:
+    """`5m12s`, `3d`: a duration since `moment` as kubectl prints it; `<unknown>` where there is none."""
+    start = parse_time(moment)
+    return "<unknown>" if start is None else human_duration((now - start).total_seconds())
+
+
+def human_duration(seconds: float) -> str:
+    """Source: apimachinery `util/duration/duration.go` HumanDuration."""
+    s = int(seconds)
+    if s < -1:
+        return "<invalid>"
+    if s < 0:
+        return "0s"
+    if s < 120:
+        return f"{s}s"
+    minutes = s // 60
+    if minutes < 10:
+        return f"{minutes}m{s % 60}s" if s % 60 else f"{minutes}m"
+    if minutes < 180:
+        return f"{minutes}m"
+    hours = s // 3600
+    if hours < 8:
+        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
+    if hours < 48:
+        return f"{hours}h"
+    days = hours // 24
+    if hours < 192:
+        return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
+    if hours < 24 * 365 * 2:
+        return f"{days}d"
+    years = hours // 24 // 365
+    if hours < 24 * 365 * 8:
+        rest = days % 365
+        return f"{years}y{rest}d" if rest else f"{years}y"
+    return f"{years}y"
+
+
+def partial(obj: Object, form: Form) -> Object:
+    """The object's metadata alone, as PartialObjectMetadata."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": obj["metadata"]}
+
+
+def row(kind: Kind, obj: Object, now: datetime, include: str, version: str) -> Object:
+    """One TableRow."""
+    if kind.row is not None:
+        cells = kind.row(obj, now)
+    else:
+        cells = [obj["metadata"]["name"], age(obj["metadata"].get("creationTimestamp"), now)]
+    out: Object = {"cells": cells}
+    if kind.row_conditions is not None and (conditions := kind.row_conditions(obj)):
+        out["conditions"] = conditions
+    if include == "None":
+        out["object"] = None
+    elif include == "Object":
+        out["object"] = obj
+    else:
+        out["object"] = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+    return out
+
+
+def _definition(column: Column) -> Object:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "format": column.format,
+        "description": column.description or f"{column.name} of the object.",
+        "priority": column.priority,
+    }
+
+
+def table(
+    kind: Kind, objects: Iterable[Object], now: datetime, *, metadata: Object, include: str, version: str = "v1", columns: bool = True
+) -> dict[str, Any]:
+    """A Table of objects; `metadata` is that of the list (resourceVersion, continue). `columns` False: a later event of a watch."""
+    return {
+        "kind": "Table",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": metadata,
+        "columnDefinitions": [_definition(each) for each in kind.columns] if columns else None,
+        "rows": [row(kind, obj, now, include, version) for obj in objects],
+    }

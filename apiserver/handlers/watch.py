@@ -1,0 +1,182 @@
+"""Watch streams: JSON lines, one per change, encoded once for all watchers who see the same form.
+
+Order of a stream: the initial objects as ADDED (where the client asked for none or the newest state), then every change in revision
+order, bookmarks in between, to the end: the client's time-out, its going away, the server's stop, or 410 for one who cannot keep up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import orjson
+
+from apiserver.handlers.negotiation import Form, negotiate
+from apiserver.handlers.options import ListOptions, list_options, too_large, version_number
+from apiserver.handlers.read import shown
+from apiserver.handlers.request import YAML, Request, StreamResponse
+from apiserver.handlers.table import include_policy, partial, table
+from apiserver.registry.cache import ADDED, DELETED, Change, Entry, Watcher
+from apiserver.registry.registry import Served
+from kube.errors import BadRequest, Expired, NotAcceptable
+from kube.objects import Object
+
+TIMEOUT_MIN_S: Final = 1800
+CHUNK_CHANGES_MAX: Final = 500
+INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+
+
+async def watch(request: Request, served: Served) -> StreamResponse:
+    """GET with watch=1, of a collection or of one object. Raises what a list raises, and Expired for a version that is forgotten."""
+    form = negotiate(request.header(b"accept"))
+    if form.media == YAML and not form.as_:
+        raise NotAcceptable("406: Not Acceptable\n\nAccept: application/yaml")
+    options = list_options(request, served.registry.kind, watch=True)
+    include = include_policy(request.param("includeObject")) if form.as_ == "Table" else ""
+    name = request.info.name
+    if name and options.name and options.name != name:
+        raise BadRequest("fieldSelector metadata.name doesn't match requested name")
+    stream = _Stream(request, served, form, options, include, name)
+    await stream.open()
+    return StreamResponse(200, stream.chunks())
+
+
+class _Stream:
+    """One watch. `open` fails early (the answer is then a Status); `chunks` is the body."""
+
+    def __init__(self, request: Request, served: Served, form: Form, options: ListOptions, include: str, name: str) -> None:
+        self._request, self._served, self._form, self._options, self._include = request, served, form, options, include
+        self._cache = served.registry.cache
+        self._namespace = request.info.namespace if served.registry.resource.namespaced else ""
+        self._name = name or options.name
+        self._initial: list[Entry] = []
+        self._bookmark_initial = False
+        self._watcher: Watcher | None = None
+        self._columns_sent = False
+        self._form_key = (served.resource.version, form.as_, form.version, include)
+        self._start_revision = 0
+
+    async def open(self) -> None:
+        cache, options = self._cache, self._options
+        asked = version_number(options.resource_version)
+        current = await cache.catch_up()
+        if asked > current:
+            raise too_large(asked, current)
+        wants_state = options.send_initial_events if options.send_initial_events is not None else asked == 0
+        if wants_state:
+            self._initial = [
+                entry
+                for entry in cache.entries(self._namespace)
+                if (not self._name or entry.name == self._name) and (not options.selects or options.matches(cache, entry))
+            ]
+        self._start_revision = current
+        after = current if wants_state or asked == 0 else asked
+        self._watcher = await cache.watch(self._namespace, self._name, after)
+        # upstream sends this bookmark, too, where a watch from "now" allows bookmarks
+        self._bookmark_initial = bool(wants_state and options.bookmarks and options.send_initial_events is not False)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        watcher, server = self._watcher, self._request.server
+        assert watcher is not None
+        loop = asyncio.get_running_loop()
+        timeout = self._options.timeout_s
+        end = loop.time() + (timeout if timeout else TIMEOUT_MIN_S * (1 + server.rng.random()))
+        next_bookmark = loop.time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
+        try:
+            for start in range(0, len(self._initial), CHUNK_CHANGES_MAX):
+                lines = [self._line(ADDED, Change(ADDED, entry, None)) for entry in self._initial[start : start + CHUNK_CHANGES_MAX]]
+                yield b"".join(lines)
+            self._initial = []
+            if self._bookmark_initial:
+                yield self._bookmark(self._start_revision, initial_end=True)
+            while not server.stopping:
+                if not watcher.ready.is_set():
+                    wait = min(end, next_bookmark) - loop.time()
+                    try:
+                        async with asyncio.timeout(max(wait, 0)):
+                            await watcher.ready.wait()
+                    except TimeoutError:
+                        if loop.time() >= end:
+                            break
+                        next_bookmark = loop.time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
+                        if self._options.bookmarks:
+                            yield self._bookmark(await self._cache.catch_up())
+                        continue
+                changes = watcher.take()
+                for start in range(0, len(changes), CHUNK_CHANGES_MAX):
+                    chunk = b"".join(self._lines(changes[start : start + CHUNK_CHANGES_MAX]))
+                    if chunk:
+                        yield chunk
+                if watcher.cut_off:
+                    status = Expired("too old resource version: the watcher fell too far behind").status
+                    yield orjson.dumps({"type": "ERROR", "object": status}) + b"\n"
+                    break
+                if not changes:
+                    break
+        finally:
+            watcher.close()
+
+    def _lines(self, changes: list[Change]) -> list[bytes]:
+        """The lines of some changes for this watcher: selectors decide whether one is ADDED, MODIFIED, DELETED or none to it."""
+        options, cache = self._options, self._cache
+        if not options.selects:
+            return [self._line(change.type, change) for change in changes]
+        out = []
+        for change in changes:
+            before = change.previous is not None and options.matches(cache, change.previous)
+            now = change.type != DELETED and options.matches(cache, change.entry)
+            if now:
+                out.append(self._line("MODIFIED" if before else ADDED, change))
+            elif before:
+                out.append(self._line(DELETED, change))
+        return out
+
+    def _line(self, kind: str, change: Change) -> bytes:
+        key = (kind, self._form_key) if self._form.as_ != "Table" else (kind, self._form_key, self._columns_sent)
+        line = change.encoded.get(key)
+        if line is None:
+            line = change.encoded[key] = self._encode(kind, change)
+        self._columns_sent = True
+        return line
+
+    def _encode(self, kind: str, change: Change) -> bytes:
+        entry = change.entry
+        value = entry.value
+        if kind == DELETED and change.type != DELETED and change.previous is not None:
+            value = change.previous.value  # it left the selection: its last state that was in it, at the revision of the change
+        encoding = self._cache.encoding
+        if not self._form.as_ and self._served.conversion is None:
+            body = encoding.served(value, entry.revision)
+        else:
+            body = orjson.dumps(self._shape(encoding.decode(value, entry.revision)))
+        return b"".join((b'{"type":"', kind.encode(), b'","object":', body, b"}\n"))
+
+    def _shape(self, obj: Object) -> Object:
+        obj = shown(self._served, obj)
+        if self._form.as_ == "Table":
+            kind, now = self._served.registry.kind, self._request.server.clock.now()
+            metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            return table(
+                kind, [obj], now, metadata=metadata, include=self._include, version=self._form.version, columns=not self._columns_sent
+            )
+        if self._form.as_:
+            return partial(obj, self._form)
+        return obj
+
+    def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision)}
+        if initial_end:
+            metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+        resource = self._served.resource
+        obj: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        if self._form.as_ == "Table":
+            obj = table(
+                self._served.registry.kind, [], self._request.server.clock.now(), metadata={"resourceVersion": str(revision)}, include="",
+                version=self._form.version, columns=False,
+            )  # fmt: skip
+            if initial_end:
+                obj["rows"] = [{"cells": [], "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}}]
+        elif self._form.as_:
+            obj = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self._form.version}", "metadata": metadata}
+        return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"

@@ -1,0 +1,185 @@
+"""POST, PUT and DELETE of objects and of their update-like subresources. Source: apiserver `handlers/{create,update,delete}.go`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiserver.handlers.decoding import decode_body, decode_options
+from apiserver.handlers.negotiation import negotiate
+from apiserver.handlers.options import list_options
+from apiserver.handlers.read import document, list_response, object_response, select
+from apiserver.handlers.request import Request, Response, json_response
+from apiserver.registry.kind import Subresource
+from apiserver.registry.registry import Served
+from kube import errors
+from kube.errors import BadRequest, MethodNotAllowed
+from kube.objects import Object, name_of, namespace_of
+
+
+def _names(served: Served, part: Subresource | None) -> tuple[str, str, str]:
+    if part is not None and part.kind:
+        return part.group, part.version, part.kind
+    return served.resource.group, served.resource.version, served.resource.kind
+
+
+async def read_object(request: Request, served: Served, part: Subresource | None, options: Object) -> Object:
+    """The body as an object of the hub version, decoded and defaulted. Adds decoding warnings to the request's."""
+    definitions = served.registry.registries.definitions
+    own = part is None or not part.definition
+    of = definitions.type(served.type_name if own or part is None else part.definition)
+    obj, warnings = decode_body(
+        await request.body(),
+        request.header(b"content-type"),
+        kind_names=_names(served, part),
+        type=of,
+        field_validation=options.get("fieldValidation") or "Warn",
+    )
+    request.warnings.extend(warnings)
+    if own:
+        to_hub(served, obj)
+    return obj
+
+
+def to_hub(served: Served, obj: Object) -> None:
+    """Default an object of the served version and make it one of the hub, in place."""
+    if served.conversion is not None:
+        served.conversion.default(obj)
+        served.conversion.to_hub(obj)
+        obj["kind"], obj["apiVersion"] = served.registry.resource.kind, served.registry.resource.api_version
+    served.registry.kind.default(obj)
+
+
+def check_scope(request: Request, served: Served, obj: Object) -> str:
+    """The namespace the object belongs to. Raises BadRequest where body and URL disagree."""
+    if not served.registry.resource.namespaced:
+        return ""
+    namespace, given = request.info.namespace, namespace_of(obj)
+    if given and given != namespace:
+        raise BadRequest(f"the namespace of the provided object does not match the namespace sent on the request")
+    return namespace
+
+
+async def create(request: Request, served: Served) -> Response:
+    """POST to a collection."""
+    negotiate(request.header(b"accept"))
+    registry, info = served.registry, request.info
+    options = decode_options(request.query, "CreateOptions")
+    obj = await read_object(request, served, None, options)
+    namespace = check_scope(request, served, obj)
+    ctx = request.context(options, verb="create")
+    if served.conversion is not None:
+        ctx.api_version = served.resource.api_version
+    custom = registry.kind.create
+    if custom is not None:
+        answer = await custom(registry.registries, None, namespace, name_of(obj), obj, ctx)
+        return json_response(201, answer)
+    written = await registry.write_new(namespace, obj, ctx, options=options)
+    del info
+    return object_response(request, served, written.obj, status=201, body=written.body)
+
+
+async def update(request: Request, served: Served, part: Subresource | None) -> Response:
+    """PUT of an object or of an update-like subresource."""
+    negotiate(request.header(b"accept"))
+    registry, info = served.registry, request.info
+    options = decode_options(request.query, "UpdateOptions")
+    obj = await read_object(request, served, part, options)
+    namespace = check_scope(request, served, obj)
+    check_name(info.name, obj)
+    ctx = request.context(options, verb="update")
+    if served.conversion is not None:
+        ctx.api_version = served.resource.api_version
+    written = await registry.write(
+        namespace,
+        info.name,
+        lambda _current: obj,
+        ctx,
+        subresource=info.subresource,
+        may_create=registry.kind.create_on_update and part is None,
+        replace=True,
+        options=options,
+    )
+    return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body)
+
+
+def check_name(name: str, obj: Object) -> None:
+    """The object must say the name that the URL says."""
+    given = name_of(obj)
+    if not given:
+        raise BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    if given != name:
+        raise BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")
+
+
+# --- delete -----------------------------------------------------------------------------------------------------------
+
+
+async def _delete_options(request: Request) -> Object:
+    """DeleteOptions of the body, or else of the query."""
+    return decode_options(request.query, "DeleteOptions", body=await request.body(), content_type=request.header(b"content-type"))
+
+
+def _propagation_warning(request: Request, served: Served, options: Object) -> None:
+    kind = served.registry.kind
+    if kind.default_orphan and kind.resource.plural == "jobs" and options.get("propagationPolicy") is None and options.get("orphanDependents") is None:
+        request.warnings.append("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning")
+
+
+async def delete(request: Request, served: Served) -> Response:
+    """DELETE of one object."""
+    negotiate(request.header(b"accept"))
+    registry, info = served.registry, request.info
+    options = await _delete_options(request)
+    namespace = info.namespace if registry.resource.namespaced else ""
+    _propagation_warning(request, served, options)
+    written = await registry.remove(namespace, info.name, options, request.context(options, verb="delete"))
+    waiting = not written.deleted
+    status = 202 if waiting and options.get("orphanDependents") is False else 200
+    if waiting or registry.kind.delete_answers_object:
+        return object_response(request, served, written.obj, status=status)
+    resource = registry.resource
+    details: dict[str, Any] = {"name": info.name}
+    if resource.group:
+        details["group"] = served.resource.group
+    details |= {"kind": resource.plural, "uid": written.obj["metadata"]["uid"]}
+    form = negotiate(request.header(b"accept"))
+    return document(form, status, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+
+
+async def delete_collection(request: Request, served: Served) -> Response:
+    """DELETE of a collection: each object that the selectors choose, as `delete` would; answers with those it found."""
+    form = negotiate(request.header(b"accept"))
+    registry = served.registry
+    options = await _delete_options(request)
+    chosen = list_options(request, registry.kind)
+    namespace = request.info.namespace if registry.resource.namespaced else ""
+    _propagation_warning(request, served, options)
+    entries, metadata = await select(served, chosen, namespace)
+    ctx = request.context(options, verb="deletecollection")
+    for entry in entries:
+        try:
+            await registry.remove(entry.namespace, entry.name, options, ctx)
+        except errors.NotFound:
+            continue
+    return list_response(request, served, form, entries, metadata)
+
+
+# --- subresources by POST -----------------------------------------------------------------------------------------------
+
+
+async def create_subresource(request: Request, served: Served, part: Subresource) -> Response:
+    """POST to binding, eviction, token: what the kind's hook answers."""
+    registry, info = served.registry, request.info
+    if part.create is None:
+        raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+    options = decode_options(request.query, "CreateOptions")
+    body = await read_object(request, served, part, options)
+    namespace = check_scope(request, served, body)
+    given = name_of(body)
+    if given and given != info.name:
+        raise BadRequest(f"the name of the object ({given}) does not match the name on the URL ({info.name})")
+    entry = registry.cache.get(namespace, info.name) if await registry.cache.catch_up() else None
+    parent = registry.cache.object_of(entry) if entry is not None else None
+    ctx = request.context(options, verb="create")
+    answer = await part.create(registry.registries, parent, namespace, info.name, body, ctx)
+    return json_response(201, answer)

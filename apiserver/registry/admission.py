@@ -1,0 +1,46 @@
+"""What the registry asks of admission: the interface that `apiserver/admission/` fills. Mutating first, validating last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from apiserver.registry.kind import Context, Kind
+from kube.objects import Object
+
+
+@dataclass(slots=True)
+class Attributes:
+    """One write on its way in. `obj` may be changed by `mutate`; `old` never. `operation` is CREATE, UPDATE, DELETE or CONNECT."""
+
+    kind: Kind
+    operation: str
+    namespace: str
+    name: str
+    obj: Object | None
+    old: Object | None
+    ctx: Context
+    registries: Any
+    options: Object = field(default_factory=dict)
+
+    @property
+    def subresource(self) -> str:
+        return self.ctx.subresource
+
+
+class Admission(Protocol):
+    """A chain of plugins, or one. Refuses by raising `kube.errors.Forbidden` (or Invalid, ...)."""
+
+    async def mutate(self, attributes: Attributes) -> None: ...
+
+    async def validate(self, attributes: Attributes) -> None: ...
+
+
+class NoAdmission:
+    """Admits everything as it is."""
+
+    async def mutate(self, attributes: Attributes) -> None:
+        return
+
+    async def validate(self, attributes: Attributes) -> None:
+        return

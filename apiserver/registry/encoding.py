@@ -1,0 +1,53 @@
+"""One encoding per object: the bytes the store keeps are the bytes that clients get, but for the resourceVersion spliced in.
+
+A stored value is upstream's JSON: `{"kind":"Pod","apiVersion":"v1","metadata":{...},...}`, without resourceVersion (that is the key's
+revision). Because kind, apiVersion and metadata come first and are of one length per kind, GET, LIST and watch events are joins of bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from kube.objects import Object
+from kube.resources import Resource
+
+
+class Encoding:
+    """The byte form of one resource (of the version that is stored)."""
+
+    __slots__ = ("api_version", "cut", "head", "item_head", "kind", "start")
+
+    def __init__(self, resource: Resource) -> None:
+        self.kind, self.api_version = resource.kind, resource.api_version
+        start = f'{{"kind":"{resource.kind}","apiVersion":"{resource.api_version}",'
+        self.start = start.encode()
+        self.head = (start + '"metadata":{"resourceVersion":"').encode()
+        self.item_head = b'{"metadata":{"resourceVersion":"'
+        self.cut = len(start) + len('"metadata":{')
+
+    def encode(self, obj: Object) -> bytes:
+        """The stored form of an object. `obj` is not changed; its resourceVersion is left out."""
+        meta = obj["metadata"]
+        if "resourceVersion" in meta:
+            meta = {key: value for key, value in meta.items() if key != "resourceVersion"}
+        ordered: dict[str, Any] = {"kind": self.kind, "apiVersion": self.api_version, "metadata": meta}
+        for key, value in obj.items():
+            if key not in ordered:
+                ordered[key] = value
+        return orjson.dumps(ordered)
+
+    def served(self, value: bytes, revision: int) -> bytes:
+        """A stored value as GET and watch answer it."""
+        return b"".join((self.head, b"%d" % revision, b'",', value[self.cut :]))
+
+    def item(self, value: bytes, revision: int) -> bytes:
+        """A stored value as an item of a list: without kind and apiVersion, as upstream."""
+        return b"".join((self.item_head, b"%d" % revision, b'",', value[self.cut :]))
+
+    def decode(self, value: bytes, revision: int) -> Object:
+        """A stored value as a fresh object with its resourceVersion."""
+        obj: Object = orjson.loads(value)
+        obj["metadata"]["resourceVersion"] = str(revision)
+        return obj

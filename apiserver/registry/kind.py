@@ -1,0 +1,195 @@
+"""What a kind is to the server: data first (names, subresources, columns, selectable fields), pure hooks after.
+
+One generic path (`registry.py`) serves every kind; a `Kind` says only how it differs. The modules in `apiserver/kinds/` make them.
+Hooks change the object they are given in place and are never called twice for one write. Order of a create (upstream's
+`registry/rest/create.go`): decode, `default`, managedFields, mutating admission, `prepare`, name and metadata checks, `validate`,
+validating admission, `begin` (allocate), store. An update: the same with `old` set. A read: decode, `default`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kube.errors import FieldError
+from kube.objects import Object
+from kube.resources import Resource
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+EDIT_VERBS = ("get", "patch", "update")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Context:
+    """What a hook may know of the request. `warnings` it may add to: they become Warning headers."""
+
+    user: User
+    now: datetime
+    verb: str  # create | update | patch | delete | ...
+    subresource: str = ""
+    dry_run: bool = False
+    field_manager: str = ""
+    api_version: str = ""
+    """The version that the client speaks, where that is not the hub's."""
+    timestamp: str = ""
+    """`now` as metav1.Time prints it."""
+    warnings: list[str] = field(default_factory=list)
+
+
+Prepare = Callable[[Object, Object | None, Context], None]
+"""(new, old, ctx): clear what this write may not set, fill in what the server sets. `old` is None on create."""
+
+Validate = Callable[[Object, Object | None, Context], Sequence[FieldError]]
+"""(new, old, ctx): everything wrong with `new`, and with changing `old` into it. Metadata is validated generically already."""
+
+Undo = Callable[[], Awaitable[None]]
+Create = Callable[[Any, str, Object, Context], Awaitable[Object]]
+"""async (registries, namespace, body, ctx) -> the answer: what POST does to a kind that is never stored (reviews, bindings)."""
+
+AfterDelete = Callable[[Object, Context, Any], Awaitable[None]]
+"""async (old, ctx, registries): give back what the object held, once it is gone. Must not raise for what is gone already."""
+
+Begin = Callable[[Object, Object | None, Context, Any], Awaitable[Undo | None]]
+"""(new, old, ctx, registries): claim what must be unique in the cluster (cluster IPs, node ports) just before the write, and say
+how to give it back should the write fail. `registries` is `apiserver.registry.registry.Registries`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A Table column. priority 0 shows always, 1 with `-o wide`. `format` is "name" for the first column."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+Row = Callable[[Object, datetime], list[Any]]
+"""(object, now): the cells, one per column, as upstream's printers fill them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where autoscaling/v1 Scale reads and writes; `selector(obj)` is its status.selector string."""
+
+    selector: Callable[[Object], str]
+    replicas_path: tuple[str, ...] = ("spec", "replicas")
+    status_path: tuple[str, ...] = ("status", "replicas")
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A subresource of a kind. With `prepare`, it is an update of the object that touches only its part (status, finalize, approval,
+    ephemeralcontainers, resize): `prepare` copies from `old` everything that this subresource may not change.
+    With `create`, POST calls it (binding, eviction, token). `connect` ones (log, exec, proxy, ...) are served by `handlers/connect.py`."""
+
+    name: str
+    verbs: tuple[str, ...] = EDIT_VERBS
+    group: str = ""  # of the kind it answers with, where that is not the parent's
+    version: str = ""
+    kind: str = ""
+    definition: str = ""  # OpenAPI definition of that kind; "" = the parent's
+    prepare: Prepare | None = None
+    validate: Validate | None = None
+    create: Callable[..., Awaitable[Object]] | None = None
+    """async (registries, parent: Object | None, namespace, name, body: Object, ctx) -> the answer"""
+    connect: bool = False
+    reset_fields: tuple[tuple[str, ...], ...] = ()
+    """Field paths that this subresource never sets, left out of managedFields, e.g. (("spec",),) for status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Between the hub (the version that hooks see and the store keeps) and another served version. In place; must round-trip."""
+
+    resource: Resource
+    definition: str
+    to_hub: Callable[[Object], None]
+    from_hub: Callable[[Object], None]
+    default: Callable[[Object], None] = lambda obj: None
+
+
+def nothing(_new: Object, _old: Object | None, _ctx: Context) -> None:
+    """A Prepare that has nothing to do."""
+
+
+def all_fine(_new: Object, _old: Object | None, _ctx: Context) -> Sequence[FieldError]:
+    """A Validate that finds nothing wrong."""
+    return ()
+
+
+def no_defaults(_obj: Object) -> None:
+    """For kinds without defaults."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One resource as the server serves it. `resource` is the hub version; others are in `conversions`."""
+
+    resource: Resource
+    definition: str
+    singular: str
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    storage: str = ""  # under /registry/; "" = plural ("services/specs", "minions" are upstream's exceptions)
+    subresources: tuple[Subresource, ...] = ()
+    scale: Scale | None = None
+    conversions: tuple[Conversion, ...] = ()
+
+    # how it is shown and found
+    columns: tuple[Column, ...] = (Column("Name", format="name"), Column("Age"))
+    row: Row | None = None  # None: name and age
+    row_conditions: Callable[[Object], list[Object]] | None = None
+    selectable: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
+    """Field selectors besides metadata.name and metadata.namespace."""
+
+    # how it behaves
+    default: Callable[[Object], None] = no_defaults
+    prepare: Prepare = nothing
+    validate: Validate = all_fine
+    begin: Begin | None = None
+    after_delete: AfterDelete | None = None
+    create: Create | None = None
+    """Set for kinds that are only ever created and never stored; their verbs are ("create",)."""
+    name_rule: str = "subdomain"  # see validation/names.py: subdomain | label | label1035 | path-segment | ...
+    has_generation: bool = False
+    """The server keeps metadata.generation: 1 on create, plus 1 when anything but metadata and status changes."""
+    status_reset_fields: tuple[tuple[str, ...], ...] = (("status",),)
+    """What writes to the main resource never set, where the kind has a status subresource."""
+    create_on_update: bool = False
+    unconditional_update: bool = True
+    """False: a PUT without resourceVersion is refused (422)."""
+    grace_period: Callable[[Object, int | None], int] | None = None
+    """(object, asked seconds or None) -> seconds of grace; None: deleted at once. Pods and upstream's graceful kinds."""
+    default_orphan: bool = False
+    """Delete without a propagation policy orphans the dependents (ReplicationController, Job in batch/v1)."""
+    delete_answers_object: bool = False
+    """DELETE answers with the last object, not with a Status."""
+    holds_deletion: Callable[[Object], bool] = lambda obj: False
+    """True while something besides metadata.finalizers keeps a deleted object (a Namespace's spec.finalizers)."""
+    mark_deleting: Callable[[Object], None] = no_defaults
+    """What else changes when the deletionTimestamp is set (a Namespace's phase becomes Terminating)."""
+    ttl_s: int = 0
+    """Objects expire after this many seconds without a write (events: one hour)."""
+
+    @property
+    def list_kind(self) -> str:
+        return f"{self.resource.kind}List"
+
+    @property
+    def storage_prefix(self) -> str:
+        return f"/registry/{self.storage or self.resource.plural}/"

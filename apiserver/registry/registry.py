@@ -1,0 +1,454 @@
+"""The one generic path by which every kind is created, read, updated and deleted. A kind's differences are in its `Kind`.
+
+Read `kind.py` first. `Registry` serves one resource, `Registries` all of them. Objects given in are plain dicts in the hub version
+and may be changed; objects handed out are fresh. Source: apiserver `pkg/registry/generic/registry/store.go` and `registry/rest`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from apiserver.registry import deletion
+from apiserver.registry.admission import Admission, Attributes, NoAdmission
+from apiserver.registry.cache import Entry, ResourceCache
+from apiserver.registry.kind import Context, Conversion, Kind, Subresource
+from apiserver.registry.metadata import fill_new, keep_system_fields, resource_version_number
+from apiserver.store.base import KeyExists, RevisionMismatch, Store, StoreUnavailable
+from apiserver.validation.metadata import validate_object_meta, validate_object_meta_update
+from kube import errors
+from kube.clock import Clock
+from kube.labels import Selector
+from kube.objects import Object
+from kube.patch.managed import managed_after_update
+from kube.resources import Resource
+from kube.schema.definitions import Definitions
+from kube.schema.types import StructType
+
+CONFLICT_RETRIES_MAX: Final = 8
+GENERATED_NAME_TRIES: Final = 8
+LEASE_SHARED_S: Final = 60
+MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
+
+Change = Callable[[Object | None], Object]
+"""From the present object (None: there is none) to the wanted one. Called again with a fresh object after a conflict."""
+
+
+@dataclass(slots=True)
+class Written:
+    """The outcome of a write: the object as it now is, and its bytes as GET would answer them (None for a dry run)."""
+
+    obj: Object
+    body: bytes | None
+    created: bool = False
+    deleted: bool = False
+
+
+class Registry:
+    """Everything there is to do with one resource."""
+
+    def __init__(self, kind: Kind, registries: Registries) -> None:
+        self.kind, self.registries = kind, registries
+        self.resource = kind.resource
+        self.cache = ResourceCache(kind, registries.store)
+        self._lease: tuple[int, float] = (0, 0.0)
+        self._type: StructType | None = None
+        self._subresources = {each.name: each for each in kind.subresources}
+        self._has_status = "status" in self._subresources
+
+    @property
+    def type(self) -> StructType:
+        if self._type is None:
+            self._type = self.registries.definitions.type(self.kind.definition)
+        return self._type
+
+    def not_found(self, name: str) -> errors.NotFound:
+        return errors.not_found(self.resource.plural, self.resource.group, name)
+
+    def subresource(self, name: str) -> Subresource:
+        return self._subresources[name]
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    async def entry(self, namespace: str, name: str) -> Entry:
+        """The present entry. Raises NotFound."""
+        await self.cache.catch_up()
+        found = self.cache.get(namespace, name)
+        if found is None:
+            raise self.not_found(name)
+        return found
+
+    async def get(self, namespace: str, name: str) -> Object:
+        return self.cache.object_of(await self.entry(namespace, name))
+
+    async def list_objects(self, namespace: str = "", label_selector: Selector | None = None) -> list[Object]:
+        """All objects (of a namespace), fresh, in key order."""
+        await self.cache.catch_up()
+        return [
+            self.cache.object_of(entry)
+            for entry in self.cache.entries(namespace)
+            if label_selector is None or label_selector.matches(entry.labels)
+        ]
+
+    # --- creating -------------------------------------------------------------------------------------------------
+
+    async def create(self, namespace: str, obj: Object, ctx: Context, *, options: Object | None = None) -> Object:
+        """Create from a decoded, defaulted object. Raises AlreadyExists, Invalid, Forbidden, ..."""
+        return (await self.write_new(namespace, obj, ctx, options=options)).obj
+
+    async def write_new(self, namespace: str, obj: Object, ctx: Context, *, options: Object | None = None, managed: bool = True) -> Written:
+        """`create`, with the bytes. `managed` False: the caller (server-side apply) has set managedFields already."""
+        kind = self.kind
+        meta = obj.setdefault("metadata", {})
+        if namespace and not meta.get("namespace"):
+            meta["namespace"] = namespace
+        if managed and ctx.field_manager:
+            self._own(obj, None, ctx)
+        attributes = Attributes(kind, "CREATE", namespace, meta.get("name", ""), obj, None, ctx, self.registries, options or {})
+        await self.registries.admission.mutate(attributes)
+        generated = not meta.get("name") and bool(meta.get("generateName"))
+        for attempt in range(GENERATED_NAME_TRIES):
+            if generated:
+                meta.pop("name", None)
+            try:
+                return await self._create_once(namespace, obj, ctx, attributes, first=attempt == 0)
+            except errors.AlreadyExists:
+                if not generated or attempt == GENERATED_NAME_TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _create_once(self, namespace: str, obj: Object, ctx: Context, attributes: Attributes, *, first: bool) -> Written:
+        kind, meta = self.kind, obj["metadata"]
+        fill_new(obj, now=ctx.now, rng=self.registries.rng)
+        if first:
+            kind.prepare(obj, None, ctx)
+            if kind.has_generation:
+                meta["generation"] = 1
+        problems = [
+            *validate_object_meta(meta, namespaced=self.resource.namespaced, name_rule=kind.name_rule),
+            *kind.validate(obj, None, ctx),
+        ]
+        if problems:
+            raise errors.invalid_object(self.resource.kind, self.resource.group, meta.get("name", ""), problems)
+        attributes.name = meta["name"]
+        await self.registries.admission.validate(attributes)
+        key = self.cache.key(namespace, meta["name"])
+        await self.cache.catch_up()
+        if self.cache.get(namespace, meta["name"]) is not None:
+            raise errors.already_exists(self.resource.plural, self.resource.group, meta["name"])
+        undo = await kind.begin(obj, None, ctx, self.registries) if kind.begin else None
+        if ctx.dry_run:
+            if undo:
+                await undo()
+            return Written(obj, None, created=True)
+        value = self.cache.encoding.encode(obj)
+        try:
+            revision = await self.registries.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
+        except BaseException as error:
+            if undo:
+                await undo()
+            if isinstance(error, KeyExists):
+                raise errors.already_exists(self.resource.plural, self.resource.group, meta["name"]) from error
+            raise
+        meta["resourceVersion"] = str(revision)
+        return Written(obj, self.cache.encoding.served(value, revision), created=True)
+
+    # --- updating -------------------------------------------------------------------------------------------------
+
+    async def update_with(self, namespace: str, name: str, change: Callable[[Object], None], ctx: Context, *, subresource: str = "") -> Object:
+        """Read, let `change` edit a fresh copy in place, write; again on conflict. Raises NotFound, Invalid, ..."""
+
+        def edited(current: Object | None) -> Object:
+            if current is None:
+                raise self.not_found(name)
+            change(current)
+            return current
+
+        return (await self.write(namespace, name, edited, ctx, subresource=subresource)).obj
+
+    async def write(
+        self,
+        namespace: str,
+        name: str,
+        change: Change,
+        ctx: Context,
+        *,
+        subresource: str = "",
+        may_create: bool = False,
+        managed: bool = True,
+        replace: bool = False,
+        options: Object | None = None,
+    ) -> Written:
+        """Update (or with `may_create`, create) `name` by `change`, until it goes through or cannot. Raises Conflict when the
+        wanted object carries a resourceVersion that is not the present one. `replace`: a PUT, whose uid is a precondition."""
+        for attempt in range(CONFLICT_RETRIES_MAX):
+            await self.cache.catch_up()
+            entry = self.cache.get(namespace, name)
+            if entry is None:
+                if not may_create:
+                    raise self.not_found(name)
+                return await self._create_by_update(namespace, name, change, ctx, options=options, managed=managed)
+            try:
+                return await self._update_once(entry, change, ctx, subresource=subresource, managed=managed, replace=replace, options=options)
+            except RevisionMismatch as error:
+                if attempt == CONFLICT_RETRIES_MAX - 1:
+                    raise self._modified(name) from error
+        raise AssertionError("unreachable")
+
+    async def _create_by_update(
+        self, namespace: str, name: str, change: Change, ctx: Context, *, options: Object | None, managed: bool
+    ) -> Written:
+        obj = change(None)
+        meta = obj.setdefault("metadata", {})
+        if meta.get("uid"):
+            raise self._uid_conflict(namespace, name, meta["uid"], "")
+        if resource_version_number(meta.get("resourceVersion")):
+            raise self._modified(name)
+        meta.pop("resourceVersion", None)
+        ctx.verb = "create"
+        return await self.write_new(namespace, obj, ctx, options=options, managed=managed)
+
+    async def _update_once(
+        self, entry: Entry, change: Change, ctx: Context, *, subresource: str, managed: bool, replace: bool, options: Object | None
+    ) -> Written:
+        kind, encoding = self.kind, self.cache.encoding
+        old = self.cache.object_of(entry)
+        new = change(self.cache.object_of(entry))
+        meta = new.setdefault("metadata", {})
+        if replace and meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
+            raise self._uid_conflict(entry.namespace, entry.name, meta["uid"], old["metadata"]["uid"], dry_run=ctx.dry_run)
+        asked = resource_version_number(meta.get("resourceVersion"))
+        if not asked and not kind.unconditional_update:
+            problem = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid_object(self.resource.plural, self.resource.group, entry.name, [problem])
+        if asked and asked != entry.revision:
+            raise self._modified(entry.name)
+        keep_system_fields(new, old)
+        if managed and ctx.field_manager:
+            self._own(new, old, ctx)
+        attributes = Attributes(kind, "UPDATE", entry.namespace, entry.name, new, old, ctx, self.registries, options or {})
+        await self.registries.admission.mutate(attributes)
+        part = self._subresources.get(subresource)
+        if part is not None and part.prepare is not None:
+            part.prepare(new, old, ctx)
+        else:
+            kind.prepare(new, old, ctx)
+        if kind.has_generation:
+            _count_generation(new, old)
+        validate = part.validate if part is not None and part.validate is not None else kind.validate
+        metadata_problems = validate_object_meta_update(new["metadata"], old["metadata"])
+        # upstream checks metadata in the generic path and again in each kind's own, so its causes come twice
+        problems = [*metadata_problems, *metadata_problems, *validate(new, old, ctx)]
+        if problems:
+            raise errors.invalid_object(self.resource.kind, self.resource.group, entry.name, problems)
+        await self.registries.admission.validate(attributes)
+        value = encoding.encode(new)
+        if value == entry.value or _same(new, old):
+            return Written(old, encoding.served(entry.value, entry.revision))
+        if deletion.is_released(kind, new, old):
+            return await self._remove_released(entry, new, ctx)
+        undo = await kind.begin(new, old, ctx, self.registries) if kind.begin and part is None else None
+        if ctx.dry_run:
+            if undo:
+                await undo()
+            new["metadata"]["resourceVersion"] = str(entry.revision)
+            return Written(new, None)
+        try:
+            revision = await self.registries.store.update(
+                entry.key, value, expected=entry.revision, lease=await self._lease_for(kind.ttl_s), hint=new
+            )
+        except BaseException:
+            if undo:
+                await undo()
+            raise
+        new["metadata"]["resourceVersion"] = str(revision)
+        return Written(new, encoding.served(value, revision))
+
+    async def _remove_released(self, entry: Entry, new: Object, ctx: Context) -> Written:
+        """The last finalizer of a deleted object is gone: so is the object. Upstream answers with it as it was to be."""
+        revision = entry.revision
+        if not ctx.dry_run:
+            revision = await self.registries.store.delete(entry.key, expected=entry.revision)
+            await self._after_delete(new, ctx)
+        new["metadata"]["resourceVersion"] = str(entry.revision)
+        return Written(new, None if ctx.dry_run else self.cache.encoding.served(self.cache.encoding.encode(new), revision), deleted=True)
+
+    # --- deleting -------------------------------------------------------------------------------------------------
+
+    async def delete(self, namespace: str, name: str, options: Object, ctx: Context) -> Object:
+        """Delete by DeleteOptions; the object as it was, or as it now waits for its finalizers or its grace period."""
+        return (await self.remove(namespace, name, options, ctx)).obj
+
+    async def remove(self, namespace: str, name: str, options: Object, ctx: Context) -> Written:
+        """`delete`, telling whether the object is gone (`deleted`) or waits."""
+        for attempt in range(CONFLICT_RETRIES_MAX):
+            entry = await self.entry(namespace, name)
+            try:
+                return await self._remove_once(entry, options, ctx)
+            except RevisionMismatch as error:
+                if attempt == CONFLICT_RETRIES_MAX - 1:
+                    raise self._modified(name) from error
+        raise AssertionError("unreachable")
+
+    async def _remove_once(self, entry: Entry, options: Object, ctx: Context) -> Written:
+        kind, encoding = self.kind, self.cache.encoding
+        old = self.cache.object_of(entry)
+        attributes = Attributes(kind, "DELETE", entry.namespace, entry.name, None, old, ctx, self.registries, options)
+        await self.registries.admission.mutate(attributes)
+        deletion.check_preconditions(kind, old, options)
+        await self.registries.admission.validate(attributes)
+        outcome = deletion.plan(kind, old, options, ctx.now)
+        if outcome.gone:
+            revision = entry.revision
+            if not ctx.dry_run:
+                revision = await self.registries.store.delete(entry.key, expected=entry.revision)
+                await self._after_delete(old, ctx)
+            old["metadata"]["resourceVersion"] = str(entry.revision if ctx.dry_run else revision)
+            return Written(outcome.obj, None, deleted=True)
+        if outcome.obj is old or ctx.dry_run or _same(outcome.obj, old):
+            return Written(outcome.obj, None)
+        value = encoding.encode(outcome.obj)
+        revision = await self.registries.store.update(entry.key, value, expected=entry.revision, hint=outcome.obj)
+        outcome.obj["metadata"]["resourceVersion"] = str(revision)
+        return Written(outcome.obj, None)
+
+    async def _after_delete(self, old: Object, ctx: Context) -> None:
+        hook = getattr(self.kind, "after_delete", None)
+        if hook is not None:
+            await hook(old, ctx, self.registries)
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _own(self, new: Object, old: Object | None, ctx: Context) -> None:
+        """Keep managedFields: who last set which field."""
+        version = ctx.api_version or self.resource.api_version
+        entries = managed_after_update(
+            self.type,
+            old,
+            new,
+            manager=ctx.field_manager,
+            api_version=version,
+            subresource=ctx.subresource,
+            time=ctx.timestamp,
+            reset_fields=self.reset_fields(ctx.subresource),
+        )
+        if entries:
+            new["metadata"]["managedFields"] = entries
+        else:
+            new["metadata"].pop("managedFields", None)
+
+    def reset_fields(self, subresource: str) -> tuple[tuple[str, ...], ...]:
+        """The field paths that a write to this (sub)resource never sets."""
+        if subresource:
+            part = self._subresources.get(subresource)
+            return part.reset_fields if part is not None else ()
+        return self.kind.status_reset_fields if self._has_status else ()
+
+    async def _lease_for(self, ttl_s: int) -> int:
+        """A store lease that ends `ttl_s` from now; writes of one minute share one."""
+        if not ttl_s:
+            return 0
+        lease, until = self._lease
+        now = self.registries.clock.monotonic()
+        if now >= until:
+            lease = await self.registries.store.grant_lease(ttl_s + LEASE_SHARED_S)
+            self._lease = (lease, now + LEASE_SHARED_S)
+        return lease
+
+    def _modified(self, name: str) -> errors.Conflict:
+        return errors.conflict(self.resource.plural, self.resource.group, name, MODIFIED)
+
+    def _uid_conflict(self, namespace: str, name: str, asked: str, found: str, *, dry_run: bool = False) -> errors.Conflict:
+        key = self.cache.key(namespace, name)
+        if dry_run:
+            key = key.removeprefix("/registry")
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
+            f"UID in precondition: {asked}, UID in object meta: {found}"
+        )
+        return errors.conflict(self.resource.plural, self.resource.group, name, why)
+
+
+def _count_generation(new: Object, old: Object) -> None:
+    """One more when anything but metadata and status differs; otherwise what it was."""
+    generation = old["metadata"].get("generation", 0)
+    ignored = ("metadata", "status", "kind", "apiVersion")
+    keys: Iterable[str] = (new.keys() | old.keys()).difference(ignored)
+    changed = any(new.get(key) != old.get(key) for key in keys)
+    if changed:
+        generation += 1
+    if generation:
+        new["metadata"]["generation"] = generation
+
+
+def _same(new: Object, old: Object) -> bool:
+    """Equal but for the resourceVersion."""
+    if any(new.get(key) != old.get(key) for key in (new.keys() | old.keys()) if key != "metadata"):
+        return False
+    a, b = dict(new["metadata"]), dict(old["metadata"])
+    a.pop("resourceVersion", None)
+    b.pop("resourceVersion", None)
+    return a == b
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A resource as one of its versions serves it."""
+
+    registry: Registry
+    resource: Resource
+    conversion: Conversion | None
+    type_name: str
+
+
+class Registries:
+    """All resources of one server. `issue_token`, `service_cidr` and the rest are what hooks of kinds may ask for."""
+
+    def __init__(
+        self,
+        kinds: Iterable[Kind],
+        store: Store,
+        *,
+        definitions: Definitions,
+        clock: Clock,
+        rng: random.Random,
+        admission: Admission | None = None,
+        service_cidr: str = "10.0.0.0/24",
+        issue_token: Callable[..., Any] | None = None,
+    ) -> None:
+        self.store, self.definitions, self.clock, self.rng = store, definitions, clock, rng
+        self.admission: Admission = admission or NoAdmission()
+        self.service_cidr, self.issue_token = service_cidr, issue_token
+        self.kinds = list(kinds)
+        self._by_name: dict[tuple[str, str], Registry] = {}
+        self._served: dict[tuple[str, str, str], Served] = {}
+        for kind in self.kinds:
+            registry = Registry(kind, self)
+            resource = kind.resource
+            self._by_name[resource.group, resource.plural] = registry
+            self._served[resource.group, resource.version, resource.plural] = Served(registry, resource, None, kind.definition)
+            for each in kind.conversions:
+                r = each.resource
+                self._served[r.group, r.version, r.plural] = Served(registry, r, each, each.definition)
+        self.groups = {group for group, _, _ in self._served}
+
+    def get(self, resource: Resource) -> Registry:
+        return self._by_name[resource.group, resource.plural]
+
+    def served(self, group: str, version: str, plural: str) -> Served | None:
+        return self._served.get((group, version, plural))
+
+    def serves_group(self, group: str) -> bool:
+        return group in self.groups
+
+    def all(self) -> Iterable[Registry]:
+        return self._by_name.values()
+
+    def close(self) -> None:
+        for registry in self._by_name.values():
+            registry.cache.close()
+
+
+__all__ = ["Registries", "Registry", "Served", "StoreUnavailable", "Written"]

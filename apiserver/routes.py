@@ -1,0 +1,146 @@
+"""Everything that is not a resource: health, version, metrics, discovery, OpenAPI. FastAPI's part of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi import Request as FastAPIRequest
+from fastapi.responses import JSONResponse
+from fastapi.responses import Response as FastAPIResponse
+
+from apiserver.handlers.documents import Documents
+from apiserver.handlers.request import Response
+from apiserver.handlers.server import Server
+from apiserver.metrics import RequestMetrics
+
+PAGE_NOT_FOUND: Final = Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
+Check = Callable[[], Awaitable[str]]
+"""A health check: "" when all is well, else what is not."""
+
+
+def version_document(emulated: str) -> dict[str, str]:
+    """/version: the Kubernetes version this server plays."""
+    major, minor = emulated.split(".")[:2]
+    patch = "2" if emulated == "1.36" else "0"
+    return {
+        "major": major,
+        "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": str(int(minor) - 1),
+        "gitVersion": f"v{emulated}.{patch}" if emulated.count(".") == 1 else f"v{emulated}",
+        "gitCommit": "wherry",
+        "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z",
+        "goVersion": "go1.25.0",
+        "compiler": "gc",
+        "platform": "linux/amd64",
+    }
+
+
+def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
+    """Add the routes to `api`."""
+    documents: Documents = server.extra["documents"]
+    _add_health(api, server)
+
+    @api.get("/version")
+    @api.get("/version/")
+    async def version() -> JSONResponse:
+        return JSONResponse(version_document(server.registries.definitions.version))
+
+    @api.get("/metrics")
+    async def metrics_text() -> FastAPIResponse:
+        return FastAPIResponse(metrics.text() + _cache_metrics(server), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @api.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    async def everything_else(request: FastAPIRequest, path: str) -> FastAPIResponse:
+        answer = documents.answer(request.method, request.url.path, dict(request.headers))
+        if answer is None:
+            answer = PAGE_NOT_FOUND
+        out = FastAPIResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
+        out.headers["content-type"] = answer.content_type  # set by hand: FastAPI would add a charset to it
+        return out
+
+
+def _cache_metrics(server: Server) -> str:
+    lines = ["# TYPE apiserver_storage_objects gauge"]
+    for registry in server.registries.all():
+        if registry.cache.revision:
+            lines.append(f'apiserver_storage_objects{{resource="{registry.resource.qualified}"}} {registry.cache.count()}')
+    lines.append("# TYPE apiserver_longrunning_requests gauge")
+    watchers = sum(registry.cache.watchers for registry in server.registries.all())
+    lines.append(f'apiserver_longrunning_requests{{verb="WATCH"}} {watchers}')
+    return "\n".join(lines) + "\n"
+
+
+# --- health -------------------------------------------------------------------------------------------------------------
+
+
+def _add_health(api: FastAPI, server: Server) -> None:
+    async def ping() -> str:
+        return ""
+
+    async def store() -> str:
+        try:
+            await server.registries.store.revision()
+        except Exception as error:
+            return str(error) or type(error).__name__
+        return ""
+
+    async def shutdown() -> str:
+        return "shutting down" if server.stopping else ""
+
+    async def started() -> str:
+        return "" if server.extra.get("started") else "still starting"
+
+    live: dict[str, Check] = {"ping": ping, "log": ping, "etcd": store, "poststarthook/start-apiserver-admission-initializer": started}
+    ready: dict[str, Check] = {**live, "informer-sync": started, "shutdown": shutdown}
+    for path, checks in (("/healthz", live), ("/livez", live), ("/readyz", ready)):
+        _add_check(api, path, checks)
+
+
+def _add_check(api: FastAPI, path: str, checks: dict[str, Check]) -> None:
+    name = path.strip("/")
+
+    async def health(request: FastAPIRequest) -> FastAPIResponse:
+        excluded = set(request.query_params.getlist("exclude"))
+        failed: dict[str, str] = {}
+        lines = []
+        for each, check in checks.items():
+            if each in excluded:
+                lines.append(f"[+]{each} excluded: ok")
+                continue
+            problem = await check()
+            if problem:
+                failed[each] = problem
+                lines.append(f"[-]{each} failed: reason withheld")
+            else:
+                lines.append(f"[+]{each} ok")
+        unknown = sorted(excluded - set(checks))
+        if unknown:
+            quoted = ",".join(f'"{each}"' for each in unknown)
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {quoted}")
+        if failed:
+            return _plain("\n".join([*lines, f"{name} check failed\n"]), 500)
+        if "verbose" in request.query_params:
+            return _plain("\n".join([*lines, f"{name} check passed\n"]))
+        return _plain("ok")
+
+    async def single(check: str) -> FastAPIResponse:
+        found = checks.get(check)
+        if found is None:
+            return _plain("404 page not found\n", 404)
+        problem = await found()
+        return _plain(f"internal server error: {problem}\n", 500) if problem else _plain("ok")
+
+    api.add_api_route(path, health, methods=["GET"])
+    api.add_api_route(f"{path}/", health, methods=["GET"])
+    api.add_api_route(f"{path}/{{check:path}}", single, methods=["GET"])
+
+
+def _plain(text: str, status: int = 200) -> FastAPIResponse:
+    headers: dict[str, Any] = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"}
+    return FastAPIResponse(text, status_code=status, media_type="text/plain; charset=utf-8", headers=headers)

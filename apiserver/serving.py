@@ -1,0 +1,260 @@
+"""Putting a server together and running it: store, registries, identity, app, uvicorn. `build` is what tests use, too.
+
+Read `app.py` for what a request meets, and `settings.py` for what can be set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from apiserver.admission.chain import default_chain
+from apiserver.app import App, Pipeline, create_app
+from apiserver.bootstrap import bootstrap, first_service_ip
+from apiserver.connection import Connection
+from apiserver.handlers.documents import Documents
+from apiserver.handlers.server import Server
+from apiserver.identity import Authority, server_context, server_names
+from apiserver.kinds import all_kinds
+from apiserver.metrics import RequestMetrics
+from apiserver.pipeline.authentication import AUTHENTICATED, Authenticator, read_token_file
+from apiserver.pipeline.limits import InFlight
+from apiserver.registry.kind import User
+from apiserver.registry.registry import Registries
+from apiserver.service_accounts import ServiceAccountTokens
+from apiserver.settings import Settings
+from apiserver.store.base import Compacted, FutureRevision, Store
+from apiserver.store.memory import MemoryStore
+from kube.client.config import ClientConfig, write_kubeconfig
+from kube.clock import Clock, RealClock
+from kube.schema import definitions
+
+log: Final = logging.getLogger("wherry.apiserver")
+COMPACTION_S: Final = 300.0
+
+
+@dataclass(slots=True)
+class Built:
+    """A server, put together but not listening. `start` it, use `app`, `stop` it."""
+
+    app: App
+    server: Server
+    store: Store
+    _tasks: list[asyncio.Task[Any]]
+
+    async def start(self, *, advertise_address: str, port: int) -> None:
+        """Load the caches, make the bootstrap objects, begin compaction."""
+        await bootstrap(self.server.registries, advertise_address=advertise_address, port=port)
+        self.server.extra["started"] = True
+        self._tasks.append(asyncio.get_running_loop().create_task(compact_forever(self.store)))
+
+    async def stop(self) -> None:
+        self.server.stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.server.registries.close()
+        await self.store.close()
+
+
+def build(
+    store: Store,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    tokens: dict[str, User] | None = None,
+    settings: Settings | None = None,
+    authority: Authority | None = None,
+    kubelets: Any = None,
+) -> Built:
+    """A server over `store`. `tokens` are static bearer tokens besides those of the settings' file."""
+    settings = settings or Settings()
+    known = read_token_file(settings.token_auth_file) if settings.token_auth_file else {}
+    known |= {hashlib.sha256(token.encode()).digest(): user for token, user in (tokens or {}).items()}
+    registries = Registries(
+        all_kinds(),
+        store,
+        definitions=definitions.load(settings.emulated_version),
+        clock=clock,
+        rng=rng,
+        admission=default_chain(),
+        service_cidr=settings.service_cluster_ip_range,
+    )
+    accounts = ServiceAccountTokens(registries, authority, settings.issuer) if authority is not None else None
+    if accounts is not None:
+        registries.issue_token = accounts.issue
+    server = Server(registries, clock, rng, kubelets=kubelets)
+    server.extra["documents"] = Documents(registries)
+    limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)
+    authenticator = Authenticator(known, accounts.user if accounts is not None else None)
+    return Built(create_app(Pipeline(server, authenticator, limits, RequestMetrics())), server, store, [])
+
+
+async def compact_forever(store: Store) -> None:
+    """Every five minutes, forget what was overwritten more than five minutes ago (upstream's `--etcd-compaction-interval`)."""
+    before = await store.revision()
+    while True:
+        await asyncio.sleep(COMPACTION_S)
+        now = await store.revision()
+        try:
+            if before > 1:
+                await store.compact(before)
+        except (Compacted, FutureRevision):
+            pass
+        except Exception:
+            log.exception("compaction failed; trying again in %s s", COMPACTION_S)
+        before = now
+
+
+class KubeletConnections:
+    """TLS to node agents: their certificate must come from the cluster CA (and be one for servers); ours says kube-apiserver."""
+
+    def __init__(self, authority: Authority) -> None:
+        authority.kept("apiserver-kubelet-client", "kube-apiserver", ["system:masters"])
+        self._context = ssl.create_default_context(cadata=authority.certificate_pem.decode())
+        self._context.check_hostname = False  # nodes are dialled by address; the chain and the server usage are checked
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        directory = authority.directory
+        self._context.load_cert_chain(directory / "apiserver-kubelet-client.crt", directory / "apiserver-kubelet-client.key")
+
+    async def open(self, host: str, port: int, node: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(host, port, ssl=self._context, limit=1 << 18)
+
+
+async def open_store(settings: Settings, clock: Clock) -> Store:
+    """The store of the settings. Raises StoreUnusable."""
+    if settings.storage == "memory":
+        return MemoryStore(clock)
+    from apiserver.store.sqlite import SQLiteStore
+
+    return await SQLiteStore.open(settings.data_dir / "state.db", clock=clock)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The bound socket. Raises OSError with a text that names the flag."""
+    family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.bind_address, settings.secure_port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        where = f"{settings.bind_address}:{settings.secure_port}"
+        raise OSError(f"cannot listen on {where}: {error.strerror}. Choose another with --secure-port (or --bind-address)") from error
+    sock.setblocking(False)
+    return sock
+
+
+def issue_kubeconfigs(authority: Authority, settings: Settings, server_url: str) -> None:
+    """The admin's kubeconfig, and those asked for with --issue-kubeconfig."""
+    admin = authority.kept("admin", "admin", ["system:masters"])
+    base = ClientConfig(server=server_url, ca_data=authority.certificate_pem)
+    _write(base, admin.certificate, admin.key, settings.data_dir / "kubeconfig", "admin")
+    for asked in settings.issue_kubeconfig:
+        names = [asked.user.removeprefix("system:node:"), "localhost", "127.0.0.1"] if asked.user.startswith("system:node:") else []
+        file_name = asked.user.replace(":", "-").replace("/", "-")
+        pair = authority.kept(f"user-{file_name}", asked.user, asked.groups, server_names=names)
+        asked.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config = ClientConfig(server=asked.server or server_url, ca_data=authority.certificate_pem)
+        _write(config, pair.certificate, pair.key, asked.path, asked.user)
+
+
+def _write(base: ClientConfig, certificate: bytes, key: bytes, path: Path, user: str) -> None:
+    config = ClientConfig(server=base.server, ca_data=base.ca_data, client_cert_data=certificate, client_key_data=key)
+    write_kubeconfig(path, config, user_name=user)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises what `__main__` turns into a clear message."""
+    clock = RealClock()
+    rng = random.Random()
+    sock = listen(settings)
+    try:
+        authority = Authority.load_or_create(settings.data_dir / "pki", clock)
+        service_ip = first_service_ip(settings.service_cluster_ip_range)
+        names = server_names(settings.bind_address, service_ip, [settings.advertise_host, *settings.tls_san])
+        authority.kept("apiserver", "kube-apiserver", server_names=names, client=False)
+        store = await open_store(settings, clock)
+    except BaseException:
+        sock.close()
+        raise
+    kubelets = KubeletConnections(authority)
+    built = build(store, clock=clock, rng=rng, settings=settings, authority=authority, kubelets=kubelets)
+    port = sock.getsockname()[1]
+    url = f"https://{_host(settings)}:{port}"
+    try:
+        await built.start(advertise_address=settings.advertise_address or "127.0.0.1", port=port)
+        issue_kubeconfigs(authority, settings, url)
+        await _serve(built, settings, authority, sock, url)
+    finally:
+        sock.close()
+        await built.stop()
+
+
+def _host(settings: Settings) -> str:
+    if settings.advertise_host:
+        return settings.advertise_host
+    host = "127.0.0.1" if settings.bind_address in ("0.0.0.0", "::", "") else settings.bind_address
+    return f"[{host}]" if ":" in host else host
+
+
+async def _serve(built: Built, settings: Settings, authority: Authority, sock: socket.socket, url: str) -> None:
+    config = uvicorn.Config(
+        built.app,  # type: ignore[arg-type]
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=180,
+        timeout_graceful_shutdown=5,
+        backlog=2048,
+    )
+    config.load()
+    config.ssl = server_context(authority, "apiserver")
+    server = uvicorn.Server(config)
+    built.server.extra["serving_url"] = url
+    async with _signals(server, built):
+        log.info("serving on %s (data in %s, storage %s)", url, settings.data_dir, settings.storage)
+        await server.serve(sockets=[sock])
+
+
+@contextlib.asynccontextmanager
+async def _signals(server: uvicorn.Server, built: Built) -> AsyncIterator[None]:
+    """SIGINT and SIGTERM end the watches and then the server; a second one ends it at once."""
+    loop = asyncio.get_running_loop()
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+
+    def stop() -> None:
+        if built.server.stopping:
+            server.force_exit = True
+        built.server.stopping = True
+        for registry in built.server.registries.all():
+            registry.cache.close()
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+__all__ = ["AUTHENTICATED", "Built", "build", "run"]

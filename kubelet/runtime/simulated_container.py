@@ -1,0 +1,111 @@
+"""One simulated container: its state, its log, and how it ends. `simulated.py` owns it; nothing here knows of CRI calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kube.clock import rfc3339
+from kube.objects import Object
+from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus
+from kubelet.runtime.log import LogLine, MemoryLog
+
+KILLED_EXIT_CODE = 137
+TERMINATED_EXIT_CODE = 143
+
+
+@dataclass(slots=True, eq=False)
+class SimulatedContainer:
+    """Its status changes only through `run`, `end`; `on_end` is called once, when it has ended."""
+
+    id: str
+    sandbox_id: str
+    pod_uid: str
+    config: ContainerConfig
+    image: str
+    created_at: datetime
+    now: Callable[[], datetime]
+    on_end: Callable[[SimulatedContainer], None]
+    state: ContainerState = ContainerState.CREATED
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    log: MemoryLog = field(default_factory=MemoryLog)
+    timer: asyncio.TimerHandle | None = None
+    """What will happen to it by itself."""
+    ends: list[asyncio.Future[None]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    """What its commands wrote: path -> text."""
+    _status: ContainerStatus | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.config.container["name"])
+
+    @property
+    def spec(self) -> Object:
+        return self.config.container
+
+    def status(self) -> ContainerStatus:
+        if self._status is None:
+            self._status = ContainerStatus(
+                id=self.id,
+                name=self.name,
+                attempt=self.config.attempt,
+                sandbox_id=self.sandbox_id,
+                pod_uid=self.pod_uid,
+                image=self.image,
+                image_ref=self.config.image_ref,
+                state=self.state,
+                created_at=self.created_at,
+                started_at=self.started_at,
+                finished_at=self.finished_at,
+                exit_code=self.exit_code,
+                reason=self.reason,
+                message=self.message,
+                log_path=self.config.log_path,
+            )
+        return self._status
+
+    def say(self, text: str, stream: str = "stdout") -> None:
+        """Lines into its log."""
+        now = self.now()
+        for line in text.splitlines() or [""]:
+            self.log.append(LogLine(now, stream, line))
+
+    def run(self) -> None:
+        self.state, self.started_at, self._status = ContainerState.RUNNING, self.now(), None
+        self.say(f"Wherry simulates this container: image {self.spec.get('image')} started at {rfc3339(self.started_at)}")
+
+    def end(self, exit_code: int, *, reason: str = "", message: str = "") -> None:
+        """It has ended. Does nothing when it had already."""
+        if self.state is ContainerState.EXITED:
+            return
+        self.cancel_timer()
+        self.state, self.finished_at, self._status = ContainerState.EXITED, self.now(), None
+        self.exit_code = exit_code
+        self.reason, self.message = reason or ("Completed" if exit_code == 0 else "Error"), message
+        self.say(f"Wherry simulates this container: ended with exit code {exit_code} ({self.reason})")
+        self.log.close()
+        for waiter in self.ends:
+            if not waiter.done():
+                waiter.set_result(None)
+        self.ends.clear()
+        self.on_end(self)
+
+    def cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    async def ended(self) -> None:
+        """Returns when it has ended."""
+        if self.state is ContainerState.EXITED:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ends.append(waiter)
+        await waiter

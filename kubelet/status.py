@@ -1,0 +1,343 @@
+"""A pod's status as its node describes it. Pure: `status_of(pod, observed, now, host_ips=...)` answers every field the kubelet owns.
+
+Rules and words: upstream `kubelet_pods.go` (getPhase, convertToAPIContainerStatuses) and `status/generate.go`. Conditions that are not
+the kubelet's, and qosClass, are not in the answer: `reporter.py` turns the difference into a patch, which leaves them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from kube.clock import rfc3339
+from kube.objects import Object, condition_of
+from kubelet.observed import (
+    TERMINAL_PHASES,
+    RuntimeState,
+    Waiting,
+    init_containers,
+    is_ready,
+    is_sidecar,
+    is_started,
+    regular_containers,
+)
+from kubelet.runtime.base import ContainerState, ContainerStatus
+
+LOST_MESSAGE = "The container could not be located when the pod was terminated"
+_LOST_EXIT_CODE = 137
+_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+
+
+def status_of(pod: Object, observed: RuntimeState, now: datetime, *, runtime_name: str, host_ips: Sequence[str], ended: bool = False) -> Object:
+    """The status. `ended`: nothing of the pod runs any more and nothing will, so the phase becomes final."""
+    has_init = bool(init_containers(pod))
+    make = _Statuses(pod, observed, runtime_name, PODS_WAIT if not has_init else PODS_INITIALIZE)
+    init = [make.of(each, is_init=True) for each in init_containers(pod)]
+    regular = sorted((make.of(each) for each in regular_containers(pod)), key=lambda each: str(each["name"]))
+    if ended and all(each["started"] or each["ready"] or "terminated" in each["state"] for each in init):
+        regular = [_located(each) for each in regular]
+    phase = _final_phase(pod, observed, init, regular, ended=ended)
+    status: Object = {"phase": phase}
+    if generation := pod["metadata"].get("generation"):
+        status["observedGeneration"] = generation
+    reason, message = _reason(pod, observed, phase)
+    status |= {key: value for key, value in (("reason", reason), ("message", message)) if value}
+    status |= _addresses(pod, observed, host_ips)
+    status["startTime"] = observed.start_time or pod.get("status", {}).get("startTime") or rfc3339(now)
+    if init:
+        status["initContainerStatuses"] = init
+    status["containerStatuses"] = regular
+    status["conditions"] = conditions_of(pod, observed, phase, init, regular, now)
+    return status
+
+
+def rejected_status(pod: Object, reason: str, message: str, now: datetime) -> Object:
+    """The status of a pod that its node does not take (upstream's rejectPod)."""
+    status = {"phase": "Failed", "reason": reason, "message": f"Pod was rejected: {message}"}
+    return status | {"startTime": pod.get("status", {}).get("startTime") or rfc3339(now)}
+
+
+# --- the phase ----------------------------------------------------------------------------------------------------------
+
+
+def phase_of(pod: Object, init: Sequence[Object], regular: Sequence[Object], *, ended: bool = False) -> str:
+    """The phase that the container statuses amount to."""
+    by_name = {each["name"]: each for each in (*init, *regular)}
+    tally = _Tally()
+    for container in init_containers(pod):
+        tally.count_init(container, by_name.get(container["name"]))
+    for container in regular_containers(pod):
+        tally.count(by_name.get(container["name"]))
+    return tally.phase(pod["spec"].get("restartPolicy", "Always"), started=any_started(regular), ended=ended)
+
+
+class _Tally:
+    """How many containers are in which state, as far as the phase cares."""
+
+    def __init__(self) -> None:
+        self.pending_init = self.failed_init = 0
+        self.unknown = self.running = self.waiting = self.stopped = self.succeeded = 0
+
+    def count_init(self, container: Object, status: Object | None) -> None:
+        state, last = _states(status)
+        if is_sidecar(container):
+            self._count_sidecar(status, state, last)
+            return
+        ended = state.get("terminated") or (last.get("terminated") if "waiting" in state else None)
+        if ended is None:
+            self.pending_init += 1
+        elif ended.get("exitCode"):
+            self.failed_init += 1
+
+    def _count_sidecar(self, status: Object | None, state: Object, last: Object) -> None:
+        if "running" in state:
+            self.running += 1
+            self.pending_init += not (status or {}).get("started")
+        elif "waiting" in state and "terminated" not in last:
+            self.pending_init += 1
+            self.waiting += 1
+        elif not state:
+            self.unknown += 1
+
+    def count(self, status: Object | None) -> None:
+        state, last = _states(status)
+        if "running" in state:
+            self.running += 1
+        elif "terminated" in state:
+            self.stopped += 1
+            self.succeeded += state["terminated"].get("exitCode") == 0
+        elif "waiting" in state:
+            if "terminated" in last:
+                self.stopped += 1
+            else:
+                self.waiting += 1
+        else:
+            self.unknown += 1
+
+    def phase(self, policy: str, *, started: bool, ended: bool) -> str:
+        if self.failed_init and policy == "Never":
+            return "Failed"
+        if (self.pending_init and not started) or self.waiting:
+            return "Pending"
+        if self.unknown:
+            return "Pending"
+        if self.running:
+            return "Running"
+        if not self.stopped:
+            return "Pending"
+        if self.stopped == self.succeeded and (ended or policy != "Always"):
+            return "Succeeded"
+        return "Failed" if ended or policy == "Never" else "Running"
+
+
+def _states(status: Object | None) -> tuple[Object, Object]:
+    return ((status or {}).get("state") or {}, (status or {}).get("lastState") or {})
+
+
+def any_started(regular: Iterable[Object]) -> bool:
+    """Whether a regular container runs, or has run."""
+    return any("running" in state or "terminated" in state or "terminated" in last for state, last in map(_states, regular))
+
+
+def _final_phase(pod: Object, observed: RuntimeState, init: Sequence[Object], regular: Sequence[Object], *, ended: bool) -> str:
+    """The phase, never leaving a terminal one, and not entering one while anything still runs."""
+    old = str(pod.get("status", {}).get("phase") or "Pending")
+    if old in TERMINAL_PHASES:
+        return old
+    phase = phase_of(pod, init, regular, ended=ended)
+    if ended:
+        return phase if phase in TERMINAL_PHASES and not observed.reason else "Failed"
+    if phase in TERMINAL_PHASES:
+        return "Running" if any_started(regular) else old
+    return phase
+
+
+def _reason(pod: Object, observed: RuntimeState, phase: str) -> tuple[str, str]:
+    if observed.reason and phase in TERMINAL_PHASES:
+        return observed.reason, observed.message
+    status = pod.get("status", {})
+    return (status.get("reason", ""), status.get("message", "")) if status.get("phase") == phase else ("", "")
+
+
+# --- containers ---------------------------------------------------------------------------------------------------------
+
+PODS_WAIT = {"waiting": {"reason": "ContainerCreating"}}
+PODS_INITIALIZE = {"waiting": {"reason": "PodInitializing"}}
+
+
+class _Statuses:
+    """Makes the container statuses of one pod."""
+
+    def __init__(self, pod: Object, observed: RuntimeState, runtime_name: str, not_yet: Object) -> None:
+        self._pod, self._observed, self._runtime, self._not_yet = pod, observed, runtime_name, not_yet
+
+    def of(self, container: Object, *, is_init: bool = False) -> Object:
+        observed, name = self._observed, container["name"]
+        status = observed.containers.get(name)
+        started = is_started(container, observed)
+        answer = self._base(container, status)
+        answer["ready"] = _init_done(status) if is_init and not is_sidecar(container) else is_ready(container, observed)
+        answer["started"] = started
+        state, last = self._states(name, status)
+        answer["state"], answer["lastState"] = state, last
+        if "running" in state:
+            answer |= _resources(container)
+        if mounts := _mounts(container):
+            answer["volumeMounts"] = mounts
+        return answer
+
+    def _base(self, container: Object, status: ContainerStatus | None) -> Object:
+        answer = {"name": container["name"], "image": container.get("image", ""), "imageID": "", "restartCount": 0}
+        if status is not None:
+            answer |= {"image": status.image, "imageID": status.image_ref, "restartCount": status.attempt}
+            answer["containerID"] = f"{self._runtime}://{status.id}"
+        return answer
+
+    def _states(self, name: str, status: ContainerStatus | None) -> tuple[Object, Object]:
+        """(state, lastState)."""
+        before = self._observed.previous.get(name)
+        last = self._terminated(before) if before is not None and before.state is ContainerState.EXITED else {}
+        waiting = self._observed.waiting.get(name)
+        if status is None or status.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
+            return _waiting(waiting) or self._not_yet, last
+        if status.state is ContainerState.RUNNING:
+            return {"running": {"startedAt": _time(status.started_at)}}, last
+        if waiting is not None:
+            return _waiting(waiting), self._terminated(status)
+        return self._terminated(status), last
+
+    def _terminated(self, status: ContainerStatus) -> Object:
+        reason = status.reason or ("Completed" if status.exit_code == 0 else "Error")
+        state: Object = {"exitCode": status.exit_code, "reason": reason}
+        if status.message:
+            state["message"] = status.message
+        state |= {"startedAt": _time(status.started_at), "finishedAt": _time(status.finished_at)}
+        return {"terminated": state | {"containerID": f"{self._runtime}://{status.id}"}}
+
+
+def _located(status: Object) -> Object:
+    """The status of a container of an ended pod: one that left no trace of its end has failed."""
+    if "terminated" in status["state"]:
+        return status
+    lost = {"exitCode": _LOST_EXIT_CODE, "reason": "ContainerStatusUnknown", "message": LOST_MESSAGE, "startedAt": None, "finishedAt": None}
+    return status | {"state": {"terminated": lost}}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment else None
+
+
+def _waiting(waiting: Waiting | None) -> Object:
+    if waiting is None:
+        return {}
+    return {"waiting": {"reason": waiting.reason} | ({"message": waiting.message} if waiting.message else {})}
+
+
+def _init_done(status: ContainerStatus | None) -> bool:
+    return status is not None and status.state is ContainerState.EXITED and status.exit_code == 0
+
+
+def _resources(container: Object) -> Object:
+    """`resources` and `allocatedResources` of a running container: what it was given (KEP-1287)."""
+    wanted = container.get("resources") or {}
+    kept = {kind: {name: wanted[kind][name] for name in wanted[kind] if name in _RESOURCES} for kind in ("limits", "requests") if wanted.get(kind)}
+    answer: Object = {"resources": kept}
+    if kept.get("requests"):
+        answer["allocatedResources"] = kept["requests"]
+    return answer
+
+
+def _mounts(container: Object) -> list[Object]:
+    return [_mount(each) for each in container.get("volumeMounts") or ()]
+
+
+def _mount(mount: Mapping[str, Any]) -> Object:
+    status = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    if mount.get("readOnly"):
+        return status | {"readOnly": True, "recursiveReadOnly": "Disabled"}
+    return status
+
+
+# --- addresses ----------------------------------------------------------------------------------------------------------
+
+
+def _addresses(pod: Object, observed: RuntimeState, host_ips: Sequence[str]) -> Object:
+    old = pod.get("status", {})
+    own = list(host_ips) if pod["spec"].get("hostNetwork") else list(observed.sandbox.ips) if observed.sandbox else []
+    ips = own or [each["ip"] for each in old.get("podIPs") or ()]
+    answer: Object = {"hostIP": host_ips[0], "hostIPs": [{"ip": each} for each in host_ips]}
+    if ips:
+        answer |= {"podIP": ips[0], "podIPs": [{"ip": each} for each in ips]}
+    return answer
+
+
+# --- conditions ---------------------------------------------------------------------------------------------------------
+
+
+def conditions_of(pod: Object, observed: RuntimeState, phase: str, init: Sequence[Object], regular: Sequence[Object], now: datetime) -> list[Object]:
+    """The conditions that are the kubelet's, in its order; each keeps its lastTransitionTime while its status stays."""
+    containers = _containers_ready(pod, phase, init, regular)
+    wanted = [
+        ("PodReadyToStartContainers", (observed.has_ready_sandbox, "", "")),
+        ("Initialized", _initialized(pod, phase, init, regular)),
+        ("Ready", containers if not containers[0] else _gates(pod)),
+        ("ContainersReady", containers),
+    ]
+    if condition_of(pod, "PodScheduled") is None:
+        wanted.append(("PodScheduled", (True, "", "")))
+    return [_condition(pod, kind, answer, now) for kind, answer in wanted]
+
+
+_Answer = tuple[bool, str, str]
+
+
+def _condition(pod: Object, kind: str, answer: _Answer, now: datetime) -> Object:
+    is_true, reason, message = answer
+    condition: Object = {"type": kind, "status": "True" if is_true else "False"}
+    if generation := pod["metadata"].get("generation"):
+        condition["observedGeneration"] = generation
+    condition |= {key: value for key, value in (("reason", reason), ("message", message)) if value}
+    old = condition_of(pod, kind)
+    same = old is not None and old.get("status") == condition["status"]
+    condition["lastTransitionTime"] = (old or {}).get("lastTransitionTime") if same else None
+    condition["lastTransitionTime"] = condition["lastTransitionTime"] or rfc3339(now)
+    return condition
+
+
+def _containers_ready(pod: Object, phase: str, init: Sequence[Object], regular: Sequence[Object]) -> _Answer:
+    if phase == "Succeeded":
+        return False, "PodCompleted", ""
+    if phase == "Failed":
+        return False, "PodFailed", ""
+    ready = {each["name"]: each["ready"] for each in (*init, *regular)}
+    needed = [each["name"] for each in init_containers(pod) if is_sidecar(each)] + [each["name"] for each in regular_containers(pod)]
+    unready = [name for name in needed if not ready.get(name)]
+    return (False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]") if unready else (True, "", "")
+
+
+def _initialized(pod: Object, phase: str, init: Sequence[Object], regular: Sequence[Object]) -> _Answer:
+    if phase == "Succeeded":
+        return True, "PodCompleted", ""
+    if any_started(regular):
+        return True, "", ""
+    by_name = {each["name"]: each for each in init}
+    missing = [
+        each["name"] for each in init_containers(pod) if not by_name[each["name"]]["started" if is_sidecar(each) else "ready"]
+    ]
+    if missing:
+        return False, "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(missing)}]"
+    return True, "", ""
+
+
+def _gates(pod: Object) -> _Answer:
+    """Readiness gates: conditions that others set."""
+    problems = []
+    for gate in pod["spec"].get("readinessGates") or ():
+        kind = gate["conditionType"]
+        condition = condition_of(pod, kind)
+        if condition is None:
+            problems.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif condition.get("status") != "True":
+            problems.append(f'the status of pod readiness gate "{kind}" is not "True", but {condition.get("status")}')
+    return (False, "ReadinessGatesNotReady", ", ".join(problems)) if problems else (True, "", "")

@@ -1,0 +1,51 @@
+"""Runs the promises of `store_contract.py` over each backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from apiserver.store.base import Store
+from apiserver.store.memory import MemoryStore
+from apiserver.store.sqlite import SQLiteStore
+from kube.clock import LoopClock
+from kube.virtual import VirtualTimeLoop
+from tests.contract.store_contract import SCENARIOS, Scenario
+
+Open = Callable[[Path], Awaitable[Store]]
+
+
+async def _memory(_: Path) -> Store:
+    return MemoryStore(LoopClock())
+
+
+async def _sqlite(folder: Path) -> Store:
+    return await SQLiteStore.open(folder / "data" / "state.db", clock=LoopClock())
+
+
+async def _sqlite_forgetful(folder: Path) -> Store:
+    """With next to no events in memory, so that subscribers have to read the past from disk."""
+    store = await SQLiteStore.open(folder / "data" / "state.db", clock=LoopClock(), recent_events_max=3)
+    return store
+
+
+BACKENDS: dict[str, Open] = {"memory": _memory, "sqlite": _sqlite, "sqlite that forgets": _sqlite_forgetful}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("promise", SCENARIOS)
+def test_store(promise: str, backend: str, tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(_keeps(SCENARIOS[promise], BACKENDS[backend], tmp_path))
+
+
+async def _keeps(scenario: Scenario, open_store: Open, folder: Path) -> None:
+    store = await open_store(folder)
+    try:
+        async with asyncio.timeout(1000):
+            await scenario(store)
+    finally:
+        await store.close()
