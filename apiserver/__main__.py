@@ -10,7 +10,7 @@ from apiserver.pipeline.authentication import TokenFileError
 from apiserver.serving import run
 from apiserver.settings import SettingsError, read
 from apiserver.store.base import StoreUnusable
-from kube.runtime.process import setup_logging
+from kube.runtime.process import set_up_logging
 
 USAGE, UNUSABLE = 2, 1
 
@@ -22,7 +22,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"apiserver: {error}", file=sys.stderr)
         return USAGE
-    setup_logging("apiserver", settings.v)
+    set_up_logging(verbosity=settings.v)
     try:
         import uvloop
 

@@ -196,8 +196,8 @@ async def run(settings: Settings) -> None:
     port = sock.getsockname()[1]
     url = f"https://{_host(settings)}:{port}"
     try:
-        await built.start(advertise_address=settings.advertise_address or "127.0.0.1", port=port)
         issue_kubeconfigs(authority, settings, url)
+        await built.start(advertise_address=settings.advertise_address or "127.0.0.1", port=port)
         await _serve(built, settings, authority, sock, url)
     finally:
         sock.close()

@@ -1,14 +1,18 @@
 """Tests on virtual time: `@virtual` runs an async test on a `VirtualTimeLoop` and fails it when it leaves tasks behind.
 
-An hour of sleeping costs nothing, and a test that would hang fails when `limit_s` virtual seconds are over. Use ordinary fixtures only:
-async ones would run on another loop.
+An hour of sleeping costs nothing. A test that would wait for ever fails when `limit_s` virtual seconds are over, one that spins without
+letting time pass after HANG_S real ones. Use ordinary fixtures only: async ones would run on another loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from kube.virtual import VirtualTimeLoop
@@ -17,6 +21,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 TWO_DAYS_S = 2 * 86400.0
+HANG_S = 120
+"""Far beyond what any test takes; only a loop that never ends meets it."""
 
 
 @overload
@@ -44,7 +50,7 @@ def _on_virtual_time(test: Callable[..., Coroutine[Any, Any, T]], *, limit_s: fl
 
 def run_virtual(main: Callable[[], Coroutine[Any, Any, T]], *, limit_s: float = TWO_DAYS_S) -> T:
     """Run `main()` on a fresh VirtualTimeLoop; AssertionError when it leaves tasks, TimeoutError after `limit_s` virtual seconds."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with _ended_when_hanging(), asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(_guarded(main, limit_s))
 
 
@@ -55,3 +61,22 @@ async def _guarded(main: Callable[[], Coroutine[Any, Any, T]], limit_s: float) -
     left = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
     assert not left, f"the test left tasks running: {left}"
     return result
+
+
+@contextmanager
+def _ended_when_hanging() -> Iterator[None]:
+    """Raise TimeoutError in the midst of whatever spins, after HANG_S real seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hang(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"the test hangs: {HANG_S} real seconds are over")
+
+    before = signal.signal(signal.SIGALRM, hang)
+    signal.alarm(HANG_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

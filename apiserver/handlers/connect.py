@@ -87,7 +87,7 @@ async def _open(request: Request, node_name: str) -> tuple[asyncio.StreamReader,
         async with asyncio.timeout(10):
             return await kubelets.open(host, port, node_name)
     except (OSError, TimeoutError) as error:
-        raise InternalError(f"Get \"https://{host}:{port}\": dial tcp {host}:{port}: {error or 'timed out'}") from error
+        raise InternalError(f'Get "https://{host}:{port}": dial tcp {host}:{port}: {error or "timed out"}') from error
 
 
 def _head(method: str, path: str, query: list[tuple[str, str]], headers: list[tuple[bytes, bytes]]) -> bytes:
@@ -201,7 +201,9 @@ async def _stream(request: Request, served: Served, name: str) -> Answer:
     raise Upgraded
 
 
-async def _both_ways(one: tuple[asyncio.StreamReader, asyncio.StreamWriter], other: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+async def _both_ways(
+    one: tuple[asyncio.StreamReader, asyncio.StreamWriter], other: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+) -> None:
     """Copy bytes in both directions until either side ends."""
     loop = asyncio.get_running_loop()
     copies = [loop.create_task(_copy(one[0], other[1])), loop.create_task(_copy(other[0], one[1]))]

@@ -55,7 +55,7 @@ class ListOptions:
     @property
     def selects(self) -> bool:
         """Whether anything is filtered out at all."""
-        return not (self.label_selector.is_empty() and self.field_selector.is_empty())
+        return not (self.label_selector.is_empty and self.field_selector.is_empty)
 
     def matches(self, cache: ResourceCache, entry: Entry) -> bool:
         return self.label_selector.matches(entry.labels) and self.field_selector.matches(lambda name: cache.field(entry, name))
@@ -108,10 +108,16 @@ def _contradictions(options: ListOptions, *, watch: bool) -> list[FieldError]:
     if watch:
         if initial is None:
             if match:
-                problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+                problems.append(
+                    errors.not_allowed(
+                        "resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+                    )
+                )
         else:
             if match != "NotOlderThan":
-                problems.append(errors.not_allowed("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+                problems.append(
+                    errors.not_allowed("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+                )
                 if match:
                     problems.append(errors.not_supported("resourceVersionMatch", match, ["NotOlderThan"]))
             if options.continue_ and initial:
@@ -121,7 +127,9 @@ def _contradictions(options: ListOptions, *, watch: bool) -> list[FieldError]:
         problems.append(errors.not_allowed("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     if match:
         if not options.resource_version:
-            problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+            problems.append(
+                errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided")
+            )
         if options.continue_:
             problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
         if match not in ("Exact", "NotOlderThan"):

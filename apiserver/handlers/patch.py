@@ -9,7 +9,7 @@ import orjson
 import yaml
 
 from apiserver.handlers import scale
-from apiserver.handlers.decoding import decode_options
+from apiserver.handlers.write_options import decode_options
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.read import document, object_response, shown
 from apiserver.handlers.request import Request, Response
@@ -17,12 +17,13 @@ from apiserver.handlers.write import check_name, to_hub
 from apiserver.registry.kind import Context, Subresource
 from apiserver.registry.registry import Served
 from kube import errors
-from kube.errors import ApiError, BadRequest, Conflict, InternalError, Invalid, RequestEntityTooLarge, UnsupportedMediaType
+from kube.errors import BadRequest, Invalid, UnsupportedMediaType
 from kube.objects import Object
-from kube.patch.apply import ApplyConflict, ApplyError, apply
-from kube.patch.json_patch import JsonPatchFailed, JsonPatchMalformed, JsonPatchTooLarge, apply_json_patch
-from kube.patch.merge_patch import merge_patch
-from kube.patch.strategic import StrategicPatchError, strategic_merge
+from kube.patch import golang
+from kube.patch.apply import apply
+from kube.patch.json_patch import apply_json_patch, check_json_patch
+from kube.patch.merge_patch import check_merge_patch, merge_patch
+from kube.patch.strategic import strategic_merge
 from kube.schema.decode import DecodeError, decode
 from kube.schema.types import StructType
 
@@ -41,8 +42,7 @@ async def patch(request: Request, served: Served, part: Subresource | None) -> R
     if media not in ACCEPTED:
         listed = ", ".join((*ACCEPTED, "application/apply-patch+cbor"))
         raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {listed}")
-    options = decode_options(request.query, "PatchOptions")
-    _check_options(options, media)
+    options = decode_options(request.query, "PatchOptions", patch_type=media)
     ctx = request.context(options, verb="patch")
     if media == APPLY:
         ctx.field_manager = options["fieldManager"]
@@ -75,17 +75,6 @@ async def patch(request: Request, served: Served, part: Subresource | None) -> R
     return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body)
 
 
-def _check_options(options: Object, media: str) -> None:
-    problems = []
-    if media == APPLY:
-        if not options.get("fieldManager"):
-            problems.append(errors.required("fieldManager", "is required for apply patch"))
-    elif options.get("force") is not None:
-        problems.append(errors.not_allowed("force", "may not be specified for non-apply patch"))
-    if problems:
-        raise errors.invalid_object("PatchOptions", "meta.k8s.io", "", problems)
-
-
 def _parsed(body: bytes, media: str) -> Any:
     if media == APPLY:
         try:
@@ -100,38 +89,28 @@ def _parsed(body: bytes, media: str) -> Any:
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"error decoding patch: {error}") from error
     if media == JSON_PATCH:
-        if not isinstance(value, list):
-            raise BadRequest("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
-    elif not isinstance(value, dict):
-        raise BadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}")
+        check_json_patch(value)
+    else:
+        check_merge_patch(value)
     return value
 
 
 def _patched(of: StructType, current: Object, body: Any, media: str) -> Any:
-    try:
-        if media == JSON_PATCH:
-            return apply_json_patch(current, body)
-        if media == MERGE:
-            return merge_patch(current, body)
-        return strategic_merge(of, current, body)
-    except JsonPatchTooLarge as error:
-        raise RequestEntityTooLarge(str(error)) from error
-    except JsonPatchMalformed as error:
-        raise BadRequest(str(error)) from error
-    except JsonPatchFailed as error:
-        raise Invalid(REJECTED, details={}) from error
-    except StrategicPatchError as error:
-        raise InternalError(str(error), reason="") from error
+    """The patched document; `current` stays as it is. Raises ApiError."""
+    if media == JSON_PATCH:
+        return apply_json_patch(current, body)
+    if media == MERGE:
+        return merge_patch(current, body)
+    return strategic_merge(of, current, body)
 
 
-def _decoded(request: Request, served: Served, of: StructType, value: Any, validation: str) -> Object:
-    """A patched document, decoded as strictly as asked for. Unknown fields warn, or fail."""
-    resource = served.resource
+def _decoded(request: Request, of: StructType, value: Any, validation: str, *, shown_as: str = "") -> Object:
+    """A patched document, decoded as strictly as asked for. Unknown fields warn, or fail. `shown_as`: what an error quotes."""
     try:
         decoded = decode(of, value)
     except DecodeError as error:
-        subject = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
-        raise ApiError(f"{error}" if not subject else f"{error}", code=422, reason="Invalid", details={}) from error
+        quoted = shown_as or orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        raise errors.invalid_object("", "", "", [errors.invalid("patch", quoted, str(error))]) from error
     if decoded.unknown and validation != "Ignore":
         texts = [f'unknown field "{each}"' for each in decoded.unknown]
         if validation == "Strict":
@@ -155,7 +134,7 @@ def _patching(
         patched = _patched(of, shown(served, current), body, media)
         if not isinstance(patched, dict):
             raise Invalid(REJECTED, details={})
-        new = _decoded(request, served, of, patched, validation)
+        new = _decoded(request, of, patched, validation, shown_as=golang.plain(body) if media == STRATEGIC else "")
         _check_kind(served, patched)
         check_name(name, new)
         to_hub(served, new)
@@ -202,24 +181,19 @@ def _applying(
 
     def change(current: Object | None) -> Object:
         live = shown(served, current) if current is not None else None
-        try:
-            merged = apply(
-                of,
-                live,
-                config,
-                manager=ctx.field_manager,
-                api_version=resource.api_version,
-                subresource=ctx.subresource,
-                time=ctx.timestamp,
-                force=bool(options.get("force")),
-                reset_fields=registry.reset_fields(ctx.subresource),
-            )
-        except ApplyConflict as error:
-            raise Conflict(str(error), details={"causes": error.causes}) from error
-        except ApplyError as error:
-            raise ApiError(str(error), code=error.code, reason=error.reason) from error
+        merged = apply(
+            of,
+            live,
+            config,
+            manager=ctx.field_manager,
+            api_version=resource.api_version,
+            subresource=ctx.subresource,
+            time=ctx.timestamp,
+            force=bool(options.get("force")),
+            reset_fields=registry.reset_fields(ctx.subresource),
+        )
         merged["kind"], merged["apiVersion"] = resource.kind, resource.api_version
-        new = _decoded(request, served, of, merged, options.get("fieldValidation") or "Warn")
+        new = _decoded(request, of, merged, options.get("fieldValidation") or "Warn")
         to_hub(served, new)
         if current is None and new["metadata"].get("resourceVersion") is None:
             new["metadata"].pop("uid", None)
@@ -236,7 +210,7 @@ def _scaling(request: Request, served: Served, of: StructType, body: Any, media:
         assert current is not None
         shown_scale = scale.scale_of(kind, current)
         patched = merge_patch(shown_scale, body) if media == APPLY else _patched(of, shown_scale, body, media)
-        new = _decoded(request, served, of, patched, "Warn")
+        new = _decoded(request, of, patched, "Warn")
         check_name(request.info.name, new)
         scale.set_scale(kind, current, new)
         return current

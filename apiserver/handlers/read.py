@@ -31,7 +31,9 @@ def shown(served: Served, obj: Object) -> Object:
 def document(form: Form, status: int, value: Any) -> Response:
     """An answer in the media type that was asked for."""
     if form.media == YAML:
-        text = yaml.dump(value, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True, default_flow_style=False, allow_unicode=True)
+        text = yaml.dump(
+            value, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True, default_flow_style=False, allow_unicode=True
+        )
         return Response(status, text.encode(), YAML)
     return Response(status, orjson.dumps(value))
 
@@ -41,7 +43,9 @@ def object_response(request: Request, served: Served, obj: Object, *, status: in
     form = negotiate(request.header(b"accept"))
     if form.as_ == "PartialObjectMetadataList":
         kind = served.resource.kind
-        raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list (*{_internal(served)}.{kind})")
+        raise NotAcceptable(
+            f"you requested PartialObjectMetadataList, but the requested object is not a list (*{_internal(served)}.{kind})"
+        )
     if not form.as_ and form.media != YAML and body is not None and served.conversion is None:
         return Response(status, body)
     obj = shown(served, obj)
@@ -49,7 +53,9 @@ def object_response(request: Request, served: Served, obj: Object, *, status: in
         include = include_policy(request.param("includeObject"))
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         kind_data = served.registry.kind
-        return document(form, status, table(kind_data, [obj], request.server.clock.now(), metadata=metadata, include=include, version=form.version))
+        return document(
+            form, status, table(kind_data, [obj], request.server.clock.now(), metadata=metadata, include=include, version=form.version)
+        )
     if form.as_ == "PartialObjectMetadata":
         return document(form, status, partial(obj, form))
     return document(form, status, obj)
@@ -100,15 +106,15 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
     objects: Iterable[Object] = (shown(served, cache.object_of(entry)) for entry in entries)
     if form.as_ == "Table":
         include = include_policy(request.param("includeObject"))
-        return document(form, 200, table(kind, objects, request.server.clock.now(), metadata=metadata, include=include, version=form.version))
+        return document(
+            form, 200, table(kind, objects, request.server.clock.now(), metadata=metadata, include=include, version=form.version)
+        )
     if form.as_ == "PartialObjectMetadataList":
         items = [partial(obj, form) for obj in objects]
         value = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": metadata, "items": items}
         return document(form, 200, value)
     plain = [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects]
-    return document(
-        form, 200, {"kind": kind.list_kind, "apiVersion": served.resource.api_version, "metadata": metadata, "items": plain}
-    )
+    return document(form, 200, {"kind": kind.list_kind, "apiVersion": served.resource.api_version, "metadata": metadata, "items": plain})
 
 
 async def select(served: Served, options: ListOptions, namespace: str) -> tuple[list[Entry], Object]:
@@ -169,7 +175,9 @@ async def _at_revision(served: Served, options: ListOptions, namespace: str, rev
     metadata: Object = {"resourceVersion": str(revision)}
     while True:
         try:
-            page = await registry.registries.store.list(prefix, start=key, limit=options.limit + 1 if options.limit else 0, revision=revision)
+            page = await registry.registries.store.list(
+                prefix, start=key, limit=options.limit + 1 if options.limit else 0, revision=revision
+            )
         except Compacted as error:
             raise _expired(options, error.oldest) from error
         except FutureRevision as error:

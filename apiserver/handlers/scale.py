@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apiserver.handlers.decoding import decode_options
+from apiserver.handlers.write_options import decode_options
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.read import document
 from apiserver.handlers.request import Request, Response

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from apiserver.handlers.decoding import decode_body, decode_options
+from apiserver.handlers.decoding import decode_body
+from apiserver.handlers.write_options import decode_options
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.options import list_options
 from apiserver.handlers.read import document, list_response, object_response, select
@@ -55,7 +56,8 @@ def check_scope(request: Request, served: Served, obj: Object) -> str:
         return ""
     namespace, given = request.info.namespace, namespace_of(obj)
     if given and given != namespace:
-        raise BadRequest(f"the namespace of the provided object does not match the namespace sent on the request")
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    obj.setdefault("metadata", {})["namespace"] = namespace
     return namespace
 
 
@@ -121,8 +123,15 @@ async def _delete_options(request: Request) -> Object:
 
 def _propagation_warning(request: Request, served: Served, options: Object) -> None:
     kind = served.registry.kind
-    if kind.default_orphan and kind.resource.plural == "jobs" and options.get("propagationPolicy") is None and options.get("orphanDependents") is None:
-        request.warnings.append("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning")
+    if (
+        kind.default_orphan
+        and kind.resource.plural == "jobs"
+        and options.get("propagationPolicy") is None
+        and options.get("orphanDependents") is None
+    ):
+        request.warnings.append(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
+        )
 
 
 async def delete(request: Request, served: Served) -> Response:

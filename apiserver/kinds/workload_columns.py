@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from apiserver.kinds.cells import AGE, NAME, NONE
 from apiserver.registry.kind import Column
 from kube import labels
 from kube.objects import Object
 
-NONE = "<none>"
-NAME = Column("Name", format="name", description="The object's name, unique among its kind in the namespace.")
-AGE = Column("Age", description="Time since the object was created.")
+__all__ = ["AGE", "CONTAINERS", "IMAGES", "NAME", "NONE", "SELECTOR", "container_cells", "labels_cell", "selector_cell", "selector_text"]
+
 CONTAINERS = Column("Containers", description="Names of the containers in the pod template.", priority=1)
 IMAGES = Column("Images", description="Images of the containers in the pod template.", priority=1)
 SELECTOR = Column("Selector", description="The label selector that finds the pods.", priority=1)

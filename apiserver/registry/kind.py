@@ -107,6 +107,8 @@ class Subresource:
     create: Callable[..., Awaitable[Object]] | None = None
     """async (registries, parent: Object | None, namespace, name, body: Object, ctx) -> the answer"""
     connect: bool = False
+    metadata_passes: tuple[str, ...] = ("update",)
+    """See `Kind.metadata_passes`."""
     reset_fields: tuple[tuple[str, ...], ...] = ()
     """Field paths that this subresource never sets, left out of managedFields, e.g. (("spec",),) for status."""
 
@@ -170,6 +172,11 @@ class Kind:
     """The server keeps metadata.generation: 1 on create, plus 1 when anything but metadata and status changes."""
     status_reset_fields: tuple[tuple[str, ...], ...] = (("status",),)
     """What writes to the main resource never set, where the kind has a status subresource."""
+    metadata_passes: tuple[str, ...] = ("update", "create")
+    """How often upstream's validation of an update looks at the metadata besides the two times that are every kind's: seen in how often a
+    cause is listed. See `validation/metadata.update_errors`."""
+    legacy_finalizers: bool = True
+    """Finalizers without a domain must be upstream's own (most kinds; not custom resources and some newer groups)."""
     create_on_update: bool = False
     unconditional_update: bool = True
     """False: a PUT without resourceVersion is refused (422)."""

@@ -22,7 +22,8 @@ from kube import errors
 from kube.clock import Clock
 from kube.labels import Selector
 from kube.objects import Object
-from kube.patch.managed import managed_after_update
+from kube.patch.fieldset import FieldSet, of_path, union
+from kube.patch.managed import managed_after_update, with_old_times
 from kube.resources import Resource
 from kube.schema.definitions import Definitions
 from kube.schema.types import StructType
@@ -57,6 +58,7 @@ class Registry:
         self._type: StructType | None = None
         self._subresources = {each.name: each for each in kind.subresources}
         self._has_status = "status" in self._subresources
+        self._reset_fields: dict[str, FieldSet] = {}
 
     @property
     def type(self) -> StructType:
@@ -244,6 +246,8 @@ class Registry:
         if problems:
             raise errors.invalid_object(self.resource.kind, self.resource.group, entry.name, problems)
         await self.registries.admission.validate(attributes)
+        if not managed:
+            new = with_old_times(old, new)
         value = encoding.encode(new)
         if value == entry.value or _same(new, old):
             return Written(old, encoding.served(entry.value, entry.revision))
@@ -339,12 +343,21 @@ class Registry:
         else:
             new["metadata"].pop("managedFields", None)
 
-    def reset_fields(self, subresource: str) -> tuple[tuple[str, ...], ...]:
-        """The field paths that a write to this (sub)resource never sets."""
-        if subresource:
-            part = self._subresources.get(subresource)
-            return part.reset_fields if part is not None else ()
-        return self.kind.status_reset_fields if self._has_status else ()
+    def reset_fields(self, subresource: str) -> FieldSet:
+        """The fields that a write to this (sub)resource never sets."""
+        found = self._reset_fields.get(subresource)
+        if found is None:
+            paths: tuple[tuple[str, ...], ...] = ()
+            if subresource:
+                part = self._subresources.get(subresource)
+                paths = part.reset_fields if part is not None else ()
+            elif self._has_status:
+                paths = self.kind.status_reset_fields
+            found = {}
+            for path in paths:
+                found = union(found, of_path(*[each if each.startswith("f:") else f"f:{each}" for each in path]))
+            self._reset_fields[subresource] = found
+        return found
 
     async def _lease_for(self, ttl_s: int) -> int:
         """A store lease that ends `ttl_s` from now; writes of one minute share one."""

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +31,7 @@ from apiserver.store.base import (
     StoreUnavailable,
     Subscription,
 )
+from apiserver.store.courtesy import Courtesy
 from apiserver.store.leases import Leases
 from apiserver.store.recent import Recent
 from apiserver.store.sqlite_files import FileLock, prepare
@@ -56,12 +58,14 @@ class SQLiteStore:
     async def open(cls, path: str | Path, *, clock: Clock, recent_events_max: int = RECENT_EVENTS_MAX) -> Self:
         """Open or make the database at `path`; its folder is made when missing. Raises StoreUnusable."""
         where = Path(path)
-        lock, db, loaded, reader = await asyncio.get_running_loop().run_in_executor(None, _open, where)
-        recent = Recent(loaded.revision, events_max=recent_events_max, bytes_max=RECENT_BYTES_MAX)
-        return cls(clock, lock, db, loaded, reader, recent)
+        courtesy = Courtesy()
+        opened = await asyncio.get_running_loop().run_in_executor(None, _open, where, courtesy)
+        recent = Recent(opened.loaded.revision, events_max=recent_events_max, bytes_max=RECENT_BYTES_MAX)
+        return cls(clock, opened, recent)
 
-    def __init__(self, clock: Clock, lock: FileLock, db: sqlite3.Connection, loaded: Loaded, reader: Reader, recent: Recent) -> None:
-        self._lock, self._reader, self._recent = lock, reader, recent
+    def __init__(self, clock: Clock, opened: _Opened, recent: Recent) -> None:
+        self._lock, self._reader, self._courtesy = opened.lock, opened.reader, opened.courtesy
+        self._recent, loaded = recent, opened.loaded
         self._index = Index(loaded.keys, loaded.revision)
         self._compacted, self._swept = loaded.compacted, loaded.swept
         self._subscribers = Subscribers()
@@ -69,7 +73,7 @@ class SQLiteStore:
         self._compacting = asyncio.Lock()
         self._epoch = 0
         self._closed = False
-        self._writer = Writer(db, self._report)
+        self._writer = Writer(opened.db, self._courtesy, self._report)
         self._leases = Leases(clock, self._lease_due)
         for lease, expires_at in loaded.leases:
             self._leases.add(lease, expires_at)
@@ -320,6 +324,7 @@ class SQLiteStore:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._reader.close()
         await self._writer.close()
+        self._courtesy.stop()
         self._lock.release()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -351,14 +356,23 @@ def _answer(writes: Sequence[Write]) -> None:
             write.future.set_result(write.row[0] if write.row else 0)
 
 
-def _open(path: Path) -> tuple[FileLock, sqlite3.Connection, Loaded, Reader]:
+@dataclass(frozen=True)
+class _Opened:
+    lock: FileLock
+    db: sqlite3.Connection
+    loaded: Loaded
+    reader: Reader
+    courtesy: Courtesy
+
+
+def _open(path: Path, courtesy: Courtesy) -> _Opened:
     """All that opening does on disk; runs in a thread. Raises StoreUnusable, and leaves nothing open then."""
     prepare(path)
     lock = FileLock(path)
     try:
         db, loaded = open_checked(path)
         try:
-            return lock, db, loaded, Reader(path)
+            return _Opened(lock, db, loaded, Reader(path, courtesy), courtesy)
         except BaseException:
             db.close()
             raise

@@ -19,7 +19,7 @@ APPLICATION_ID = 0x57484552  # "WHER"
 CHECKED_BYTES_MAX = 64 << 20
 """Up to this size a file is checked page by page when opened (about 1 ms per MB); larger ones only as far as the index is read."""
 _CACHED_STATEMENTS = 256
-_WAL_PAGES = 4000
+_WAL_PAGES = 1000
 
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -111,7 +111,7 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
             "run that version, or use another data directory"
         )
     if path.stat().st_size <= CHECKED_BYTES_MAX:
-        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        verdict = " ".join(db.execute("PRAGMA quick_check(1)").fetchone()[0].split())
         if verdict != "ok":
             raise StoreUnusable(f"{path} is corrupt ({verdict}): restore it from a backup, or move it away to start empty")
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from apiserver.store.base import Event, StoreUnavailable
+from apiserver.store.courtesy import Courtesy
 
 BATCH_ROWS_MAX = 128
 """7 parameters a row: stays under 999, the limit of old SQLite libraries."""
@@ -54,8 +55,10 @@ class Writer:
     same epoch fails with it; the owner learns of it through `report`, starts numbering anew and submits in the next epoch.
     """
 
-    def __init__(self, db: sqlite3.Connection, report: Callable[[Sequence[Write], StoreUnavailable | None], None]) -> None:
-        self._db, self._report = db, report
+    def __init__(
+        self, db: sqlite3.Connection, courtesy: Courtesy, report: Callable[[Sequence[Write], StoreUnavailable | None], None]
+    ) -> None:
+        self._db, self._courtesy, self._report = db, courtesy, report
         self._loop = asyncio.get_running_loop()
         self._queue: _Queue = queue.SimpleQueue()
         self._failed_epoch = -1
@@ -64,7 +67,8 @@ class Writer:
         self._thread.start()
 
     def submit(self, item: Write | Job) -> None:
-        self._count(1)
+        self._courtesy.began()
+        self._count_busy(1)
         self._queue.put(item)
 
     async def close(self) -> None:
@@ -75,7 +79,7 @@ class Writer:
         await ended
         self._thread.join()
 
-    def _count(self, change: int) -> None:
+    def _count_busy(self, change: int) -> None:
         """Tell a virtual loop that results of a thread are awaited (see `kube/virtual.py`)."""
         busy = getattr(self._loop, "threads_busy", None)
         if busy is not None:
@@ -156,15 +160,18 @@ class Writer:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             pass  # the loop was closed under us: nobody is left to tell, and what was committed stays committed
+        self._courtesy.progress()
 
     # On the loop again.
 
     def _batch_done(self, writes: Sequence[Write], error: StoreUnavailable | None) -> None:
-        self._count(-len(writes))
+        self._courtesy.ended(len(writes))
+        self._count_busy(-len(writes))
         self._report(writes, error)
 
     def _job_done(self, job: Job, error: StoreUnavailable | None) -> None:
-        self._count(-1)
+        self._courtesy.ended()
+        self._count_busy(-1)
         if job.future.done():
             return
         if error is None:

@@ -17,6 +17,7 @@ ANNOTATIONS_BYTES_MAX = 256 * 1024
 FIELD_MANAGER_BYTES_MAX = 128
 SUBRESOURCE_BYTES_MAX = 256
 IMMUTABLE = "field is immutable"
+_STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
 Meta = Mapping[str, Any]
@@ -50,8 +51,10 @@ def not_negative(value: int | None, path: str) -> list[FieldError]:
 # --- ObjectMeta -------------------------------------------------------------------------------------------------------
 
 
-def validate_object_meta(meta: Meta, *, namespaced: bool, name_rule: str, path: str = "metadata") -> list[FieldError]:
-    """Everything wrong with the metadata of a new object; the name has been generated already."""
+def validate_object_meta(
+    meta: Meta, *, namespaced: bool, name_rule: str, path: str = "metadata", legacy_finalizers: bool = False
+) -> list[FieldError]:
+    """Everything wrong with the metadata of a new object; the name has been generated already. For `legacy_finalizers` see `Kind`."""
     errors: list[FieldError] = []
     if prefix := meta.get("generateName"):
         errors += complaints(f"{path}.generateName", prefix, name_errors(name_rule, prefix, prefix=True))
@@ -63,13 +66,26 @@ def validate_object_meta(meta: Meta, *, namespaced: bool, name_rule: str, path: 
     errors += not_negative(meta.get("generation"), f"{path}.generation")
     errors += _shared_errors(meta, path)
     errors += validate_finalizers(meta.get("finalizers") or [], f"{path}.finalizers")
-    return errors + validate_managed_fields(meta.get("managedFields") or [], f"{path}.managedFields")
+    errors += validate_managed_fields(meta.get("managedFields") or [], f"{path}.managedFields")
+    return errors + (_legacy_finalizer_errors(meta, path) if legacy_finalizers else [])
 
 
-def validate_object_meta_update(new: Meta, old: Meta, path: str = "metadata") -> list[FieldError]:
-    """Everything wrong with changing the metadata `old` into `new`.
+def update_errors(
+    new: Meta, old: Meta, *, namespaced: bool, name_rule: str, passes: Sequence[str], legacy_finalizers: bool
+) -> list[FieldError]:
+    """Everything wrong with an update's metadata, each thing as often as upstream lists it: twice for every kind, then once for each of the
+    kind's own `passes` ("create" and "update": see `Kind.metadata_passes`)."""
+    errors = validate_object_meta(new, namespaced=namespaced, name_rule="path-segment") + validate_object_meta_update(new, old)
+    for each in passes:
+        if each == "update":
+            errors += validate_object_meta_update(new, old, legacy_finalizers=legacy_finalizers)
+        else:
+            errors += validate_object_meta(new, namespaced=namespaced, name_rule=name_rule, legacy_finalizers=legacy_finalizers)
+    return errors
 
-    Upstream runs this twice on most updates (once for all kinds, once in the kind), so its causes are listed twice."""
+
+def validate_object_meta_update(new: Meta, old: Meta, path: str = "metadata", *, legacy_finalizers: bool = False) -> list[FieldError]:
+    """Everything wrong with changing the metadata `old` into `new`: one pass (see `update_errors`)."""
     errors: list[FieldError] = []
     if old.get("deletionTimestamp"):
         errors += _new_finalizers(new.get("finalizers") or [], old.get("finalizers") or [], f"{path}.finalizers")
@@ -84,7 +100,8 @@ def validate_object_meta_update(new: Meta, old: Meta, path: str = "metadata") ->
     for name in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         errors += immutable(new.get(name), old.get(name), f"{path}.{name}")
     errors += _shared_errors(new, path)
-    return errors + validate_managed_fields(new.get("managedFields") or [], f"{path}.managedFields")
+    errors += validate_managed_fields(new.get("managedFields") or [], f"{path}.managedFields")
+    return errors + (_legacy_finalizer_errors(new, path) if legacy_finalizers else [])
 
 
 def _shared_errors(meta: Meta, path: str) -> list[FieldError]:
@@ -110,6 +127,18 @@ def validate_finalizers(finalizers: Sequence[str], path: str) -> list[FieldError
     return errors
 
 
+def finalizer_name_errors(finalizer: str, path: str) -> list[FieldError]:
+    """Finalizers without a domain must be upstream's own."""
+    if "/" in finalizer or finalizer in _STANDARD_FINALIZERS:
+        return []
+    return [invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified")]
+
+
+def _legacy_finalizer_errors(meta: Meta, path: str) -> list[FieldError]:
+    finalizers = meta.get("finalizers") or ()
+    return [error for index, each in enumerate(finalizers) for error in finalizer_name_errors(each, f"{path}.finalizers[{index}]")]
+
+
 def _new_finalizers(new: Sequence[str], old: Sequence[str], path: str) -> list[FieldError]:
     added = sorted(set(new) - set(old))
     if not added:
@@ -121,8 +150,8 @@ def _new_finalizers(new: Sequence[str], old: Sequence[str], path: str) -> list[F
 def validate_owner_references(references: Sequence[Meta], path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     controller = ""
-    for index, reference in enumerate(references):
-        errors += _owner_errors(reference, f"{path}[{index}]")
+    for reference in references:
+        errors += _owner_errors(reference, path)
         if not reference.get("controller"):
             continue
         this = f"{reference.get('kind', '')}/{reference.get('name', '')}"
@@ -135,15 +164,14 @@ def validate_owner_references(references: Sequence[Meta], path: str) -> list[Fie
 
 
 def _owner_errors(reference: Meta, path: str) -> list[FieldError]:
+    """One reference; upstream names no index in the path."""
     errors: list[FieldError] = []
     api_version, kind = reference.get("apiVersion") or "", reference.get("kind") or ""
-    group, slash, version = api_version.rpartition("/")
-    if not api_version:
-        errors.append(required(f"{path}.apiVersion", "must not be empty"))
-    elif "/" in group or not version:
-        errors.append(invalid(f"{path}.apiVersion", api_version, "must be <group>/<version> or <version>"))
-    errors += [required(f"{path}.{each}", "must not be empty") for each in ("kind", "name", "uid") if not reference.get(each)]
-    if api_version == "v1" and kind == "Event" and not slash:
+    group, _, version = api_version.rpartition("/")
+    if "/" in group or not version:
+        errors.append(invalid(f"{path}.apiVersion", api_version, "version must not be empty"))
+    errors += [invalid(f"{path}.{each}", "", "must not be empty") for each in ("kind", "name", "uid") if not reference.get(each)]
+    if api_version == "v1" and kind == "Event":
         errors.append(invalid(path, reference, "/v1, Kind=Event is disallowed from being an owner"))
     return errors
 
@@ -153,10 +181,8 @@ def validate_managed_fields(entries: Sequence[Meta], path: str) -> list[FieldErr
     for index, entry in enumerate(entries):
         at = f"{path}[{index}]"
         operation = entry.get("operation") or ""
-        if not operation:
-            errors.append(required(f"{at}.operation", "must not be empty"))
-        elif operation not in ("Apply", "Update"):
-            errors.append(not_supported(f"{at}.operation", operation, ["Apply", "Update"]))
+        if operation not in ("Apply", "Update"):
+            errors.append(invalid(f"{at}.operation", operation, "must be `Apply` or `Update`"))
         fields_type = entry.get("fieldsType") or ""
         if fields_type not in ("", "FieldsV1"):
             errors.append(invalid(f"{at}.fieldsType", fields_type, "must be `FieldsV1`"))

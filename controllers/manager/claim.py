@@ -95,9 +95,7 @@ async def _adopt(
     return [answer]
 
 
-async def _release(
-    client: Client, resource: Resource, obj: Object, owner_uid: str, finalizers: Sequence[str], writes: OwnWrites
-) -> None:
+async def _release(client: Client, resource: Resource, obj: Object, owner_uid: str, finalizers: Sequence[str], writes: OwnWrites) -> None:
     metadata: Object = {"ownerReferences": [{"$patch": "delete", "uid": owner_uid}], "uid": uid_of(obj)}
     if finalizers:
         metadata["$deleteFromPrimitiveList/finalizers"] = list(finalizers)

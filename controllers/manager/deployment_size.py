@@ -29,7 +29,7 @@ def actual_replicas(replica_set: Mapping[str, Any]) -> int:
 
 
 def is_rolling(deployment: Object) -> bool:
-    return (deployment["spec"].get("strategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
+    return str((deployment["spec"].get("strategy") or {}).get("type", "RollingUpdate")) == "RollingUpdate"
 
 
 def scaled(value: Any, total: int, *, round_up: bool) -> int:

@@ -1,4 +1,4 @@
-"""The index that lets a controller find its dependents without walking over all objects of a kind."""
+"""Indexes that let a controller find what it needs without walking over all objects of a kind: dependents, and pods of a node."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def with_controllers(informer: Informer) -> Informer:
     """The informer, with the index on it."""
     informer.add_index(CONTROLLER, controller_values)
     return informer
+
+
+NODE = "node"
+"""Name of the index of pods: by `spec.nodeName`, "" for those not scheduled."""
+
+
+def node_values(pod: Object) -> list[str]:
+    return [pod["spec"].get("nodeName", "")]
+
+
+def with_nodes(pods: Informer) -> Informer:
+    """The informer of pods, with the index on it."""
+    pods.add_index(NODE, node_values)
+    return pods

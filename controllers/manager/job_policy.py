@@ -1,4 +1,4 @@
-"""How a Job judges its pods: which failures count, which end the Job, when it has succeeded enough, and how long to wait before trying again.
+"""How a Job judges its pods: which failures count, which end the Job, when enough have succeeded, how long to wait before trying again.
 
 Pure. Source: upstream `pkg/controller/job/{pod_failure_policy,success_policy,backoff_utils}.go` (KEP-3329, KEP-3850, KEP-3998).
 """
@@ -195,7 +195,7 @@ def remaining_s(failures: int, last_failure: datetime | None, now: datetime) -> 
     """Seconds until the next try: 10 s after the first failure, doubling up to ten minutes."""
     if failures == 0 or last_failure is None:
         return 0.0
-    wait = min(BACKOFF_FIRST_S * 2 ** min(failures - 1, 10), BACKOFF_MAX_S)
+    wait: float = min(BACKOFF_FIRST_S * 2 ** min(failures - 1, 10), BACKOFF_MAX_S)
     return max(0.0, wait - (now - last_failure).total_seconds())
 
 

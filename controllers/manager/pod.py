@@ -150,7 +150,11 @@ def generate_name(owner_name: str) -> str:
 def from_template(template: Mapping[str, Any], owner: Mapping[str, Any], reference: Mapping[str, Any]) -> Object:
     """A new pod as the template describes it, controlled by `owner` through `reference`. Shares the template's spec: do not change it."""
     described = template.get("metadata") or {}
-    metadata: Object = {"generateName": generate_name(name_of(owner)), "namespace": namespace_of(owner), "ownerReferences": [dict(reference)]}
+    metadata: Object = {
+        "generateName": generate_name(name_of(owner)),
+        "namespace": namespace_of(owner),
+        "ownerReferences": [dict(reference)],
+    }
     for field in ("labels", "annotations"):
         if described.get(field):
             metadata[field] = dict(described[field])

@@ -69,6 +69,17 @@ class PodControl:
         self._writes.note(answer)
         return answer
 
+    async def patch_all(self, pods: Sequence[Object], body: Any) -> None:
+        """The same patch for each pod; those gone are fine. Raises the first failure, after all were tried."""
+        failure: BaseException | None = None
+        for start in range(0, len(pods), _PARALLEL_MAX):
+            batch = pods[start : start + _PARALLEL_MAX]
+            outcomes = await asyncio.gather(*(self.patch(pod, body) for pod in batch), return_exceptions=True)
+            failures = (each for each in outcomes if isinstance(each, BaseException) and not isinstance(each, NotFound))
+            failure = failure or next(failures, None)
+        if failure is not None:
+            raise failure
+
     async def _create(self, owner: Object, pod: Object) -> Object:
         try:
             answer = await self._run.client.create(PODS, pod)

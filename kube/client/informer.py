@@ -96,8 +96,8 @@ class Informer:
             self._tell(handler, None, obj)
 
     def put(self, obj: Object) -> None:
-        """Take in what the server answered to a write of ours, ahead of the watch. Ignored unless that is sure to be news:
-        its resourceVersion must be newer than both the cached one and whatever the watch has already passed."""
+        """Take in what the server answered to a write of ours, ahead of the watch. Ignored unless that is sure to be news: no list
+        may be under way, and its resourceVersion must be newer than both the cached one and what the watch has passed already."""
         version = _number(resource_version_of(obj))
         if not self.synced.is_set() or self._label_selector or self._field_selector or version is None:
             return
@@ -159,7 +159,7 @@ class Informer:
             items, version = await self._pages(limit=self._page_limit)
         except Expired:  # a page came too late for its snapshot: all in one
             items, version = await self._pages(limit=0)
-        self._take_list(items, version)
+        self._take_list(items)
         self._seen, self._seen_number = version, _number(version) or 0
         self.synced.set()
 
@@ -185,23 +185,14 @@ class Informer:
                 return items, metadata.get("resourceVersion") or ""
             await asyncio.sleep(0)
 
-    def _take_list(self, items: Mapping[str, Object], version: str) -> None:
-        number = _number(version)
+    def _take_list(self, items: Mapping[str, Object]) -> None:
         known = self._cache.keys()
         for key in known:
-            if key not in items and not self._is_ahead(key, number):
+            if key not in items:
                 self._replace(key, None)
         for key, obj in items.items():
-            if not self._is_ahead(key, number):
-                self._replace(key, obj)
+            self._replace(key, obj)
         self._unconfirmed.clear()
-
-    def _is_ahead(self, key: str, list_number: int | None) -> bool:
-        """Whether `put` brought something that a list of that version cannot know yet."""
-        if key not in self._unconfirmed or list_number is None:
-            return False
-        cached = self._cache.get(key)
-        return cached is not None and (_number(resource_version_of(cached)) or 0) > list_number
 
     # --- watching -----------------------------------------------------------------------------------------------------
 

@@ -194,7 +194,8 @@ def _keyed(of: ListType) -> Callable[[Any], str]:
         if names and not present:
             listed = "[" + " ".join(quoted(each) for each in declared) + "]"
             raise ElementError(
-                f"associative list with keys has an element that omits all key fields {listed} (and doesn't have default values for any key fields)"
+                f"associative list with keys has an element that omits all key fields {listed} "
+                "(and doesn't have default values for any key fields)"
             )
         if any(isinstance(value, dict | list) for _, value in present):
             return "k:" + _json(dict(present))

@@ -3,10 +3,10 @@
 A set is a tree of dicts, and the tree is the wire form itself, so that nothing needs to be parsed or printed on the way to the store:
 keys are path elements (`f:spec`, `k:{"name":"web"}`, `v:"a"`, `i:3`), the empty dict is a field that is in the set and has nothing
 below it, and `.` marks one that is in the set as well as some of its children. A dict without `.` only leads to its children.
-So `{"f:spec": {"f:replicas": {}}}` owns `.spec.replicas` and not `.spec`. The root itself is never owned: `{}` at the root is the empty set.
+So `{"f:spec": {"f:replicas": {}}}` owns `.spec.replicas` and not `.spec`. The root itself is never owned: there, `{}` is the empty set.
 
 Sets are shared freely (`LEAF` is one object everywhere): nobody may change one. Every function returns a new set, or one of those given.
-What path elements mean and how they sort is in `elements.py`. Source of the algebra: structured-merge-diff `fieldpath/set.go`, `serialize.go`.
+What path elements mean and how they sort is in `elements.py`. Source: structured-merge-diff `fieldpath/set.go`, `serialize.go`.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def intersection(one: FieldSet, other: FieldSet) -> FieldSet:
 
 
 def difference(one: FieldSet, other: FieldSet) -> FieldSet:
-    """What is in `one` and not in `other`, path by path: taking away a parent leaves its children. `one` itself when that changes nothing."""
+    """What is in `one` and not in `other`, path by path: taking away a parent leaves its children. `one` itself when nothing is taken."""
     out: FieldSet | None = None
     for key, theirs in other.items():
         mine = one.get(key)

@@ -1,9 +1,9 @@
 """metadata.managedFields: who owns which field, kept up to date by every write.
 
 `managed_after_update` is what create, update and every patch but apply come to: fields whose value changed are taken from whoever owned
-them and given to the writer. Server-side apply (`apply.py`) works on the same `Managers`. Which fields changed is decided in `ownership.py`.
+them and given to the writer. Server-side apply (`apply.py`) works on the same `Managers`. Which fields changed: `ownership.py`.
 
-Source: apimachinery `pkg/util/managedfields/internal` (fieldmanager.go and the managers it chains), structured-merge-diff `merge/update.go`.
+Source: apimachinery `pkg/util/managedfields/internal` (fieldmanager.go and what it chains), structured-merge-diff `merge/update.go`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def decode(entries: Sequence[Mapping[str, Any]], *, trusted: bool) -> Managers:
                 fields = parse(fields)
             except FieldSetError as error:
                 raise ManagedFieldsError(str(error)) from None
-        who = Identity(str(entry.get("manager") or ""), operation, "" if operation == "Apply" else api_version, entry.get("subresource") or "")
+        who = Identity(
+            str(entry.get("manager") or ""), operation, "" if operation == "Apply" else api_version, entry.get("subresource") or ""
+        )
         found[who] = Owner(fields, api_version, entry.get("time") or "", dict(entry) if trusted else None)
     return found
 
@@ -209,11 +211,18 @@ class Versions:
     """The changes from one object to another, seen in each version that some manager's entry is in. The first version's are given."""
 
     def __init__(
-        self, of: StructType, live: Object | None, new: Object, *, api_version: str, reset_fields: ResetFields | None, convert: Convert | None
+        self,
+        of: StructType,
+        live: Object | None,
+        new: Object,
+        *,
+        api_version: str,
+        reset_fields: ResetFields | None,
+        convert: Convert | None,
     ) -> None:
         self._live, self._new, self._convert, self._reset = live, new, convert, reset_fields
         self.own = self._filtered(changes(of, live, new))
-        self._known: dict[str, Changes | None] = {api_version: self.own}
+        self._known: dict[str, tuple[StructType, Changes] | None] = {api_version: (of, self.own)}
 
     def _filtered(self, found: Changes) -> Changes:
         if not self._reset:
@@ -224,10 +233,19 @@ class Versions:
         """The changes in that version; None when there is no such version. Without a converter every version has the same fields."""
         if self._convert is None:
             return self.own
-        if api_version not in self._known:
+        known = self._of(api_version)
+        return known and known[1]
+
+    def reconciled(self, owner: Owner) -> Owner:
+        """The entry, as the schema of its version has it today."""
+        known = self._known.get(owner.api_version) if self._convert is None else self._of(owner.api_version)
+        return owner if known is None else owner.with_fields(reconciled(owner.fields, known[0]))
+
+    def _of(self, api_version: str) -> tuple[StructType, Changes] | None:
+        if api_version not in self._known and self._convert is not None:
             new = self._convert(self._new, api_version)
             live = self._convert(self._live, api_version) if self._live is not None else None
-            self._known[api_version] = self._filtered(changes(new[0], live and live[1], new[1])) if new else None
+            self._known[api_version] = (new[0], self._filtered(changes(new[0], live and live[1], new[1]))) if new else None
         return self._known[api_version]
 
 
@@ -245,12 +263,14 @@ def updated(
 ) -> Managers:
     """The managers after `who` has turned `live` into `new`; `managers` itself when nothing changed. Raises ElementError."""
     versions = Versions(of, live, new, api_version=api_version, reset_fields=reset_fields, convert=convert)
+    if convert is None and not versions.own.owned and not versions.own.removed:
+        return managers
     after: Managers = {}
     for each, owner in managers.items():
         found = versions.at(owner.api_version)
         if found is not None:
-            fields = reconciled(owner.fields, of)
-            left = owner.with_fields(difference(difference(fields, found.owned), found.removed))
+            now = versions.reconciled(owner)
+            left = now.with_fields(difference(difference(now.fields, found.owned), found.removed))
             if left.fields:
                 after[each] = left
     mine = without_never_owned(versions.own.owned)

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, Protocol
 
 from kube.patch.elements import element_of, in_order
 from kube.patch.fieldset import LEAF, SELF, FieldSet
-from kube.schema.types import Field, ListType, MapType, Scalar, ScalarType, StructType, Type
+from kube.patch.shapes import is_any, is_opaque
+from kube.schema.types import Field, ListType, MapType, StructType, Type
 
 _MISSING: Any = object()
 
@@ -256,7 +257,8 @@ class _Deduced:
 
 _DEDUCED = _Deduced()
 _STRUCTS: dict[StructType, _Struct] = {}
-"""One walker a definition; types live as long as the process, or as the custom resource definition that made them."""
+"""One walker a definition. Custom resources come and go with their types, so this is emptied when it has grown too big."""
+_STRUCTS_MAX = 8192
 
 
 def _walker_of(of: Type) -> _Walker | None:
@@ -266,17 +268,15 @@ def _walker_of(of: Type) -> _Walker | None:
             return None
         found = _STRUCTS.get(of)
         if found is None:
+            if len(_STRUCTS) >= _STRUCTS_MAX:
+                _STRUCTS.clear()
             found = _STRUCTS[of] = _Struct(of)
         return found
     if isinstance(of, MapType):
         return None if of.atomic else _Map(_walker_of(of.value))
     if isinstance(of, ListType):
         return None if of.kind == "atomic" else _List(element_of(of), _walker_of(of.item))
-    return _DEDUCED if _is_open(of) else None
-
-
-def _is_open(of: ScalarType) -> bool:
-    return of.scalar is Scalar.ANY and of.go_name != "runtime.RawExtension"
+    return _DEDUCED if is_any(of) and not is_opaque(of) else None
 
 
 def _zero(field: Field) -> Any:

@@ -26,6 +26,11 @@ def is_any(of: Type) -> bool:
     return isinstance(of, ScalarType) and of.scalar is Scalar.ANY
 
 
+def is_opaque(of: Type) -> bool:
+    """True for an embedded object (a ControllerRevision's data): any JSON, but owned as a whole."""
+    return isinstance(of, ScalarType) and of.go_name == "runtime.RawExtension"
+
+
 def shape_of(of: Type, value: Any) -> Shape:
     """How a value of that type is walked. A null of a deduced type counts as a map, as upstream has it."""
     if isinstance(of, StructType | MapType):
@@ -40,10 +45,10 @@ def shape_of(of: Type, value: Any) -> Shape:
 
 
 def is_atomic(of: Type) -> bool:
-    """True when a map or a list of that type is owned as a whole. (A list of a deduced type is; a map is not.)"""
+    """True when a map or a list of that type is owned as a whole. (A list of a deduced type is too: see `list_of`.)"""
     if isinstance(of, StructType | MapType):
         return of.atomic
-    return isinstance(of, ListType) and of.kind == "atomic"
+    return of.kind == "atomic" if isinstance(of, ListType) else is_opaque(of)
 
 
 def list_of(of: Type) -> ListType:

@@ -18,7 +18,7 @@ from typing import Any
 from kube.client.base import ConnectionFailed
 from kube.client.client import Client
 from kube.clock import Clock, rfc3339_micro
-from kube.errors import ApiError, NotFound
+from kube.errors import ApiError, Conflict, NotFound
 from kube.objects import Object
 from kube.resources import LEASES
 from kube.runtime import metrics
@@ -59,7 +59,9 @@ async def lead(
     lease = _Lease(client, name, namespace, identity, clock, lease_duration_s, on_new_leader)
     metric = metrics.LEADER.labels(name)
     metric.set(0)
-    while not await _in_time(lease.acquire_or_renew(), renew_deadline_s):
+    while True:
+        if await _in_time(lease.acquire_or_renew(), renew_deadline_s):
+            break
         await asyncio.sleep(retry_period_s * (1 + rng.random() * _JITTER))
     metric.set(1)
     lease.say(events, "became leader")
@@ -174,12 +176,21 @@ class _Lease:
         """Give it up if it is ours, so that the next one need not wait."""
         if not self.is_held:
             return
-        now = rfc3339_micro(self.clock.now())
-        free = {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now}
         try:
-            await self._write({**free, "leaseTransitions": int(self.spec.get("leaseTransitions") or 0)})
+            try:
+                await self._write(self._free())
+            except Conflict:  # a renewal of ours was cut short, and done for all that
+                self._see(await self.client.get(LEASES, self.name, namespace=self.namespace))
+                if self.is_held:
+                    await self._write(self._free())
         except (ApiError, ConnectionFailed) as error:
             _log.warning("lease %s/%s: cannot release it: %s", self.namespace, self.name, error)
+
+    def _free(self) -> Object:
+        """The spec that says nobody holds it."""
+        now = rfc3339_micro(self.clock.now())
+        transitions = int(self.spec.get("leaseTransitions") or 0)
+        return {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now, "leaseTransitions": transitions}
 
     async def _write(self, spec: Object) -> None:
         """Write over what we saw, and only over that: its resourceVersion is the precondition."""

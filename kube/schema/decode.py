@@ -1,8 +1,8 @@
 """From JSON values to canonical objects: what kube-apiserver would write back after decoding a body into its Go types.
 
-Every write passes here, so each type is compiled once into nested closures that only know the clean case: known fields, right types, canonical
-leaves. Whatever else turns up raises `_Odd`, and `strict.py` walks the value again, slowly, with paths, unknown fields and upstream's messages.
-Read `types.py` first, then `leaves.py`.
+Every write passes here, so each type is compiled once into nested closures that only know the clean case: known fields, right types,
+canonical leaves. Whatever else turns up raises `_Odd`, and `strict.py` walks the value again, slowly, with paths, unknown fields and
+upstream's messages. Read `types.py` first, then `leaves.py`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,23 @@ from kube.schema import leaves, strict
 from kube.schema.strict import DecodeError
 from kube.schema.types import Field, ListType, MapType, Scalar, ScalarType, StructType, Type
 
-__all__ = ["DecodeError", "Decoded", "decode"]
+__all__ = ["DecodeError", "Decoded", "decode", "decode_clean"]
 
 
 @dataclass(slots=True)
 class Decoded:
-    """`value` is canonical; `unknown` are upstream's words for each unknown (or duplicate) field, in order: `unknown field "spec.foo"`."""
+    """`value` is canonical. `strict_errors`: upstream's words for each unknown or repeated field, in order: `unknown field "spec.foo"`."""
 
     value: Any
-    unknown: list[str] = field(default_factory=list)
+    strict_errors: list[str] = field(default_factory=list)
+
+    @property
+    def unknown(self) -> list[str]:
+        """The paths of the unknown fields: `spec.foo`."""
+        return [each[len(_UNKNOWN) : -1] for each in self.strict_errors if each.startswith(_UNKNOWN)]
+
+
+_UNKNOWN = 'unknown field "'
 
 
 class _Odd(Exception):
@@ -42,14 +50,19 @@ _Decode = Callable[[Any], Any]
 
 
 def decode(of: StructType, value: Any) -> Decoded:
-    """The canonical form of `value` as a `of`: unknown fields dropped (and told), empty ones as Go writes them, quantities and times canonical.
+    """The canonical form of `value`: unknown fields dropped (and told), empty ones as Go writes them, quantities and times canonical.
 
-    `value` is parsed JSON; the result may share lists, maps and free-form values with it. Duplicate keys are seen only if `value` was parsed with `strict.parse`.
-    Raises DecodeError with upstream's message."""
+    `value` is parsed JSON (for repeated keys and the exact text of numbers: parsed by `strict.parse`, and given to `strict.walk`). The
+    result may share lists, maps and free-form values with it. Raises DecodeError with upstream's message."""
+    return decode_clean(of, value) or Decoded(*strict.walk(of, value))
+
+
+def decode_clean(of: StructType, value: Any) -> Decoded | None:
+    """The fast path alone: None for anything out of the ordinary."""
     try:
         return Decoded(_compiled(of)(value))
     except (_Odd, leaves.LeafError):
-        return Decoded(*strict.walk(of, value))
+        return None
 
 
 def _compiled(of: StructType) -> _Decode:
@@ -126,7 +139,7 @@ def _field(of: Field) -> _Decode:
     """Applies the presence rules: without a pointer or `always`, empty values are left out."""
     inner = _value(of.type)
     if of.always or of.pointer:
-        return _or_null(inner) if isinstance(of.type, ListType | MapType) else inner
+        return _or_null(inner) if isinstance(of.type, ListType | MapType) and of.name != "items" else inner
     if isinstance(of.type, StructType) or (isinstance(of.type, ScalarType) and of.type.scalar in leaves.STRUCTS_IN_GO):
         return _without_zero(inner, of.type)
 
@@ -138,7 +151,7 @@ def _field(of: Field) -> _Decode:
 
 
 def _or_null(inner: _Decode) -> _Decode:
-    """Lists that are written even when empty: `null`, because upstream's storage does not tell an empty list from none."""
+    """Lists that are written even when empty, except a List's items: `null`, because upstream's storage does not tell empty from none."""
 
     def decode_or_null(value: Any) -> Any:
         return inner(value) or None

@@ -86,6 +86,15 @@ class Definitions:
     def has(self, name: str) -> bool:
         return name in self.raw
 
+    @functools.cached_property
+    def kinds(self) -> Mapping[tuple[str, str, str], str]:
+        """(group, version, kind) -> definition name, of everything that has a kind."""
+        return {
+            (each["group"], each["version"], each["kind"]): name
+            for name, schema in self.raw.items()
+            for each in schema.get("x-kubernetes-group-version-kind") or ()
+        }
+
     def type(self, name: str) -> StructType:
         """The struct of a definition, the same one every time. Raises KeyError for a name that is none, or that is a leaf (Quantity)."""
         if name in _LEAVES:

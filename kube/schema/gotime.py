@@ -1,5 +1,7 @@
-"""Times and durations as Go reads and writes them, down to its error messages. Source: Go's `time` package and apimachinery's `meta/v1` Time,
-MicroTime and Duration. Not here: what time it is (`kube.clock`)."""
+"""Times and durations as Go reads and writes them, down to its error messages.
+
+Source: Go's `time` package and apimachinery's `meta/v1` Time, MicroTime and Duration. Not here: what time it is (`kube.clock`).
+"""
 
 from __future__ import annotations
 

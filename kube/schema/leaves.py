@@ -1,6 +1,7 @@
 """The leaves that Go decodes by hand: text in, canonical value out. Shared by the fast path (`decode.py`) and the slow one (`strict.py`).
 
-Each function takes a JSON string's text and raises LeafError with upstream's message. Times and quantities repeat a lot, so their results are cached.
+Each function takes a JSON string's text and raises LeafError with upstream's message. Times and quantities repeat a lot, so their results
+are cached.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
 """The slow, exact decoder: walks a JSON value as Go's decoder does, and tells what is wrong in its words.
 
-`decode.py` calls it when its fast path meets anything unusual: unknown or duplicate fields, wrong types, nulls in lists, numbers at the edge.
-Rules that matter (source: `sigs.k8s.io/json`, a strict fork of Go's encoding/json): names match by case; a wrong type is remembered, the rest is
-still read, and the first one is the error; a leaf that decodes itself (times, quantities) fails at once and wins; what is inside an unknown field is
-not looked at.
+`decode.py` calls it when its fast path meets anything unusual: unknown or repeated fields, wrong types, nulls in lists, odd numbers.
+Rules that matter (source: `sigs.k8s.io/json`, a strict fork of Go's encoding/json): names match by case; a wrong type is remembered, the
+rest is still read, and the first one is the error; a leaf that decodes itself (times, quantities) fails at once and wins; what is inside
+an unknown field is not looked at. `unstructured.py` is its other voice, for patches.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from kube.schema import leaves
+from kube.schema.goquote import quote
 from kube.schema.types import ListType, MapType, Scalar, ScalarType, StructType, Type
 
 UNIONS = frozenset({"v1.JSONSchemaPropsOrArray", "v1.JSONSchemaPropsOrBool", "v1.JSONSchemaPropsOrStringArray"})
@@ -59,22 +61,22 @@ def plain(value: Any) -> Any:
 
 def walk(of: StructType, value: Any) -> tuple[Any, list[str]]:
     """(canonical value, strict errors in order). Raises DecodeError."""
-    return _Walk().whole(of, value)
+    return Walk().whole(of, value)
 
 
 def union(of: ScalarType, value: Any) -> Any:
     """A leaf of `UNIONS` in its canonical form. Raises leaves.LeafError."""
-    return _Walk().union(of, value)
+    return Walk().union(of, value)
 
 
 def zero_of(of: Type) -> Any:
     """What Go writes for an empty one held by value."""
     if isinstance(of, StructType):
-        return _Walk().struct(of, {})
+        return Walk().struct(of, {})
     return leaves.ZEROES[of.scalar] if isinstance(of, ScalarType) else None
 
 
-class _Mismatch(leaves.LeafError):
+class Mismatch(leaves.LeafError):
     """A leaf that Go decodes by hand, of a wrong JSON type: told like any wrong type, but it ends the decoding."""
 
     def __init__(self, value: str, go_type: str) -> None:
@@ -83,7 +85,7 @@ class _Mismatch(leaves.LeafError):
         self.go_type = go_type
 
 
-class _Walk:
+class Walk:
     """One decoding: where it is, what it has found."""
 
     def __init__(self) -> None:
@@ -96,8 +98,8 @@ class _Walk:
     def whole(self, of: StructType, value: Any) -> tuple[Any, list[str]]:
         try:
             out = self.value(of, value)
-        except _Mismatch as wrong:
-            raise DecodeError(self._type_error(wrong.value, wrong.go_type)) from None
+        except Mismatch as wrong:
+            raise DecodeError(self.type_error(wrong.value, wrong.go_type)) from None
         except leaves.LeafError as wrong:
             raise DecodeError(str(wrong)) from None
         if self.first_error:
@@ -112,7 +114,7 @@ class _Walk:
             if isinstance(value, dict | Pairs):
                 return self.struct(of, value)
             if value is not None:
-                self._wrong(value, of.go_name)
+                self.wrong(of, value)
             return zero_of(of)
         if isinstance(of, ListType):
             return self.list(of, value)
@@ -124,7 +126,7 @@ class _Walk:
         out: dict[str, Any] = {}
         seen: set[str] = set()
         outside = self.inside
-        for name, given in _items(value):
+        for name, given in self.members(of, value):
             field = of.fields.get(name)
             if field is None:
                 if of.open:
@@ -143,7 +145,7 @@ class _Walk:
             if name in out and isinstance(decoded, dict) and isinstance(field.type, StructType | MapType):
                 decoded = {**out[name], **decoded}  # Go decodes a repeated key into the same struct or map
             out.pop(name, None)
-            if field.always and isinstance(field.type, ListType | MapType):
+            if field.always and isinstance(field.type, ListType | MapType) and name != "items":
                 decoded = decoded or None  # upstream's storage does not tell an empty list from none
             if field.always or (field.pointer and given is not None) or not _is_empty(field.type, decoded):
                 out[name] = decoded
@@ -152,10 +154,14 @@ class _Walk:
                 out[name] = _null(field.type, pointer=field.pointer)
         return out
 
+    def members(self, _of: StructType, value: dict[str, Any] | Pairs) -> Iterable[tuple[str, Any]]:
+        """The members of a struct's object, in the order in which they are decoded."""
+        return _items(value)
+
     def list(self, of: ListType, value: Any) -> Any:
         if not isinstance(value, list) or isinstance(value, Pairs):
             if value is not None:
-                self._wrong(value, of.go_name)
+                self.wrong(of, value)
             return None
         out = []
         for index, each in enumerate(value):
@@ -167,7 +173,7 @@ class _Walk:
     def map(self, of: MapType, value: Any) -> Any:
         if not isinstance(value, dict | Pairs):
             if value is not None:
-                self._wrong(value, of.go_name)
+                self.wrong(of, value)
             return None
         out: dict[str, Any] = {}
         for key, each in _items(value):
@@ -189,25 +195,25 @@ class _Walk:
         return decode(of, value)
 
     def _string(self, of: ScalarType, value: Any) -> Any:
-        return value if isinstance(value, str) else self._wrong(value, of.go_name, otherwise="")
+        return value if isinstance(value, str) else self.wrong(of, value, otherwise="")
 
     def _bool(self, of: ScalarType, value: Any) -> Any:
-        return value if isinstance(value, bool) else self._wrong(value, of.go_name, otherwise=False)
+        return value if isinstance(value, bool) else self.wrong(of, value, otherwise=False)
 
     def _int32(self, of: ScalarType, value: Any) -> Any:
-        return value if _is_int(value, leaves.INT32) else self._wrong(value, of.go_name, is_number=True, otherwise=0)
+        return value if _is_int(value, leaves.INT32) else self.wrong(of, value, is_number=True, otherwise=0)
 
     def _int64(self, of: ScalarType, value: Any) -> Any:
-        return value if _is_int(value, leaves.INT64) else self._wrong(value, of.go_name, is_number=True, otherwise=0)
+        return value if _is_int(value, leaves.INT64) else self.wrong(of, value, is_number=True, otherwise=0)
 
     def _float(self, of: ScalarType, value: Any) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
             return float(value) if isinstance(value, Number) else value
-        return self._wrong(value, of.go_name, is_number=True, otherwise=0)
+        return self.wrong(of, value, is_number=True, otherwise=0)
 
     def _bytes(self, of: ScalarType, value: Any) -> Any:
         if not isinstance(value, str):
-            return self._wrong(value, of.go_name)
+            return self.wrong(of, value)
         try:
             return leaves.base64(value)
         except leaves.LeafError as wrong:
@@ -220,7 +226,7 @@ class _Walk:
     def _intstr(self, _of: ScalarType, value: Any) -> Any:
         if isinstance(value, str) or _is_int(value, leaves.INT32):
             return value
-        raise _Mismatch(_kind(value, is_number=True), "int32")
+        raise Mismatch(_kind(value, is_number=True), "int32")
 
     _int_or_string = _intstr
 
@@ -236,7 +242,7 @@ class _Walk:
     def union(self, of: ScalarType, value: Any) -> Any:
         """Source: apiextensions `v1/marshal.go`; schemas inside are decoded without strictness."""
         if isinstance(value, dict | Pairs):
-            inner = _Walk()
+            inner = Walk()
             out = inner.value(json_schema(), value)
             return _inner(inner, out)
         if of.go_name == "v1.JSONSchemaPropsOrBool":
@@ -246,7 +252,7 @@ class _Walk:
         if not isinstance(value, list) or not value:
             return None
         item: Type = ScalarType(Scalar.STRING, "string") if of.go_name == "v1.JSONSchemaPropsOrStringArray" else json_schema()
-        inner = _Walk()
+        inner = Walk()
         return _inner(inner, inner.list(ListType(item, go_name=f"[]{item.go_name}"), value))
 
     # --- telling
@@ -266,19 +272,20 @@ class _Walk:
     def _strict(self, what: str, name: str) -> None:
         if len(self.strict_errors) < _ERRORS_MAX:
             path = f"{''.join(self.path)}.{name}" if self.path else name
-            self.strict_errors[f"{what} field {json.dumps(path, ensure_ascii=False)}"] = None
+            self.strict_errors[f"{what} field {quote(path)}"] = None
 
-    def _wrong(self, value: Any, go_type: str, *, is_number: bool = False, otherwise: Any = None) -> Any:
-        self.first_error = self.first_error or self._type_error(_kind(value, is_number=is_number), go_type)
+    def wrong(self, of: Type, value: Any, *, is_number: bool = False, otherwise: Any = None) -> Any:
+        """Remembers a wrong type; gives the value to go on with."""
+        self.first_error = self.first_error or self.type_error(_kind(value, is_number=is_number), of.go_name)
         return otherwise
 
-    def _type_error(self, value: str, go_type: str) -> str:
+    def type_error(self, value: str, go_type: str) -> str:
         if not self.stack:
             return f"json: cannot unmarshal {value} into Go value of type {go_type}"
         return f"json: cannot unmarshal {value} into Go struct field {self.inside}.{'.'.join(self.stack)} of type {go_type}"
 
 
-def _inner(walk: _Walk, out: Any) -> Any:
+def _inner(walk: Walk, out: Any) -> Any:
     """The result of a decoder inside the decoder: its error ends the outer one."""
     if walk.first_error:
         raise leaves.LeafError(walk.first_error)
@@ -292,7 +299,7 @@ def json_schema() -> StructType:
     return definitions.load().type(_JSON_SCHEMA)
 
 
-def _items(value: dict[str, Any] | Pairs) -> Any:
+def _items(value: dict[str, Any] | Pairs) -> Iterable[tuple[str, Any]]:
     return value if isinstance(value, Pairs) else value.items()
 
 
@@ -319,7 +326,7 @@ def _is_int(value: Any, bounds: tuple[int, int]) -> bool:
 def _must_be_string(value: Any) -> str:
     if isinstance(value, str):
         return value
-    raise _Mismatch(_kind(value, is_number=False), "string")
+    raise Mismatch(_kind(value, is_number=False), "string")
 
 
 def _kind(value: Any, *, is_number: bool) -> str:

@@ -40,6 +40,7 @@ class SimulatedContainer:
     ends: list[asyncio.Future[None]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     """What its commands wrote: path -> text."""
+    quiet: bool = False
     _status: ContainerStatus | None = None
 
     @property
@@ -77,9 +78,19 @@ class SimulatedContainer:
         for line in text.splitlines() or [""]:
             self.log.append(LogLine(now, stream, line))
 
-    def run(self) -> None:
+    def run(self, *, quiet: bool) -> None:
+        """It runs from now on. `quiet` when it has things of its own to say."""
         self.state, self.started_at, self._status = ContainerState.RUNNING, self.now(), None
-        self.say(f"Wherry simulates this container: image {self.spec.get('image')} started at {rfc3339(self.started_at)}")
+        self.quiet = quiet
+        if not quiet:
+            self.say(f"Wherry simulates this container: image {self.spec.get('image')} started at {rfc3339(self.started_at)}")
+
+    def restored(self, status: ContainerStatus) -> None:
+        """It is what `status` says, from before the agent's restart."""
+        self.state, self.started_at, self.finished_at = status.state, status.started_at, status.finished_at
+        self.exit_code, self.reason, self.message, self._status = status.exit_code, status.reason, status.message, status
+        if status.state is ContainerState.EXITED:
+            self.log.close()
 
     def end(self, exit_code: int, *, reason: str = "", message: str = "") -> None:
         """It has ended. Does nothing when it had already."""
@@ -89,7 +100,8 @@ class SimulatedContainer:
         self.state, self.finished_at, self._status = ContainerState.EXITED, self.now(), None
         self.exit_code = exit_code
         self.reason, self.message = reason or ("Completed" if exit_code == 0 else "Error"), message
-        self.say(f"Wherry simulates this container: ended with exit code {exit_code} ({self.reason})")
+        if not self.quiet:
+            self.say(f"Wherry simulates this container: ended with exit code {exit_code} ({self.reason})")
         self.log.close()
         for waiter in self.ends:
             if not waiter.done():

@@ -283,7 +283,7 @@ async def _(store: Store) -> None:
         page = await store.list(PODS)
         assert max(kv.mod_revision for kv in page.items) <= page.revision
         assert sum(kv.value == b"1" for kv in page.items) == page.revision - 301
-        await asyncio.sleep(0)
+        await asyncio.wait([writer], timeout=0.01)
     await writer
 
 

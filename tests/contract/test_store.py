@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from apiserver.store.base import Store
 from apiserver.store.memory import MemoryStore
 from apiserver.store.sqlite import SQLiteStore
 from kube.clock import LoopClock
-from kube.virtual import VirtualTimeLoop
 from tests.contract.store_contract import SCENARIOS, Scenario
+from tests.virtual import run_virtual
 
 Open = Callable[[Path], Awaitable[Store]]
 
@@ -38,14 +37,12 @@ BACKENDS: dict[str, Open] = {"memory": _memory, "sqlite": _sqlite, "sqlite that 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("promise", SCENARIOS)
 def test_store(promise: str, backend: str, tmp_path: Path) -> None:
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(_keeps(SCENARIOS[promise], BACKENDS[backend], tmp_path))
+    run_virtual(lambda: _keeps(SCENARIOS[promise], BACKENDS[backend], tmp_path))
 
 
 async def _keeps(scenario: Scenario, open_store: Open, folder: Path) -> None:
     store = await open_store(folder)
     try:
-        async with asyncio.timeout(1000):
-            await scenario(store)
+        await scenario(store)
     finally:
         await store.close()

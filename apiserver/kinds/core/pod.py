@@ -11,11 +11,12 @@ from apiserver.kinds import pod_columns
 from apiserver.kinds.pod_binding import bind
 from apiserver.kinds.pod_eviction import evict
 from apiserver.kinds.pod_features import drop_disabled_fields
-from apiserver.kinds.pod_resources import default_pod_level, default_requests, qos_class
+from apiserver.kinds.pod_resources import default_pod_level, default_requests
 from apiserver.kinds.podspec import default_pod_spec
 from apiserver.registry.kind import Context, Kind, Subresource, all_fine, nothing
 from apiserver.validation import pod as validation
 from apiserver.validation.metadata import same
+from apiserver.validation.pod_amounts import qos_class
 from kube.objects import Object
 from kube.resources import PODS, Resource
 

@@ -207,7 +207,7 @@ SERVICE = Kind(
     validate=validation.validate,
     begin=begin,
     after_delete=after_delete,
-    name_rule="label1035",
+    name_rule="label",
     create_on_update=True,
     delete_answers_object=True,
 )

@@ -107,6 +107,10 @@ async def after_delete(old: Object, ctx: Context, registries: Any) -> None:
         pass
 
 
+def _internal(why: str) -> InternalError:
+    return InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +130,7 @@ async def _claim_one(claims: Claims, spec: Object, family: str, ip: str) -> str:
         try:
             return await claims.claim_any_ip(family)
         except cluster_ips.RangeFull as error:
-            raise InternalError(f"Internal error occurred: failed to allocate a serviceIP: {error}") from error
+            raise _internal(f"failed to allocate a serviceIP: {error}") from error
     try:
         await claims.claim_ip(ip)
     except cluster_ips.NotAllocated as error:
@@ -176,7 +180,7 @@ def _any_port(claims: Claims) -> int:
     try:
         return claims.claim_any_port()
     except node_ports.PortNotAllocated as error:
-        raise InternalError(f"Internal error occurred: failed to allocate a nodePort: {error}") from error
+        raise _internal(f"failed to allocate a nodePort: {error}") from error
 
 
 def _claim_ports(claims: Claims, spec: Object) -> None:
@@ -224,7 +228,7 @@ def _change_ports(claims: Claims, spec: Object, before: Object) -> None:
             taken.add(asked)
         key = (port.get("protocol") or "", port["nodePort"])
         if key in seen:
-            raise InternalError(f"duplicate nodePort: {{{key[0]} {key[1]}}}")
+            raise _internal(f"duplicate nodePort: {{{key[0]} {key[1]}}}")
         seen.add(key)
     for port in set(had) - set(node_ports.ports_of(spec)):
         claims.give_up_port(port)
@@ -244,7 +248,7 @@ def _change_health_check_port(claims: Claims, spec: Object, before: Object) -> N
                 spec["healthCheckNodePort"] = claims.claim_any_port()
         except node_ports.PortNotAllocated as error:
             what = f"requested HealthCheck NodePort {asked}" if asked else "a HealthCheck NodePort 0"
-            raise InternalError(f"Internal error occurred: failed to allocate {what}: {error}") from error
+            raise _internal(f"failed to allocate {what}: {error}") from error
     elif _needs_health_check(before) and not _needs_health_check(spec):
         if before.get("healthCheckNodePort"):
             claims.give_up_port(before["healthCheckNodePort"])

@@ -1,0 +1,159 @@
+"""Discovery: which groups, versions and resources there are, as documents made once per set of kinds.
+
+`/api`, `/apis`, `/apis/<group>`, `/api/v1`, `/apis/<group>/<version>`, and the aggregated form of the first two. Pure: kinds in, answers out; when
+the kinds change (custom resources), make a new `Discovery`. Sources: apiserver `endpoints/installer.go`, `endpoints/discovery`, kube-aggregator.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import yaml
+
+from apiserver.handlers.bodies import JSON, PROTOBUF, YAML
+from apiserver.handlers.request import Response
+from apiserver.registry.kind import Kind, Subresource
+from kube.errors import NotAcceptable
+from kube.resources import Resource
+
+GROUPS = (
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "storagemigration.k8s.io",
+)
+"""Upstream's groups by priority; all others (custom resources) follow by name."""
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_KUBE_LIKE = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
+_MATURITY = {"alpha": 0, "beta": 1, None: 2}
+_RESOURCE_PATH = re.compile(r"/(?:api|apis/([^/]+))/([^/]+)/?")
+
+
+def version_key(version: str) -> tuple[Any, ...]:
+    """Sorts versions as discovery lists them: v2, v1, v1beta2, v1beta1, v1alpha1, then all others by name (apimachinery `version/helpers.go`)."""
+    found = _KUBE_LIKE.fullmatch(version)
+    if found is None:
+        return (1, version)
+    return (0, -_MATURITY[found[2]], -int(found[1]), -int(found[3] or 0))
+
+
+def group_key(group: str) -> tuple[int, str]:
+    """Sorts groups as discovery lists them."""
+    return (GROUPS.index(group), "") if group in GROUPS else (len(GROUPS), group)
+
+
+def storage_version_hash(resource: Resource) -> str:
+    """Says which version of a kind is stored, to whoever migrates storage (apiserver `endpoints/discovery/storageversionhash.go`)."""
+    text = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One resource in one of its versions."""
+
+    resource: Resource
+    kind: Kind
+
+
+class Discovery:
+    """The documents of one set of kinds. `server_address` (host:port) is what `/api` tells clients to use."""
+
+    def __init__(self, kinds: Iterable[Kind], *, server_address: str = "") -> None:
+        self._server_address = server_address
+        self._served: dict[tuple[str, str], list[_Served]] = {}
+        for kind in kinds:
+            for resource in (kind.resource, *(each.resource for each in kind.conversions)):
+                self._served.setdefault((resource.group, resource.version), []).append(_Served(resource, kind))
+        for each in self._served.values():
+            each.sort(key=lambda served: served.resource.plural)
+
+    def answer(self, path: str, accept: str = "", if_none_match: str = "") -> Response | None:
+        """The answer to a GET; None for a path that is none of these documents. Raises NotAcceptable."""
+        plain = path.rstrip("/")
+        if plain in ("/api", "/apis"):
+            if _wants_aggregated(accept):
+                return _aggregated_answer(self.aggregated(plain), if_none_match)
+            return _document(self._core_versions() if plain == "/api" else self._groups(), accept, _ROOT_REFUSAL)
+        if plain.startswith("/apis/") and plain.count("/") == 2:
+            document = self._group(plain.removeprefix("/apis/"))
+            return None if document is None else _document(document, accept, _ROUTE_REFUSAL)
+        found = _RESOURCE_PATH.fullmatch(path)
+        group_version = (found[1] or "", found[2]) if found else ("", "")
+        return _document(self._resources(*group_version), accept, _ROUTE_REFUSAL) if group_version in self._served else None
+
+    # --- what there is
+
+    @functools.cached_property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The versions of each group, both in discovery's order; the core group is not among them."""
+        names = sorted({group for group, _ in self._served if group}, key=group_key)
+        return {name: sorted((version for group, version in self._served if group == name), key=version_key) for name in names}
+
+    def _core_versions(self) -> Any:
+        return {
+            "kind": "APIVersions",
+            "versions": sorted((version for group, version in self._served if not group), key=version_key),
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": self._server_address}],
+        }
+
+    def _groups(self) -> Any:
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self._group_entry(each) for each in self.groups]}
+
+    def _group(self, name: str) -> Any:
+        return {"kind": "APIGroup", "apiVersion": "v1", **self._group_entry(name)} if name in self.groups else None
+
+    def _group_entry(self, name: str) -> Any:
+        versions = [{"groupVersion": f"{name}/{each}", "version": each} for each in self.groups[name]]
+        return {"name": name, "versions": versions, "preferredVersion": versions[0]}
+
+    def _resources(self, group: str, version: str) -> Any:
+        """The core group's list has no apiVersion, as upstream's has not."""
+        head: dict[str, Any] = {"kind": "APIResourceList", "apiVersion": "v1"} if group else {"kind": "APIResourceList"}
+        entries = [entry for served in self._served[group, version] for entry in _entries(served)]
+        return {**head, "groupVersion": f"{group}/{version}" if group else version, "resources": entries}
+
+    @functools.cache  # noqa: B019 - two documents, as long-lived as their Discovery
+    def aggregated(self, root: str) -> bytes:
+        """The whole of `/api` or `/apis` in one document (apidiscovery.k8s.io/v2), encoded."""
+        groups = {"": sorted(version for group, version in self._served if not group)} if root == "/api" else self.groups
+        items = [
+            {
+                "metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None},
+                "versions": [self._aggregated_version(name, each) for each in versions],
+            }
+            for name, versions in groups.items()
+        ]
+        for each in items:
+            del each["metadata"]["creationTimestamp"]  # type: ignore[attr-defined]
+        return orjson.dumps({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
+
+    def _aggregated_version(self, group: str, version: str) -> Any:
+        resources = [_aggregated_resource(each) for each in self._served[group, version]]
+        return {"version": version, "resources": resources, "freshness": "Current"}

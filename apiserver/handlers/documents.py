@@ -1,0 +1,19 @@
+"""Discovery and OpenAPI documents, by path: what `routes.py` answers with. Made on first use, kept until the kinds change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apiserver.handlers.request import Response
+from apiserver.registry.registry import Registries
+
+
+class Documents:
+    """The documents of one server."""
+
+    def __init__(self, registries: Registries) -> None:
+        self._registries = registries
+
+    def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Response | None:
+        """The answer for a path of these documents; None for any other path. `headers` have lower-case names."""
+        return None

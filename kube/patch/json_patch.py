@@ -1,0 +1,256 @@
+"""JSON Patch (RFC 6902), with the answers of the library behind kube-apiserver (evanphx/json-patch v4).
+
+Why not PyPI's `jsonpatch`: it follows the RFC where upstream does not. Upstream replaces and copies members that are not there, counts
+negative indexes from the end, ignores what stands before a path's first slash, takes `+1` and `01` for indexes, and tests numbers by how
+they are written. Clients see all of that.
+
+The document is never changed: containers on the way to a change are copied once, everything else is shared with the result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from kube.errors import BadRequest, Invalid, RequestEntityTooLarge
+
+OPERATIONS_MAX = 10_000
+COPY_BYTES_MAX = 3 * 1024 * 1024
+"""How much the copy operations of one patch may add to the document, in bytes of JSON (upstream: JSONPatchMaxCopyBytes)."""
+
+_TEXT_FIELDS = ("op", "path", "from")
+_KNOWN_FIELDS = frozenset((*_TEXT_FIELDS, "value"))
+_INDEX = re.compile(r"[+-]?[0-9]{1,18}")
+_ABSENT: Any = object()
+_GO_KINDS = ((bool, "bool"), (int, "number"), (float, "number"), (str, "string"), (list, "array"), (dict, "object"))
+
+
+class _Failed(Exception):
+    """An operation that does not apply. The text is for logs: clients are told only that their request was wrong."""
+
+
+def json_kind(value: Any) -> str:
+    """What Go's JSON decoder calls the value."""
+    return next((name for kind, name in _GO_KINDS if isinstance(value, kind)), "null")
+
+
+def check_json_patch(operations: Any) -> list[str]:
+    """Looks at a parsed patch as field validation does (Warn, the default, and Strict): returns the texts of unknown fields.
+    Raises BadRequest for what is no list of operations."""
+    if operations is None:
+        return []
+    prefix = "error decoding patch: json: cannot unmarshal"
+    if not isinstance(operations, list):
+        raise BadRequest(f"{prefix} {json_kind(operations)} into Go value of type []handlers.jsonPatchOp")
+    unknown: list[str] = []
+    for index, operation in enumerate(operations):
+        if operation is None:
+            continue
+        if not isinstance(operation, dict):
+            raise BadRequest(f"{prefix} {json_kind(operation)} into Go value of type handlers.jsonPatchOp")
+        for name, value in operation.items():
+            if name in _TEXT_FIELDS and not isinstance(value, str | None):
+                raise BadRequest(f"{prefix} {json_kind(value)} into Go struct field jsonPatchOp.{name} of type string")
+            if name not in _KNOWN_FIELDS:
+                unknown.append(f'json patch unknown field "[{index}].{name}"')
+    return unknown
+
+
+def apply_json_patch(document: Any, operations: Any, *, copy_bytes_max: int = COPY_BYTES_MAX) -> Any:
+    """The document with the operations done, in order and all or none. `document` and `operations` are parsed JSON and stay as they are.
+
+    Raises BadRequest (400) for what is no list of objects, RequestEntityTooLarge (413) for more than OPERATIONS_MAX operations,
+    Invalid (422) for an operation that does not apply, is unknown, or copies too much.
+    """
+    for operation in _checked(operations):
+        if operation is not None and not isinstance(operation, dict):
+            raise BadRequest(f"json: cannot unmarshal {json_kind(operation)} into Go value of type jsonpatch.Operation")
+    if operations is None:
+        return document
+    patch = _Patch(document, copy_bytes_max)
+    try:
+        for operation in operations:
+            patch.do(operation or {})
+    except (_Failed, RecursionError) as error:
+        # Upstream gives the reason away to its log only.
+        raise Invalid("the server rejected our request due to an error in our request", details={}) from error
+    return patch.document
+
+
+def _checked(operations: Any) -> list[Any]:
+    if operations is None:
+        return []
+    if not isinstance(operations, list):
+        raise BadRequest(f"json: cannot unmarshal {json_kind(operations)} into Go value of type jsonpatch.Patch")
+    if len(operations) > OPERATIONS_MAX:
+        raise RequestEntityTooLarge(
+            f"Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {len(operations)}"
+        )
+    return operations
+
+
+def _index(key: str) -> int:
+    if not _INDEX.fullmatch(key):
+        raise _Failed(f"not an array index: {key!r}")
+    return int(key)
+
+
+def _at(items: list[Any], key: str, *, size: int) -> int:
+    """The index that `key` means in a list of `size` places; negative ones count from the end."""
+    index = _index(key)
+    if not -size <= index < size:
+        raise _Failed(f"index out of bounds: {index}")
+    return index + size if index < 0 else index
+
+
+def _get(container: Any, key: str) -> Any:
+    """The value there; a member that is missing counts as null (upstream's surprise), an item that is missing fails."""
+    if isinstance(container, dict):
+        return container.get(key)
+    return container[_at(container, key, size=len(container))]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as upstream tests it: numbers by how they are written, so that 1 is not 1.0.
+
+    deviates: upstream compares the JSON text of strings too, so that "<" does not equal "\\u003c"; here they are equal."""
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and bool(one == other)
+
+
+class _Patch:
+    """A document on its way. `_fresh` holds (and keeps alive) the containers that are copies already and may be written to."""
+
+    def __init__(self, document: Any, copy_bytes_max: int) -> None:
+        self.document = document
+        self._copy_bytes_left = copy_bytes_max
+        self._fresh: dict[int, Any] = {}
+        self._operations: dict[Any, Callable[[dict[str, Any]], None]] = {
+            "add": self._add,
+            "remove": self._remove,
+            "replace": self._replace,
+            "move": self._move,
+            "copy": self._copy,
+            "test": self._test,
+        }
+
+    def do(self, operation: dict[str, Any]) -> None:
+        kind = operation.get("op")
+        known = self._operations.get(kind) if isinstance(kind, str) else None
+        if known is None:
+            raise _Failed(f"unexpected kind: {kind!r}")
+        known(operation)
+
+    def _add(self, operation: dict[str, Any]) -> None:
+        self._put(_pointer(operation, "path"), operation.get("value"))
+
+    def _remove(self, operation: dict[str, Any]) -> None:
+        self._take(_pointer(operation, "path"))
+
+    def _replace(self, operation: dict[str, Any]) -> None:
+        path, value = _pointer(operation, "path"), operation.get("value")
+        if path == "":
+            if not isinstance(value, dict | list):
+                raise _Failed("the whole document can only be replaced by an object or an array")
+            self.document = value
+            return
+        container, key = self._writable(path)
+        if isinstance(container, dict):
+            container[key] = value
+        else:
+            container[_at(container, key, size=len(container))] = value
+
+    def _move(self, operation: dict[str, Any]) -> None:
+        source = _pointer(operation, "from")
+        self._put(_pointer(operation, "path"), self._take(source))
+
+    def _copy(self, operation: dict[str, Any]) -> None:
+        container, key = self._container(_pointer(operation, "from"))
+        value = _get(container, key)
+        self._copy_bytes_left -= len(orjson.dumps(value))
+        if self._copy_bytes_left < 0:
+            raise _Failed("the copy operations add too much to the document")
+        self._fresh.clear()  # the copy and its source share everything from now on
+        self._put(_pointer(operation, "path"), value)
+
+    def _test(self, operation: dict[str, Any]) -> None:
+        path, wanted = _pointer(operation, "path"), operation.get("value")
+        found = self.document if path == "" else _get(*self._container(path))
+        if not _same(found, wanted):
+            raise _Failed(f"testing value {path} failed")
+
+    def _put(self, path: str, value: Any) -> None:
+        container, key = self._writable(path)
+        if isinstance(container, dict):
+            container[key] = value
+        elif key == "-":
+            container.append(value)
+        else:
+            container.insert(_at(container, key, size=len(container) + 1), value)
+
+    def _take(self, path: str) -> Any:
+        container, key = self._writable(path)
+        if isinstance(container, dict):
+            if key not in container:
+                raise _Failed(f"unable to remove nonexistent key: {key}")
+            return container.pop(key)
+        return container.pop(_at(container, key, size=len(container)))
+
+    def _container(self, path: str) -> tuple[Any, str]:
+        """The object or list that holds what `path` names, and the last key."""
+        parents, key = _split(path)
+        here = self.document
+        for part in parents:
+            here = _get(here, part)
+            if not isinstance(here, dict | list):
+                raise _Failed(f"doc is missing path: {path}")
+        return here, key
+
+    def _writable(self, path: str) -> tuple[Any, str]:
+        """As `_container`, copied so far that it may be written to."""
+        parents, key = _split(path)
+        here = self.document = self._own(self.document)
+        for part in parents:
+            value = _get(here, part)
+            if not isinstance(value, dict | list):
+                raise _Failed(f"doc is missing path: {path}")
+            copy = self._own(value)
+            if copy is not value:
+                here[part if isinstance(here, dict) else _at(here, part, size=len(here))] = copy
+            here = copy
+        return here, key
+
+    def _own(self, container: Any) -> Any:
+        if id(container) in self._fresh:
+            return container
+        copy = container.copy()
+        self._fresh[id(copy)] = copy
+        return copy
+
+
+def _pointer(operation: dict[str, Any], name: str) -> str:
+    path = operation.get(name)
+    if not isinstance(path, str):
+        raise _Failed(f"operation, missing {name} field")
+    return path
+
+
+def _split(path: str) -> tuple[list[str], str]:
+    """The keys on the way, and the last one. What stands before the first slash does not count."""
+    keys = [_unescaped(part) for part in path.split("/")[1:]]
+    if not keys:
+        raise _Failed(f"doc is missing path: {path!r}")
+    return keys[:-1], keys[-1]
+
+
+_ESCAPES = re.compile("~[01]")
+
+
+def _unescaped(part: str) -> str:
+    return _ESCAPES.sub(lambda found: "/" if found[0] == "~1" else "~", part)

@@ -1,0 +1,133 @@
+"""What every component's command line shares: its kubeconfig, its health port, leader election, logging.
+
+`add_flags` and `Component.from_flags` give a command the flags of upstream's components of the same meaning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from kube.client.client import Client
+from kube.client.config import ClientConfig, ConfigError, load_kubeconfig
+from kube.client.informer import Informers
+from kube.clock import Clock, RealClock
+from kube.errors import ApiError
+from kube.runtime.election import lead
+from kube.runtime.events import EventRecorder
+from kube.runtime.health import HealthServer
+from kube.runtime.process import run_until_signal, set_up_logging
+
+SERVER_WAIT_S = 1.0
+
+
+def add_flags(parser: argparse.ArgumentParser, *, default_port: int, elects: bool) -> None:
+    """Add the shared flags to a command line."""
+    parser.add_argument("--kubeconfig", required=True, metavar="FILE", help="how to reach the API server, and as whom")
+    parser.add_argument("--bind-address", default="127.0.0.1", metavar="IP", help="address of /healthz, /readyz and /metrics (default 127.0.0.1)")
+    parser.add_argument("--healthz-port", type=_port, default=default_port, metavar="PORT", help=f"their port, 0 for any (default {default_port})")
+    if elects:
+        parser.add_argument(
+            "--leader-elect", type=_flag, nargs="?", const=True, default=False, metavar="BOOL", help="work only while holding the Lease"
+        )
+    parser.add_argument("--logging-format", choices=["text", "json"], default="text")
+    parser.add_argument("-v", "--v", type=int, default=2, metavar="LEVEL", help="log level as klog's (4 and more: debug)")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+@dataclass(slots=True)
+class Component:
+    """One running component: its client, its informers, its clock and chance. `ready` is what /readyz answers."""
+
+    name: str
+    config: ClientConfig
+    client: Client
+    informers: Informers
+    events: EventRecorder
+    clock: Clock
+    rng: random.Random
+    ready: bool = False
+    closing: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, name: str, config: ClientConfig, *, host: str = "") -> Component:
+        rng, clock = random.Random(), RealClock()
+        client = Client.from_config(config, user_agent=f"{name}/v1.36.2 (wherry)", rng=rng)
+        events = EventRecorder(client, component=name, host=host, clock=clock, rng=rng)
+        return cls(name, config, client, Informers(client, rng=rng), events, clock, rng)
+
+    async def wait_for_server(self) -> None:
+        """Until the API server answers /readyz; asks every second."""
+        while True:
+            try:
+                await self.client.raw("GET", "/readyz")
+                return
+            except (ApiError, OSError):
+                await asyncio.sleep(SERVER_WAIT_S * (0.2 + 0.2 * self.rng.random()))
+
+    async def run(self, work: Callable[[Component], Coroutine[Any, Any, None]], *, elect: bool = False) -> None:
+        """Informers, events and `work`, together, until one fails or the task is cancelled."""
+        await self.wait_for_server()
+
+        async def started() -> None:
+            self.ready = True
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.informers.run(), name="informers")
+                tasks.create_task(work(self), name=self.name)
+
+        recording = asyncio.create_task(self.events.run(), name="events")
+        try:
+            if elect:
+                identity = f"{socket.gethostname()}_{self.rng.getrandbits(64):016x}"
+                await lead(
+                    self.client, name=self.name, identity=identity, clock=self.clock, rng=self.rng, on_started=started, events=self.events
+                )
+            else:
+                await started()
+        finally:
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
+            for close in self.closing:
+                await close()
+            await self.client.close()
+
+
+def run_component(name: str, flags: argparse.Namespace, work: Callable[[Component], Coroutine[Any, Any, None]], *, host: str = "") -> int:
+    """Read the kubeconfig, serve health, run `work` until a signal. The exit code; problems of the user's are one line on stderr."""
+    import sys
+
+    set_up_logging(verbosity=flags.v, format=flags.logging_format)
+    try:
+        config = load_kubeconfig(flags.kubeconfig)
+    except ConfigError as error:
+        print(f"{name}: --kubeconfig {error}", file=sys.stderr)
+        return 1
+
+    async def main() -> None:
+        component = Component.make(name, config, host=host)
+        health = HealthServer(
+            port=flags.healthz_port, host=flags.bind_address, ready_checks={"started": lambda: None if component.ready else "not started"}
+        )
+        await health.start()
+        try:
+            await component.run(work, elect=getattr(flags, "leader_elect", False))
+        finally:
+            await health.stop()
+
+    return run_until_signal(main)

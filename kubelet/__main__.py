@@ -1,0 +1,84 @@
+"""`python -m kubelet`: one node agent, or many simulated ones in one process. Flag names are the kubelet's where it has the flag."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import socket
+import sys
+
+from kube.runtime.component import Component, add_flags, run_component
+from kubelet.process import Settings, serve
+
+HEALTH_PORT, SERVER_PORT, NODES_MAX = 10248, 10250, 100_000
+_RANGE = re.compile(r"(.*)\{(\d+)\.\.(\d+)\}(.*)\Z")
+
+
+def node_names(text: str) -> list[str]:
+    """`name`, or `prefix{1..100}` for many simulated nodes in one process. Raises ArgumentTypeError."""
+    found = _RANGE.match(text)
+    names = [text]
+    if found:
+        before, first, last, after = found.groups()
+        if int(last) < int(first) or int(last) - int(first) >= NODES_MAX:
+            raise argparse.ArgumentTypeError(f"{text}: {{FIRST..LAST}} must count up, to at most {NODES_MAX} nodes")
+        names = [f"{before}{number}{after}" for number in range(int(first), int(last) + 1)]
+    if not all(re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", each) for each in (names[0], names[-1])):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a node name (lower case letters, digits, '-' and '.')")
+    return names
+
+
+def _labels(text: str) -> dict[str, str]:
+    out = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key:
+            raise argparse.ArgumentTypeError(f"{part!r}: expected key=value,...")
+        out[key] = value
+    return out
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m kubelet", description="Wherry's node agent.", allow_abbrev=False)
+    add_flags(p, default_port=HEALTH_PORT, elects=False)
+    p.add_argument(
+        "--hostname-override", required=True, type=node_names, metavar="NAME", help="the node's name; name{1..100} for many simulated nodes"
+    )
+    p.add_argument("--runtime", choices=["simulated", "process", "cri", "docker"], default="simulated", help="what runs containers")
+    p.add_argument("--address", default="127.0.0.1", metavar="IP", help="address the kubelet's own server listens on (default 127.0.0.1)")
+    p.add_argument("--port", type=int, default=SERVER_PORT, metavar="PORT", help="its port, 0 for any free one (default 10250)")
+    p.add_argument("--node-ip", default="", metavar="IP", help="the node's address, as others reach it (default: --address); auto: this host's")
+    p.add_argument("--node-labels", type=_labels, default={}, metavar="K=V,...", help="labels to register the node with")
+    p.add_argument("--max-pods", type=int, default=110, metavar="N", help="how many pods a node takes (default 110)")
+    return p
+
+
+def _own_address() -> str:
+    """What this host's name resolves to."""
+    return socket.gethostbyname(socket.gethostname())
+
+
+def main() -> int:
+    flags = parser().parse_args()
+    if flags.runtime != "simulated":
+        print(f"kubelet: --runtime {flags.runtime}: not implemented yet; this version has only the simulated runtime", file=sys.stderr)
+        return 2
+    names: list[str] = flags.hostname_override
+    settings = Settings(
+        node_names=names,
+        address=flags.address,
+        port=flags.port,
+        node_ip=_own_address() if flags.node_ip == "auto" else flags.node_ip or flags.address,
+        labels=flags.node_labels,
+        pods_max=flags.max_pods,
+    )
+
+    async def work(component: Component) -> None:
+        await serve(component, settings)
+
+    return run_component("kubelet", flags, work, host=names[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""A container's environment: env and envFrom, with their sources looked up. Raises `ConfigError` for what is missing.
+
+The services of the namespace (enableServiceLinks) are not in it. Upstream: `kubelet_pods.go makeEnvironmentVariables`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+
+from kube import quantity
+from kube.client.client import Client
+from kube.errors import NotFound
+from kube.objects import Object, annotations_of, labels_of, namespace_of
+from kube.resources import CONFIG_MAPS, SECRETS, Resource
+
+_REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_.-][A-Za-z0-9_.-]*)\)")
+_KEYED = re.compile(r"^metadata\.(labels|annotations)\['(.+)'\]$")
+
+
+class ConfigError(Exception):
+    """CreateContainerConfigError: the text is the waiting message."""
+
+
+def expanded(text: str, envs: Mapping[str, str]) -> str:
+    """Kubernetes' expansion of `$(NAME)`: unknown names stay, `$$` is a dollar sign."""
+    if "$" not in text:
+        return text
+    return _REFERENCE.sub(lambda match: "$" if match[0] == "$$" else envs.get(match[1], match[0]), text)
+
+
+async def environment_of(
+    pod: Object, container: Object, *, client: Client, pod_ips: Sequence[str], host_ips: Sequence[str]
+) -> Mapping[str, str]:
+    """The variables by name. Asks the API only for ConfigMaps and Secrets that are named."""
+    if not container.get("env") and not container.get("envFrom"):
+        return {}
+    sources = _Sources(pod, client)
+    envs: dict[str, str] = {}
+    for source in container.get("envFrom") or ():
+        envs |= await _all_of(source, sources)
+    for entry in container.get("env") or ():
+        if "valueFrom" not in entry:
+            envs[entry["name"]] = expanded(entry.get("value") or "", envs)
+            continue
+        value = await _value_from(pod, container, entry["valueFrom"], sources, pod_ips, host_ips)
+        if value is not None:
+            envs[entry["name"]] = value
+    return envs
+
+
+class _Sources:
+    """ConfigMaps and Secrets of the pod's namespace, each fetched once."""
+
+    def __init__(self, pod: Object, client: Client) -> None:
+        self._namespace, self._client = namespace_of(pod), client
+        self._found: dict[tuple[str, str], dict[str, str] | None] = {}
+
+    async def data(self, resource: Resource, name: str, *, optional: bool) -> dict[str, str] | None:
+        """Its data as text; None when it is missing and optional. Raises ConfigError."""
+        key = (resource.plural, name)
+        if key not in self._found:
+            try:
+                self._found[key] = _texts(resource, await self._client.get(resource, name, namespace=self._namespace))
+            except NotFound as error:
+                if not optional:
+                    raise ConfigError(f'{resource.kind.lower()} "{name}" not found') from error
+                self._found[key] = None
+        return self._found[key]
+
+    async def value(self, resource: Resource, selector: Object) -> str | None:
+        name, key = selector.get("name", ""), selector.get("key", "")
+        data = await self.data(resource, name, optional=bool(selector.get("optional")))
+        if data is not None and key in data:
+            return data[key]
+        if selector.get("optional"):
+            return None
+        raise ConfigError(f"couldn't find key {key} in {resource.kind} {self._namespace}/{name}")
+
+
+def _texts(resource: Resource, obj: Object) -> dict[str, str]:
+    data = obj.get("data") or {}
+    if resource is not SECRETS:
+        return dict(data)
+    return {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
+
+
+async def _all_of(source: Object, sources: _Sources) -> dict[str, str]:
+    for field, resource in (("configMapRef", CONFIG_MAPS), ("secretRef", SECRETS)):
+        if ref := source.get(field):
+            data = await sources.data(resource, ref.get("name", ""), optional=bool(ref.get("optional")))
+            return {f"{source.get('prefix') or ''}{key}": value for key, value in (data or {}).items()}
+    return {}
+
+
+async def _value_from(
+    pod: Object, container: Object, source: Object, sources: _Sources, pod_ips: Sequence[str], host_ips: Sequence[str]
+) -> str | None:
+    if "configMapKeyRef" in source:
+        return await sources.value(CONFIG_MAPS, source["configMapKeyRef"])
+    if "secretKeyRef" in source:
+        return await sources.value(SECRETS, source["secretKeyRef"])
+    if "fieldRef" in source:
+        return field_of(pod, source["fieldRef"].get("fieldPath", ""), pod_ips, host_ips)
+    if "resourceFieldRef" in source:
+        return resource_of(container, source["resourceFieldRef"])
+    raise ConfigError(f"environment source {', '.join(sorted(source))} is not supported by this kubelet")
+
+
+def field_of(pod: Object, path: str, pod_ips: Sequence[str], host_ips: Sequence[str]) -> str:
+    """The downward API's fields. Raises ConfigError for any other path."""
+    if match := _KEYED.match(path):
+        return (labels_of(pod) if match[1] == "labels" else annotations_of(pod)).get(match[2], "")
+    status = {
+        "status.podIP": ",".join(pod_ips[:1]),
+        "status.podIPs": ",".join(pod_ips),
+        "status.hostIP": ",".join(host_ips[:1]),
+        "status.hostIPs": ",".join(host_ips),
+    }
+    if path in status:
+        return status[path]
+    if path in ("metadata.name", "metadata.namespace", "metadata.uid"):
+        return str(pod["metadata"].get(path.partition(".")[2], ""))
+    if path in ("spec.nodeName", "spec.serviceAccountName"):
+        return str(pod["spec"].get(path.partition(".")[2], ""))
+    raise ConfigError(f"unsupported fieldPath: {path}")
+
+
+def resource_of(container: Object, selector: Object) -> str:
+    """A limit or request of the container, in units of the divisor, rounded up."""
+    kind, _, name = str(selector.get("resource", "")).partition(".")
+    given = (container.get("resources") or {}).get(kind) or {}
+    if name not in given:
+        return "0"
+    divisor = quantity.parse(str(selector.get("divisor") or "1"))
+    divisor = divisor if divisor else quantity.parse("1")
+    return str(-(-quantity.parse(given[name]).nano // divisor.nano))

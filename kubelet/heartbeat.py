@@ -1,0 +1,156 @@
+"""Keeps one node known: registers it, renews its Lease every 10 s, and writes its status when it changes or 5 minutes have passed.
+
+Each node's beats fall at another moment (chance is handed in), so that hundreds of nodes in one process are a steady trickle.
+Upstream: `kubelet_node_status.go`, component-helpers `apimachinery/lease/controller.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from kube.client.base import ConnectionFailed
+from kube.client.client import Client
+from kube.clock import Clock, rfc3339_micro
+from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from kube.objects import Object, uid_of
+from kube.resources import LEASES, NODES
+from kube.runtime.events import EventRecorder
+from kubelet.node import READY_EVENTS, NodeFacts, is_same_but_time, lease_of, node_of, registration_patch, status_of_node
+from kubelet.runtime.base import RuntimeService
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 40
+RENEW_S = 10.0
+STATUS_S = 10.0
+"""How often the status is looked at."""
+REPORT_S = 300.0
+"""How often it is written although nothing changed."""
+RETRY_S = (0.2, 7.0)
+_FAILURES = (ApiError, ConnectionFailed, TimeoutError)
+
+
+class Heartbeat:
+    """One node's. `register` first; then `run` until cancelled."""
+
+    def __init__(
+        self, client: Client, facts: NodeFacts, runtime: RuntimeService, *, clock: Clock, rng: random.Random, events: EventRecorder | None
+    ) -> None:
+        self._client, self.facts, self._runtime = client, facts, runtime
+        self._clock, self._rng, self._events = clock, rng, events
+        self._lease: Object | None = None
+        self._node: Object = {}
+        self._written_at_s = 0.0
+
+    # --- the Node -----------------------------------------------------------------------------------------------------------
+
+    async def register(self) -> Object:
+        """The Node in the API, made or found; tries until it succeeds."""
+        pause_s = RETRY_S[0]
+        while True:
+            try:
+                self._node = await self._register()
+                self._written_at_s = self._clock.monotonic()
+                return self._node
+            except _FAILURES as error:
+                log.warning("cannot register node %s: %s", self.facts.name, error)
+                await asyncio.sleep(pause_s * (1 + self._rng.random()))
+                pause_s = min(pause_s * 2, RETRY_S[1])
+
+    async def _register(self) -> Object:
+        try:
+            node = await self._client.create(NODES, node_of(self.facts, self._clock.now()))
+        except AlreadyExists:
+            return await self._register_again()
+        self._record(node, "Starting", "Starting kubelet.")
+        for reason in READY_EVENTS:
+            self._record(node, reason, f"Node {self.facts.name} status is now: {reason}")
+        return node
+
+    async def _register_again(self) -> Object:
+        """The node is known from before: its labels and taints stay, the kubelet's own labels are put right."""
+        node = await self._client.get(NODES, self.facts.name)
+        if patch := registration_patch(self.facts, node):
+            node = await self._client.patch(NODES, self.facts.name, patch)
+        self._record(node, "Starting", "Starting kubelet.")
+        return await self._write_status(node)
+
+    def _record(self, node: Object, reason: str, message: str) -> None:
+        if self._events is not None:
+            reference = {"kind": "Node", "apiVersion": "v1", "name": self.facts.name, "uid": uid_of(node)}
+            self._events.record(reference, "Normal", reason, message)
+
+    async def _write_status(self, node: Object) -> Object:
+        status = status_of_node(self.facts, node, await self._runtime.list_images(), self._clock.now())
+        old = node.get("status") or {}
+        patch = {key: value for key, value in status.items() if value != old.get(key)}
+        patch["$setElementOrder/conditions"] = [{"type": each["type"]} for each in status["conditions"]]
+        if "addresses" in patch:
+            patch["addresses"] = [{"$patch": "replace"}, *status["addresses"]]
+        return await self._client.patch(NODES, self.facts.name, {"status": patch}, subresource="status")
+
+    # --- beating ----------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat(self._renew, RENEW_S), name=f"lease of {self.facts.name}")
+            tasks.create_task(self._beat(self._report, STATUS_S), name=f"status of {self.facts.name}")
+
+    async def _beat(self, beat: Callable[[], object], period_s: float) -> None:
+        """Call `beat` once at the start, then every period from a moment of this node's own."""
+        first = True
+        while True:
+            try:
+                result = beat()
+                assert asyncio.iscoroutine(result)
+                await result
+                pause_s = period_s * (self._rng.random() if first else 1.0)
+                first = False
+            except _FAILURES as error:
+                log.warning("node %s: heartbeat failed: %s", self.facts.name, error)
+                pause_s = self._rng.uniform(*RETRY_S)
+            await asyncio.sleep(pause_s)
+
+    async def _renew(self) -> None:
+        now = rfc3339_micro(self._clock.now())
+        if self._lease is None:
+            self._lease = await self._first_lease(now)
+            return
+        renewed = self._lease | {"spec": self._lease["spec"] | {"renewTime": now, "holderIdentity": self.facts.name}}
+        try:
+            self._lease = await self._client.update(LEASES, renewed)
+        except (Conflict, NotFound):
+            self._lease = None
+            self._lease = await self._first_lease(now)
+
+    async def _first_lease(self, now: str) -> Object:
+        lease = lease_of(self._node, now_micro=now, duration_s=LEASE_S)
+        try:
+            return await self._client.create(LEASES, lease)
+        except AlreadyExists:
+            found = await self._client.get(LEASES, self.facts.name, namespace="kube-node-lease")
+            return await self._client.update(LEASES, found | {"spec": (found.get("spec") or {}) | lease["spec"]})
+
+    async def _report(self) -> None:
+        """Write the status if that is due. A Node that is gone is registered anew."""
+        status = status_of_node(self.facts, self._node, await self._runtime.list_images(), self._clock.now())
+        is_due = self._clock.monotonic() - self._written_at_s >= REPORT_S
+        if not is_due and is_same_but_time(self._node.get("status") or {}, status):
+            return
+        try:
+            self._node = await self._write_status(self._node)
+        except NotFound:
+            self._node = await self._register()
+        self._written_at_s = self._clock.monotonic()
+
+    def observed(self, node: Object) -> None:
+        """The API has this version of the Node (somebody may have changed its status)."""
+        self._node = node
+
+    def set_port(self, port: int) -> None:
+        """The kubelet server listens there."""
+        self.facts = replace(self.facts, port=port)

@@ -1,0 +1,45 @@
+"""What a pod's worker has of its node: runtime, clock, chance, and whom to tell. Data; `agent.py` fills it in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kube.client.client import Client
+from kube.clock import Clock
+from kube.objects import Object, name_of, namespace_of, uid_of
+from kube.runtime.events import EventRecorder
+from kubelet.reporter import Reporter
+from kubelet.runtime.base import RuntimeService
+
+if TYPE_CHECKING:
+    from kubelet.worker import PodWorker
+
+
+@dataclass(slots=True)
+class Host:
+    """One node, as its pods' workers see it."""
+
+    name: str
+    ips: Sequence[str]
+    runtime: RuntimeService
+    client: Client
+    clock: Clock
+    rng: random.Random
+    reporter: Reporter
+    events: EventRecorder | None
+    released: Callable[[PodWorker], None]
+    """Told when a pod has ended and needs nothing of the node any more."""
+    forgotten: Callable[[PodWorker], None]
+    """Told when nothing of a removed pod is left."""
+    log_root: str = "/var/log/pods"
+
+    def record(self, pod: Object, kind: str, reason: str, message: str, *, field_path: str = "") -> None:
+        """An event about the pod; `kind` is Normal or Warning."""
+        if self.events is not None:
+            self.events.record(pod, kind, reason, message, field_path=field_path)
+
+    def log_directory(self, pod: Object) -> str:
+        return f"{self.log_root}/{namespace_of(pod)}_{name_of(pod)}_{uid_of(pod)}"

@@ -1,0 +1,215 @@
+"""Tells the API server how pods are: status patches, as few and small as possible, and the last DELETE of a pod that has ended.
+
+`patch_of` is pure. `Reporter` keeps one newest status a pod; a status that is overtaken before it was sent is never sent. A bounded
+number of writers work on all pods of the process; failed writes are tried again with growing pauses, and nothing here ever fails a
+worker. Upstream: `pkg/kubelet/status/status_manager.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kube.client.base import ConnectionFailed
+from kube.client.client import Client
+from kube.errors import ApiError, Conflict, NotFound
+from kube.objects import Object, name_of, namespace_of, resource_version_of, uid_of
+from kube.resources import PODS
+
+log = logging.getLogger(__name__)
+
+WRITERS_MAX = 24
+RETRY_S = (0.5, 30.0)
+OWNED = (
+    "phase",
+    "observedGeneration",
+    "reason",
+    "message",
+    "hostIP",
+    "hostIPs",
+    "podIP",
+    "podIPs",
+    "startTime",
+    "initContainerStatuses",
+    "containerStatuses",
+    "ephemeralContainerStatuses",
+)
+"""Top-level status fields that the kubelet writes. Conditions are merged by type."""
+_CONDITION_FIELDS = ("reason", "message")
+
+
+def patch_of(sent: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
+    """The strategic merge patch of `status` that makes `sent` into `wanted`; {} when there is nothing to say."""
+    patch: Object = {}
+    for key in OWNED:
+        if key in wanted and wanted[key] != sent.get(key):
+            patch[key] = _replacing(wanted[key]) if key in ("hostIPs", "podIPs") and sent.get(key) else wanted[key]
+        elif key not in wanted and sent.get(key) and key in ("reason", "message"):
+            patch[key] = None
+    if conditions := _changed_conditions(sent.get("conditions") or [], wanted.get("conditions") or []):
+        patch["conditions"] = conditions
+        known = [each["type"] for each in sent.get("conditions") or []]
+        order = known + [each["type"] for each in wanted["conditions"] if each["type"] not in known]
+        patch["$setElementOrder/conditions"] = [{"type": each} for each in order]
+    return patch
+
+
+def _replacing(items: list[Object]) -> list[Object]:
+    return [{"$patch": "replace"}, *items]
+
+
+def _changed_conditions(sent: list[Object], wanted: list[Object]) -> list[Object]:
+    old = {each["type"]: each for each in sent}
+    changed = []
+    for condition in wanted:
+        before = old.get(condition["type"])
+        if before is None or any(before.get(key) != value for key, value in condition.items()):
+            gone = {key: None for key in _CONDITION_FIELDS if before and before.get(key) and key not in condition}
+            changed.append(condition | gone)
+        elif any(before.get(key) and key not in condition for key in _CONDITION_FIELDS):
+            changed.append(condition | {key: None for key in _CONDITION_FIELDS if key not in condition})
+    return changed
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One pod. `sent` is what the server is believed to have, `answered` the object it last answered with."""
+
+    pod: Object
+    sent: Mapping[str, Any]
+    wanted: Mapping[str, Any] | None = None
+    answered: Object | None = None
+    finishes: bool = False
+    is_queued: bool = False
+    is_busy: bool = False
+    pause_s: float = 0.0
+
+
+class Reporter:
+    """One for all nodes of a process. `on_written(pod)` is told what the server answered to a status."""
+
+    def __init__(self, client: Client, *, rng: random.Random, on_written: Callable[[Object], None] = lambda pod: None) -> None:
+        self._client, self._rng, self._on_written = client, rng, on_written
+        self._entries: dict[str, _Entry] = {}
+        self._queue: deque[str] = deque()
+        self._writers: set[asyncio.Task[None]] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._closed = False
+
+    def report(self, pod: Object, status: Mapping[str, Any], *, finish: bool = False) -> None:
+        """The pod's status is now this; with `finish` the pod is deleted for good once the server knows it."""
+        entry = self._entry(pod)
+        entry.wanted, entry.finishes = status, entry.finishes or finish
+        self._queue_up(entry)
+
+    def observed(self, pod: Object) -> bool:
+        """The server has this version of the pod. Answers whether it is our own last write coming back."""
+        entry = self._entries.get(uid_of(pod))
+        if entry is None:
+            return False
+        entry.pod = pod
+        if entry.answered is not None and resource_version_of(entry.answered) == resource_version_of(pod):
+            return True
+        if not entry.is_busy and entry.wanted is not None and self._was_overwritten(entry, pod):
+            entry.sent = pod.get("status", {})
+            self._queue_up(entry)
+        return False
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        self._entries.pop(uid, None)
+
+    @property
+    def backlog(self) -> int:
+        """Statuses that wait to be sent or are on their way."""
+        return len(self._queue) + len(self._writers)
+
+    async def close(self) -> None:
+        self._closed = True
+        for timer in self._timers:
+            timer.cancel()
+        for task in list(self._writers):
+            task.cancel()
+        await asyncio.gather(*self._writers, return_exceptions=True)
+
+    # --- inside --------------------------------------------------------------------------------------------------------
+
+    def _entry(self, pod: Object) -> _Entry:
+        entry = self._entries.get(uid_of(pod))
+        if entry is None:
+            entry = self._entries[uid_of(pod)] = _Entry(pod, pod.get("status") or {})
+        return entry
+
+    @staticmethod
+    def _was_overwritten(entry: _Entry, pod: Object) -> bool:
+        """Somebody else changed fields that are ours."""
+        if entry.answered is None:
+            return False
+        ours, theirs = entry.answered.get("status", {}), pod.get("status", {})
+        return any(ours.get(key) != theirs.get(key) for key in OWNED)
+
+    def _queue_up(self, entry: _Entry) -> None:
+        if entry.is_queued or entry.is_busy or self._closed:
+            return
+        entry.is_queued = True
+        self._queue.append(uid_of(entry.pod))
+        if len(self._writers) < WRITERS_MAX:
+            task = asyncio.get_running_loop().create_task(self._write_all(), name="pod status writer")
+            self._writers.add(task)
+            task.add_done_callback(self._writers.discard)
+
+    async def _write_all(self) -> None:
+        while self._queue:
+            entry = self._entries.get(self._queue.popleft())
+            if entry is None:
+                continue
+            entry.is_queued, entry.is_busy = False, True
+            try:
+                await self._write(entry)
+            finally:
+                entry.is_busy = False
+
+    async def _write(self, entry: _Entry) -> None:
+        try:
+            while entry.wanted is not None and (patch := patch_of(entry.sent, entry.wanted)):
+                wanted = entry.wanted
+                await self._patch(entry, patch)
+                entry.sent = dict(entry.sent) | wanted
+            if entry.finishes:
+                await self._delete(entry)
+            entry.pause_s = 0.0
+        except NotFound:
+            self.forget(uid_of(entry.pod))
+        except Conflict as error:
+            log.info("pod %s/%s was replaced: %s", namespace_of(entry.pod), name_of(entry.pod), error)
+            self.forget(uid_of(entry.pod))
+        except (ApiError, ConnectionFailed, TimeoutError) as error:
+            log.warning("cannot write the status of pod %s/%s: %s", namespace_of(entry.pod), name_of(entry.pod), error)
+            self._again(entry)
+
+    async def _patch(self, entry: _Entry, patch: Object) -> None:
+        body = {"metadata": {"uid": uid_of(entry.pod)}, "status": patch}
+        name, namespace = name_of(entry.pod), namespace_of(entry.pod)
+        entry.answered = await self._client.patch(PODS, name, body, namespace=namespace, subresource="status")
+        self._on_written(entry.answered)
+
+    async def _delete(self, entry: _Entry) -> None:
+        name, namespace = name_of(entry.pod), namespace_of(entry.pod)
+        await self._client.delete(PODS, name, namespace=namespace, grace_period_s=0, uid=uid_of(entry.pod))
+        entry.finishes = False
+
+    def _again(self, entry: _Entry) -> None:
+        low, high = RETRY_S
+        entry.pause_s = min(max(entry.pause_s * 2, low), high)
+        timer = asyncio.get_running_loop().call_later(entry.pause_s * (1 + self._rng.random() / 2), lambda: self._retry(timer, entry))
+        self._timers.add(timer)
+
+    def _retry(self, timer: asyncio.TimerHandle, entry: _Entry) -> None:
+        self._timers.discard(timer)
+        if uid_of(entry.pod) in self._entries:
+            self._queue_up(entry)

@@ -1,0 +1,132 @@
+"""What a simulated container's command does, as far as `kubelet/shell` knows it: one timer instead of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from kube.objects import Object, name_of
+from kubelet.environment import expanded
+from kubelet.runtime.base import ContainerState
+from kubelet.runtime.simulated_container import SimulatedContainer
+from kubelet.runtime.simulated_pod import SimulatedPod
+from kubelet.shell import interpreter
+from kubelet.shell.interpreter import NotSimulated
+from kubelet.shell.machine import Effects, Machine, Out
+
+_REPLAY_MAX = 100_000
+"""Effects that are gone through again, at most, for a container that was there before the agent."""
+
+
+def argv_of(container: Object, envs: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """command and args, with `$(NAME)` replaced from `envs`; empty when the image decides."""
+    words = [*(container.get("command") or ()), *(container.get("args") or ())]
+    return tuple(expanded(each, envs) for each in words) if envs is not None else tuple(words)
+
+
+@lru_cache(maxsize=4096)
+def _is_known(argv: Sequence[str]) -> bool:
+    return interpreter.knows(argv)
+
+
+def program_of(known: SimulatedPod, container: SimulatedContainer) -> Program:
+    machine = Machine(
+        now=container.now,
+        env=environment(known, container),
+        files=container.files,
+        hostname=known.pod["spec"].get("hostname") or name_of(known.pod),
+        ip=known.ip,
+    )
+    return Program(container, machine)
+
+
+def environment(known: SimulatedPod, container: SimulatedContainer) -> dict[str, str]:
+    base = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME": name_of(known.pod)}
+    return base | dict(container.config.envs) | {"HOME": "/root"}
+
+
+class Program:
+    """The command of one container, or commands run beside it in the same files."""
+
+    def __init__(self, container: SimulatedContainer, machine: Machine) -> None:
+        self._container, self.machine = container, machine
+        self._moment: datetime | None = None
+        self._line = {"stdout": "", "stderr": ""}
+
+    @staticmethod
+    def is_known(argv: Sequence[str]) -> bool:
+        """Whether the shell knows every command in it."""
+        return bool(argv) and _is_known(tuple(argv))
+
+    def run(self, *, lived_s: float = 0.0) -> None:
+        """Let the container's own command run; it ends the container. `lived_s`: how long it has been running already."""
+        argv = argv_of(self._container.spec, self._container.config.envs)
+        if not self.is_known(argv):
+            return
+        effects = interpreter.run(argv, self.machine)
+        self._after(self._replay(effects, lived_s) if lived_s > 0 else 0.0, effects)
+
+    def start(self, command: Sequence[str]) -> Effects:
+        """Another command, in the same files."""
+        return interpreter.run(command, self.machine)
+
+    def _after(self, delay_s: float, effects: Effects) -> None:
+        if delay_s <= 0:
+            self._advance(effects)
+        elif delay_s != math.inf:
+            self._container.timer = asyncio.get_running_loop().call_later(delay_s, self._advance, effects)
+
+    def _advance(self, effects: Effects) -> None:
+        """Go on to the next sleep, or to the end."""
+        self._container.timer = None
+        if self._container.state is not ContainerState.RUNNING:
+            return
+        try:
+            while True:
+                effect = next(effects)
+                if isinstance(effect, Out):
+                    self._say(effect)
+                elif effect.seconds > 0:
+                    self._after(effect.seconds, effects)
+                    return
+        except StopIteration as stop:
+            self._end(int(stop.value))
+        except NotSimulated as error:
+            self._container.say(f"Wherry simulates this container: it does not know {error}, so nothing more happens")
+
+    def _end(self, code: int) -> None:
+        for stream, text in self._line.items():
+            if text:
+                self._container.say(text, stream)
+        self._container.end(code)
+
+    def _say(self, effect: Out) -> None:
+        """Whole lines into the log; the beginning of a line waits for its end."""
+        *lines, self._line[effect.stream] = (self._line[effect.stream] + effect.text).split("\n")
+        for line in lines:
+            self._container.say(line, effect.stream)
+
+    def _replay(self, effects: Effects, lived_s: float) -> float:
+        """Go through what has happened already, quickly; answers how long the present sleep still lasts."""
+        started, passed_s = self._container.started_at or self._container.now(), 0.0
+        self.machine.now = lambda: started + timedelta(seconds=passed_s)
+        try:
+            for _ in range(_REPLAY_MAX):
+                effect = next(effects)
+                if isinstance(effect, Out):
+                    self._say(effect)
+                    continue
+                if passed_s + effect.seconds > lived_s:
+                    return passed_s + effect.seconds - lived_s
+                passed_s += effect.seconds
+        except StopIteration as stop:
+            asyncio.get_running_loop().call_soon(self._end, int(stop.value))
+            return math.inf
+        except NotSimulated:
+            return math.inf
+        finally:
+            self.machine.now = self._container.now
+        return 0.0

@@ -1,0 +1,56 @@
+"""What scripts see and do: the machine they believe to run on, and the effects they have on the world outside. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+FILE_CHARS_MAX = 1 << 20
+"""Larger files lose their beginning."""
+FILES_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Go on after that long; `math.inf`: never."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """Text for "stdout" or "stderr"."""
+
+    text: str
+    stream: str = "stdout"
+
+
+Effect = Sleep | Out
+Effects = Generator[Effect, None, int]
+
+
+@dataclass(slots=True)
+class Machine:
+    """A container's environment, files (path -> text) and clock, as its scripts see them."""
+
+    now: Callable[[], datetime]
+    env: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    hostname: str = "localhost"
+    cwd: str = "/"
+    ip: str = ""
+    last: int = 0
+    """The exit code of the last command."""
+    steps: int = 0
+    """Commands since the last sleep."""
+    stdin: str = ""
+
+    def append(self, path: str, text: str) -> None:
+        """Add to a file, which comes to be if there is room for one more."""
+        if path in self.files or len(self.files) < FILES_MAX:
+            self.files[path] = (self.files.get(path, "") + text)[-FILE_CHARS_MAX:]
+
+
+def absolute(path: str, machine: Machine) -> str:
+    return path if path.startswith("/") else f"{machine.cwd.rstrip('/')}/{path}"

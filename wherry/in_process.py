@@ -1,0 +1,168 @@
+"""A whole cluster in one process, without sockets: the real server, loops and simulated nodes on the running event loop.
+
+On a `VirtualTimeLoop` time flies whenever everything is idle, so an hour of a cluster costs what happens in it. The parts still meet
+only through the API: each has its own client over an ASGI transport, with its own token and user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from apiserver.registry.kind import User
+from apiserver.serving import Built, build
+from apiserver.settings import Settings
+from apiserver.store.base import Store
+from apiserver.store.memory import MemoryStore
+from controllers.manager.manager import run_manager
+from controllers.manager.options import Options as ManagerOptions
+from controllers.manager.registry import select
+from controllers.scheduler.scheduler import Scheduler
+from kube.client.client import Client
+from kube.client.informer import Informers
+from kube.client.transport import AsgiTransport
+from kube.clock import Clock, LoopClock
+from kube.runtime.events import EventRecorder
+from kubelet.agent import Agents
+from kubelet.runtime.simulated import SimulatedRuntime
+from wherry.plan import node_names
+
+AUTHENTICATED = "system:authenticated"
+USERS = {
+    "admin": User("admin", ("system:masters", AUTHENTICATED)),
+    "kube-controller-manager": User("system:kube-controller-manager", (AUTHENTICATED,)),
+    "kube-scheduler": User("system:kube-scheduler", (AUTHENTICATED,)),
+    "kubelet": User("system:node:simulated", ("system:nodes", AUTHENTICATED)),
+}
+
+
+@dataclass(slots=True)
+class InProcessCluster:
+    """A running cluster. `client` is the admin's. Components can be stopped and started again by name."""
+
+    built: Built
+    clock: Clock
+    rng: random.Random
+    client: Client
+    transport: AsgiTransport
+    _starters: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def make_client(self, name: str) -> Client:
+        """A client of one of `USERS`."""
+        return Client(self.transport, user_agent=name, token=_token(name), clock=self.clock, rng=random.Random(self.rng.getrandbits(64)))
+
+    def start(self, name: str) -> None:
+        """Start (again) a component: `kube-controller-manager`, `kube-scheduler` or `kubelet`."""
+        self._tasks[name] = asyncio.get_running_loop().create_task(self._starters[name](), name=name)
+
+    async def kill(self, name: str) -> None:
+        """Stop a component at whatever it is waiting for, as kill -9 would: nothing is tidied up through the API."""
+        task = self._tasks.pop(name)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def check(self) -> None:
+        """Raise what a component failed with, if one did."""
+        for task in self._tasks.values():
+            if task.done():
+                task.result()
+
+    async def until(self, true: Callable[[], Coroutine[Any, Any, bool]], *, within_s: float = 120, poll_s: float = 0.2) -> None:
+        """Wait (on the loop's time) until `true()`. Raises TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while not await true():
+                self.check()
+                await asyncio.sleep(poll_s)
+
+
+def _token(name: str) -> str:
+    return f"in-process-{name}"
+
+
+@asynccontextmanager
+async def in_process_cluster(
+    *,
+    nodes: int | Sequence[str] = 3,
+    controllers: Sequence[str] | None = ("*",),
+    scheduler: bool = True,
+    seed: int = 0,
+    store: Store | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[InProcessCluster]:
+    """Start a cluster and stop it at the end. `controllers` as in --controllers; None for none at all."""
+    rng = random.Random(seed)
+    clock = clock or LoopClock()
+    tokens = {_token(name): user for name, user in USERS.items()}
+    settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0)
+    built = build(store or MemoryStore(clock), clock=clock, rng=random.Random(rng.getrandbits(64)), tokens=tokens, settings=settings)
+    await built.start(advertise_address="127.0.0.1", port=6443)
+    transport = AsgiTransport(built.app)
+    admin = Client(transport, user_agent="wherry", token=_token("admin"), clock=clock, rng=random.Random(rng.getrandbits(64)))
+    cluster = InProcessCluster(built, clock, rng, admin, transport)
+    names = node_names(nodes) if isinstance(nodes, int) else list(nodes)
+    starters = cluster._starters
+    if controllers is not None:
+        starters["kube-controller-manager"] = lambda: _manager(cluster, list(controllers))
+    if scheduler:
+        starters["kube-scheduler"] = lambda: _scheduler(cluster)
+    if names:
+        starters["kubelet"] = lambda: _kubelet(cluster, names)
+    for name in starters:
+        cluster.start(name)
+    try:
+        yield cluster
+        cluster.check()
+    finally:
+        for name in list(cluster._tasks):
+            await cluster.kill(name)
+        await transport.close()
+        await built.stop()
+
+
+async def _with_kit(cluster: InProcessCluster, name: str, work: Callable[[Client, Informers, EventRecorder], Coroutine[Any, Any, None]]) -> None:
+    client = cluster.make_client(name)
+    rng = random.Random(cluster.rng.getrandbits(64))
+    informers = Informers(client, rng=rng)
+    events = EventRecorder(client, component=name, clock=cluster.clock, rng=rng)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(informers.run())
+        tasks.create_task(events.run())
+        tasks.create_task(work(client, informers, events))
+
+
+async def _manager(cluster: InProcessCluster, controllers: list[str]) -> None:
+    async def work(client: Client, informers: Informers, _events: EventRecorder) -> None:
+        rng = random.Random(cluster.rng.getrandbits(64))
+        await run_manager(client, informers=informers, clock=cluster.clock, rng=rng, controllers=select(controllers), options=ManagerOptions())
+
+    await _with_kit(cluster, "kube-controller-manager", work)
+
+
+async def _scheduler(cluster: InProcessCluster) -> None:
+    async def work(client: Client, informers: Informers, events: EventRecorder) -> None:
+        rng = random.Random(cluster.rng.getrandbits(64))
+        await Scheduler(client, informers, clock=cluster.clock, rng=rng, events=events).run()
+
+    await _with_kit(cluster, "kube-scheduler", work)
+
+
+async def _kubelet(cluster: InProcessCluster, names: list[str]) -> None:
+    async def work(client: Client, informers: Informers, events: EventRecorder) -> None:
+        rng = random.Random(cluster.rng.getrandbits(64))
+        agents = Agents(
+            client,
+            node_names=names,
+            runtime_factory=SimulatedRuntime,
+            informers=informers,
+            clock=cluster.clock,
+            rng=rng,
+            events=events,
+        )
+        await agents.run()
+
+    await _with_kit(cluster, "kubelet", work)

@@ -1,0 +1,71 @@
+"""What a cluster consists of: which processes, with which commands. Pure; `up` starts them, docker-compose.yml says the same.
+
+Every process is one of the components' own commands (`python -m apiserver`, ...), so each can be run by hand or replaced by upstream's.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MANAGER_USER: Final = "system:kube-controller-manager"
+SCHEDULER_USER: Final = "system:kube-scheduler"
+NODE_GROUP: Final = "system:nodes"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `wherry up` was asked for."""
+
+    data_dir: Path
+    nodes: int = 3
+    runtime: str = "simulated"
+    secure_port: int = 6443
+    bind_address: str = "127.0.0.1"
+    storage: str = "sqlite"
+    emulated_version: str = "1.36"
+    verbosity: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process: what it is called, its command, and where its log goes. `kubeconfig` is the file it waits for, if it needs one."""
+
+    name: str
+    command: tuple[str, ...]
+    log: Path
+    kubeconfig: Path | None = None
+
+
+def node_names(count: int) -> list[str]:
+    """`wherry-1`, `wherry-2`, ..."""
+    return [f"wherry-{number}" for number in range(1, count + 1)]
+
+
+def processes(options: Options, python: str = sys.executable) -> list[Process]:
+    """The processes of a cluster, in the order in which they are started."""
+    data, verbosity = options.data_dir, f"--v={options.verbosity}"
+    logs, configs = data / "logs", data / "kubeconfigs"
+    issued = {MANAGER_USER: configs / "controller-manager", SCHEDULER_USER: configs / "scheduler"}
+    issue = [f"--issue-kubeconfig={user}={path}" for user, path in issued.items()]
+    names = node_names(options.nodes)
+    issue += [f"--issue-kubeconfig=system:node:{name},{NODE_GROUP}={configs / name}" for name in names]
+    server = (
+        python, "-m", "apiserver", f"--data-dir={data}", f"--secure-port={options.secure_port}", f"--bind-address={options.bind_address}",
+        f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", verbosity, *issue,
+    )  # fmt: skip
+    out = [Process("apiserver", server, logs / "apiserver.log")]
+    for name, command, user in (("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER)):
+        config = issued[user]
+        argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity)
+        out.append(Process(name, argv, logs / f"{name}.log", config))
+    for name in names:
+        config = configs / name
+        argv = (
+            python, "-m", "kubelet", f"--kubeconfig={config}", f"--hostname-override={name}", f"--runtime={options.runtime}",
+            "--port=0", "--healthz-port=0", verbosity,
+        )  # fmt: skip
+        out.append(Process(f"kubelet {name}", argv, logs / f"kubelet-{name}.log", config))
+    return out
