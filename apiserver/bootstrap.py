@@ -53,7 +53,8 @@ async def bootstrap(registries: Registries, *, advertise_address: str, port: int
         },
     }
     await _ensure(registries, SERVICES, service)
-    await _point(registries, advertise_address, port)
+    if advertise_address:
+        await _point(registries, advertise_address, port)
 
 
 def _served_cidr(obj: Object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import orjson
 from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
 from fastapi.responses import JSONResponse
@@ -12,8 +13,10 @@ from fastapi.responses import Response as FastAPIResponse
 
 from apiserver.handlers.documents import Documents
 from apiserver.handlers.request import Response
+from apiserver.handlers.resources import no_such_path
 from apiserver.handlers.server import Server
 from apiserver.metrics import RequestMetrics
+from kube.errors import ApiError
 
 PAGE_NOT_FOUND: Final = Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
 Check = Callable[[], Awaitable[str]]
@@ -57,12 +60,23 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
 
     @api.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     async def everything_else(request: FastAPIRequest, path: str) -> FastAPIResponse:
-        answer = documents.answer(request.method, request.url.path, dict(request.headers))
+        url = request.url.path
+        try:
+            answer = documents.answer(request.method, url, dict(request.headers))
+            if answer is None and url.startswith(("/api/", "/apis/")) and server.registries.serves_group(_group_of(url)):
+                raise no_such_path()
+        except ApiError as error:
+            answer = Response(error.http_code, orjson.dumps(error.status))
         if answer is None:
             answer = PAGE_NOT_FOUND
         out = FastAPIResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
         out.headers["content-type"] = answer.content_type  # set by hand: FastAPI would add a charset to it
         return out
+
+
+def _group_of(path: str) -> str:
+    parts = path.strip("/").split("/")
+    return parts[1] if parts[0] == "apis" and len(parts) > 1 else ""
 
 
 def _cache_metrics(server: Server) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import ipaddress
 import logging
 import random
 import signal
@@ -43,6 +44,7 @@ from kube.schema import definitions
 
 log: Final = logging.getLogger("wherry.apiserver")
 COMPACTION_S: Final = 300.0
+TEST_NET: Final = "192.0.2.1"
 
 
 @dataclass(slots=True)
@@ -197,11 +199,25 @@ async def run(settings: Settings) -> None:
     url = f"https://{_host(settings)}:{port}"
     try:
         issue_kubeconfigs(authority, settings, url)
-        await built.start(advertise_address=settings.advertise_address or "127.0.0.1", port=port)
+        await built.start(advertise_address=advertise_address(settings), port=port)
         await _serve(built, settings, authority, sock, url)
     finally:
         sock.close()
         await built.stop()
+
+
+def advertise_address(settings: Settings) -> str:
+    """The address that the `kubernetes` Service's endpoints name: the flag's, the bound one, or this host's own; "" where there is
+    none but loopback, which the API does not allow there."""
+    for each in (settings.advertise_address, settings.bind_address):
+        if each and not ipaddress.ip_address(each).is_loopback and not ipaddress.ip_address(each).is_unspecified:
+            return each
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect((TEST_NET, 9))  # sends nothing: it only asks the kernel which of our addresses it would use
+        found = str(probe.getsockname()[0])
+        if not ipaddress.ip_address(found).is_loopback:
+            return found
+    return ""
 
 
 def _host(settings: Settings) -> str:

@@ -48,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--runtime", choices=["simulated", "process", "cri", "docker"], default="simulated", help="what runs containers")
     p.add_argument("--address", default="127.0.0.1", metavar="IP", help="address the kubelet's own server listens on (default 127.0.0.1)")
     p.add_argument("--port", type=int, default=SERVER_PORT, metavar="PORT", help="its port, 0 for any free one (default 10250)")
-    p.add_argument("--node-ip", default="", metavar="IP", help="the node's address, as others reach it (default: --address); auto: this host's")
+    p.add_argument(
+        "--node-ip", default="", metavar="IP", help="the node's address, as others reach it (default: --address); auto: this host's"
+    )
     p.add_argument("--node-labels", type=_labels, default={}, metavar="K=V,...", help="labels to register the node with")
     p.add_argument("--max-pods", type=int, default=110, metavar="N", help="how many pods a node takes (default 110)")
     return p

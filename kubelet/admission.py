@@ -134,9 +134,7 @@ def _is_extended(name: str) -> bool:
 
 
 def _out_of(name: str, wanted: int, used: int, capacity: int) -> Refusal:
-    return Refusal(
-        f"OutOf{name}", f"Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
-    )
+    return Refusal(f"OutOf{name}", f"Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}")
 
 
 def _failed(name: str, why: str) -> Refusal:

@@ -16,7 +16,7 @@ from kube.client.base import ConnectionFailed
 from kube.client.client import Client
 from kube.clock import Clock, rfc3339_micro
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
-from kube.objects import Object, uid_of
+from kube.objects import Object
 from kube.resources import LEASES, NODES
 from kube.runtime.events import EventRecorder
 from kubelet.node import READY_EVENTS, NodeFacts, is_same_but_time, lease_of, node_of, registration_patch, status_of_node
@@ -45,6 +45,7 @@ class Heartbeat:
         self._lease: Object | None = None
         self._node: Object = {}
         self._written_at_s = 0.0
+        self._written: Object = {}
 
     # --- the Node -----------------------------------------------------------------------------------------------------------
 
@@ -62,13 +63,15 @@ class Heartbeat:
                 pause_s = min(pause_s * 2, RETRY_S[1])
 
     async def _register(self) -> Object:
+        new = node_of(self.facts, self._clock.now())
+        self._written = new["status"]
         try:
-            node = await self._client.create(NODES, node_of(self.facts, self._clock.now()))
+            node = await self._client.create(NODES, new)
         except AlreadyExists:
             return await self._register_again()
-        self._record(node, "Starting", "Starting kubelet.")
+        self._record("Starting", "Starting kubelet.")
         for reason in READY_EVENTS:
-            self._record(node, reason, f"Node {self.facts.name} status is now: {reason}")
+            self._record(reason, f"Node {self.facts.name} status is now: {reason}")
         return node
 
     async def _register_again(self) -> Object:
@@ -76,16 +79,18 @@ class Heartbeat:
         node = await self._client.get(NODES, self.facts.name)
         if patch := registration_patch(self.facts, node):
             node = await self._client.patch(NODES, self.facts.name, patch)
-        self._record(node, "Starting", "Starting kubelet.")
+        self._record("Starting", "Starting kubelet.")
         return await self._write_status(node)
 
-    def _record(self, node: Object, reason: str, message: str) -> None:
+    def _record(self, reason: str, message: str) -> None:
+        """An event about the node; like upstream's, its uid is the node's name."""
         if self._events is not None:
-            reference = {"kind": "Node", "apiVersion": "v1", "name": self.facts.name, "uid": uid_of(node)}
+            reference = {"kind": "Node", "apiVersion": "v1", "name": self.facts.name, "uid": self.facts.name}
             self._events.record(reference, "Normal", reason, message)
 
     async def _write_status(self, node: Object) -> Object:
         status = status_of_node(self.facts, node, await self._runtime.list_images(), self._clock.now())
+        self._written = status
         old = node.get("status") or {}
         patch = {key: value for key, value in status.items() if value != old.get(key)}
         patch["$setElementOrder/conditions"] = [{"type": each["type"]} for each in status["conditions"]]
@@ -139,7 +144,7 @@ class Heartbeat:
         """Write the status if that is due. A Node that is gone is registered anew."""
         status = status_of_node(self.facts, self._node, await self._runtime.list_images(), self._clock.now())
         is_due = self._clock.monotonic() - self._written_at_s >= REPORT_S
-        if not is_due and is_same_but_time(self._node.get("status") or {}, status):
+        if not is_due and is_same_but_time(self._written, status) and _agrees(self._node, status):
             return
         try:
             self._node = await self._write_status(self._node)
@@ -154,3 +159,9 @@ class Heartbeat:
     def set_port(self, port: int) -> None:
         """The kubelet server listens there."""
         self.facts = replace(self.facts, port=port)
+
+
+def _agrees(node: Object, status: Object) -> bool:
+    """Whether the API still says what we said last: others (node lifecycle) may have set our conditions to Unknown."""
+    said = {each["type"]: each["status"] for each in (node.get("status") or {}).get("conditions") or ()}
+    return all(said.get(each["type"]) == each["status"] for each in status["conditions"])

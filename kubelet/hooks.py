@@ -71,4 +71,6 @@ async def post_start(worker: PodWorker, container: Object, container_id: str) ->
     except HookFailed as error:
         worker.record(container["name"], "Warning", "FailedPostStartHook", f"PostStartHook failed: {error}")
         worker.record(container["name"], "Normal", "Killing", "FailedPostStartHook")
-        await worker.host.runtime.stop_container(container_id, timeout_s=float(worker.pod["spec"].get("terminationGracePeriodSeconds") or 30))
+        await worker.host.runtime.stop_container(
+            container_id, timeout_s=float(worker.pod["spec"].get("terminationGracePeriodSeconds") or 30)
+        )

@@ -68,7 +68,9 @@ class RuntimeState:
         return [each for each in self.containers.values() if each.state is ContainerState.RUNNING]
 
 
-def newest_first(containers: Iterable[ContainerStatus]) -> tuple[dict[str, ContainerStatus], dict[str, ContainerStatus], tuple[ContainerStatus, ...]]:
+def newest_first(
+    containers: Iterable[ContainerStatus],
+) -> tuple[dict[str, ContainerStatus], dict[str, ContainerStatus], tuple[ContainerStatus, ...]]:
     """All containers of a pod as (newest, previous, older)."""
     newest: dict[str, ContainerStatus] = {}
     previous: dict[str, ContainerStatus] = {}
@@ -120,6 +122,6 @@ def restarts_after(pod: Object, container: Object, exit_code: int) -> bool:
         codes = rule.get("exitCodes") or {}
         values = codes.get("values") or []
         if (exit_code in values) == (codes.get("operator") == "In"):
-            return rule.get("action") == "Restart"
+            return bool(rule.get("action") == "Restart")
     policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)

@@ -262,7 +262,9 @@ def _left_s(pod: Object, now_s: float) -> float:
     return deadline.timestamp() - now_s if deadline else grace_of(pod)
 
 
-def _stop(status: ContainerStatus, observed: RuntimeState, grace_s: float, message: str, *, now_s: float | None = None) -> Iterator[RuntimeAction]:
+def _stop(
+    status: ContainerStatus, observed: RuntimeState, grace_s: float, message: str, *, now_s: float | None = None
+) -> Iterator[RuntimeAction]:
     """Stop it, unless that is under way and not to be hurried."""
     killed_at_s = observed.stopping.get(status.id)
     if killed_at_s is None or (now_s is not None and now_s + grace_s < killed_at_s - _GRACE_TOLERANCE_S):

@@ -98,7 +98,7 @@ class Reporter:
         self._entries: dict[str, _Entry] = {}
         self._queue: deque[str] = deque()
         self._writers: set[asyncio.Task[None]] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
 
     def report(self, pod: Object, status: Mapping[str, Any], *, finish: bool = False) -> None:
@@ -131,7 +131,7 @@ class Reporter:
 
     async def close(self) -> None:
         self._closed = True
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         for task in list(self._writers):
             task.cancel()
@@ -179,7 +179,7 @@ class Reporter:
             while entry.wanted is not None and (patch := patch_of(entry.sent, entry.wanted)):
                 wanted = entry.wanted
                 await self._patch(entry, patch)
-                entry.sent = dict(entry.sent) | wanted
+                entry.sent = {**entry.sent, **wanted}
             if entry.finishes:
                 await self._delete(entry)
             entry.pause_s = 0.0
@@ -206,10 +206,10 @@ class Reporter:
     def _again(self, entry: _Entry) -> None:
         low, high = RETRY_S
         entry.pause_s = min(max(entry.pause_s * 2, low), high)
-        timer = asyncio.get_running_loop().call_later(entry.pause_s * (1 + self._rng.random() / 2), lambda: self._retry(timer, entry))
-        self._timers.add(timer)
+        uid, pause_s = uid_of(entry.pod), entry.pause_s * (1 + self._rng.random() / 2)
+        self._timers[uid] = asyncio.get_running_loop().call_later(pause_s, self._retry, entry)
 
-    def _retry(self, timer: asyncio.TimerHandle, entry: _Entry) -> None:
-        self._timers.discard(timer)
+    def _retry(self, entry: _Entry) -> None:
+        self._timers.pop(uid_of(entry.pod), None)
         if uid_of(entry.pod) in self._entries:
             self._queue_up(entry)

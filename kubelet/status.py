@@ -29,7 +29,9 @@ _LOST_EXIT_CODE = 137
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
-def status_of(pod: Object, observed: RuntimeState, now: datetime, *, runtime_name: str, host_ips: Sequence[str], ended: bool = False) -> Object:
+def status_of(
+    pod: Object, observed: RuntimeState, now: datetime, *, runtime_name: str, host_ips: Sequence[str], ended: bool = False
+) -> Object:
     """The status. `ended`: nothing of the pod runs any more and nothing will, so the phase becomes final."""
     has_init = bool(init_containers(pod))
     make = _Statuses(pod, observed, runtime_name, PODS_WAIT if not has_init else PODS_INITIALIZE)
@@ -241,7 +243,11 @@ def _init_done(status: ContainerStatus | None) -> bool:
 def _resources(container: Object) -> Object:
     """`resources` and `allocatedResources` of a running container: what it was given (KEP-1287)."""
     wanted = container.get("resources") or {}
-    kept = {kind: {name: wanted[kind][name] for name in wanted[kind] if name in _RESOURCES} for kind in ("limits", "requests") if wanted.get(kind)}
+    kept = {
+        kind: {name: wanted[kind][name] for name in wanted[kind] if name in _RESOURCES}
+        for kind in ("limits", "requests")
+        if wanted.get(kind)
+    }
     answer: Object = {"resources": kept}
     if kept.get("requests"):
         answer["allocatedResources"] = kept["requests"]
@@ -275,7 +281,9 @@ def _addresses(pod: Object, observed: RuntimeState, host_ips: Sequence[str]) -> 
 # --- conditions ---------------------------------------------------------------------------------------------------------
 
 
-def conditions_of(pod: Object, observed: RuntimeState, phase: str, init: Sequence[Object], regular: Sequence[Object], now: datetime) -> list[Object]:
+def conditions_of(
+    pod: Object, observed: RuntimeState, phase: str, init: Sequence[Object], regular: Sequence[Object], now: datetime
+) -> list[Object]:
     """The conditions that are the kubelet's, in its order; each keeps its lastTransitionTime while its status stays."""
     containers = _containers_ready(pod, phase, init, regular)
     wanted = [
@@ -322,9 +330,7 @@ def _initialized(pod: Object, phase: str, init: Sequence[Object], regular: Seque
     if any_started(regular):
         return True, "", ""
     by_name = {each["name"]: each for each in init}
-    missing = [
-        each["name"] for each in init_containers(pod) if not by_name[each["name"]]["started" if is_sidecar(each) else "ready"]
-    ]
+    missing = [each["name"] for each in init_containers(pod) if not by_name[each["name"]]["started" if is_sidecar(each) else "ready"]]
     if missing:
         return False, "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(missing)}]"
     return True, "", ""

@@ -302,7 +302,9 @@ class PodWorker:
             if ended.cancelled():
                 return
             if error := ended.exception():
-                log.warning("pod %s: %s: %s", self.key, key.partition(":")[0], error, exc_info=None if isinstance(error, CRIError) else error)
+                log.warning(
+                    "pod %s: %s: %s", self.key, key.partition(":")[0], error, exc_info=None if isinstance(error, CRIError) else error
+                )
             self.poke()
 
         task.add_done_callback(done)

@@ -100,7 +100,7 @@ async def in_process_cluster(
     tokens = {_token(name): user for name, user in USERS.items()}
     settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0)
     built = build(store or MemoryStore(clock), clock=clock, rng=random.Random(rng.getrandbits(64)), tokens=tokens, settings=settings)
-    await built.start(advertise_address="127.0.0.1", port=6443)
+    await built.start(advertise_address="192.0.2.1", port=6443)
     transport = AsgiTransport(built.app)
     admin = Client(transport, user_agent="wherry", token=_token("admin"), clock=clock, rng=random.Random(rng.getrandbits(64)))
     cluster = InProcessCluster(built, clock, rng, admin, transport)

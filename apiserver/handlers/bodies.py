@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from kube.errors import UnsupportedMediaType
-from kube.schema import gojson, goyaml, strict
+from kube.schema import definitions, gojson, goyaml, protobuf, strict
 from kube.schema.decode import Decoded, DecodeError, decode
 from kube.schema.types import StructType
 
@@ -58,10 +58,9 @@ class Parsed:
 def media_type_of(content_type: str) -> str:
     """The media type of a Content-Type header, without parameters; JSON if there is none. Raises UnsupportedMediaType."""
     found = content_type.partition(";")[0].strip().lower() or JSON
-    if found in (JSON, YAML):
+    if found in (JSON, YAML, PROTOBUF):
         return found
-    known = [JSON, YAML] if found == PROTOBUF else [JSON, YAML, PROTOBUF]  # deviates: bodies in protobuf are not read
-    raise unsupported_media_type(known)
+    raise unsupported_media_type([JSON, YAML, PROTOBUF])
 
 
 def unsupported_media_type(known: Sequence[str]) -> UnsupportedMediaType:
@@ -69,13 +68,28 @@ def unsupported_media_type(known: Sequence[str]) -> UnsupportedMediaType:
 
 
 def parse_body(body: bytes, content_type: str) -> Parsed:
-    if media_type_of(content_type) == YAML:
+    media = media_type_of(content_type)
+    if media == YAML:
         return _parse_yaml(body)
+    if media == PROTOBUF:
+        return _parse_protobuf(body)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _parse_odd(body)
     return Parsed(value, gojson.load(body) if _may_repeat_keys(body, value) else None)
+
+
+def _parse_protobuf(body: bytes) -> Parsed:
+    try:
+        api_version, kind, raw = protobuf.envelope(body)
+        name = definitions.load().kinds.get((*_group_version(api_version), kind))
+        if name is None:
+            raise Unrecognized(f'no kind "{kind}" is registered for version "{api_version}"')
+        value = protobuf.loads(raw, name)
+    except protobuf.ProtobufError as wrong:
+        raise Unrecognized(str(wrong)) from None
+    return Parsed({**value, "apiVersion": api_version, "kind": kind})
 
 
 def _parse_yaml(body: bytes) -> Parsed:

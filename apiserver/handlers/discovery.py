@@ -1,7 +1,8 @@
 """Discovery: which groups, versions and resources there are, as documents made once per set of kinds.
 
-`/api`, `/apis`, `/apis/<group>`, `/api/v1`, `/apis/<group>/<version>`, and the aggregated form of the first two. Pure: kinds in, answers out; when
-the kinds change (custom resources), make a new `Discovery`. Sources: apiserver `endpoints/installer.go`, `endpoints/discovery`, kube-aggregator.
+`/api`, `/apis`, `/apis/<group>`, `/api/v1`, `/apis/<group>/<version>`, and the aggregated form of the first two. Pure: kinds in, answers
+out; when the kinds change (custom resources), make a new `Discovery`. Sources: apiserver `endpoints/installer.go`, `endpoints/discovery`,
+kube-aggregator.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import yaml
 
 from apiserver.handlers.bodies import JSON, PROTOBUF, YAML
 from apiserver.handlers.request import Response
 from apiserver.registry.kind import Kind, Subresource
 from kube.errors import NotAcceptable
 from kube.resources import Resource
+from kube.schema import goyaml_dump
 
 GROUPS = (
     "apiregistration.k8s.io",
@@ -56,7 +57,9 @@ _RESOURCE_PATH = re.compile(r"/(?:api|apis/([^/]+))/([^/]+)/?")
 
 
 def version_key(version: str) -> tuple[Any, ...]:
-    """Sorts versions as discovery lists them: v2, v1, v1beta2, v1beta1, v1alpha1, then all others by name (apimachinery `version/helpers.go`)."""
+    """Sorts versions as discovery lists them: v2, v1, v1beta2, v1beta1, v1alpha1, then all others by name.
+
+    Source: apimachinery `version/helpers.go`."""
     found = _KUBE_LIKE.fullmatch(version)
     if found is None:
         return (1, version)
@@ -70,7 +73,7 @@ def group_key(group: str) -> tuple[int, str]:
 
 def storage_version_hash(resource: Resource) -> str:
     """Says which version of a kind is stored, to whoever migrates storage (apiserver `endpoints/discovery/storageversionhash.go`)."""
-    text = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+    text = f"{resource.group}/{resource.version}/{resource.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
@@ -139,21 +142,159 @@ class Discovery:
         entries = [entry for served in self._served[group, version] for entry in _entries(served)]
         return {**head, "groupVersion": f"{group}/{version}" if group else version, "resources": entries}
 
-    @functools.cache  # noqa: B019 - two documents, as long-lived as their Discovery
     def aggregated(self, root: str) -> bytes:
-        """The whole of `/api` or `/apis` in one document (apidiscovery.k8s.io/v2), encoded."""
-        groups = {"": sorted(version for group, version in self._served if not group)} if root == "/api" else self.groups
+        """The whole of `/api` or `/apis` in one document (apidiscovery.k8s.io/v2), encoded once."""
+        return self._aggregated_core if root == "/api" else self._aggregated_groups
+
+    @functools.cached_property
+    def _aggregated_core(self) -> bytes:
+        return self._aggregated_list({"": self._core_versions()["versions"]})
+
+    @functools.cached_property
+    def _aggregated_groups(self) -> bytes:
+        return self._aggregated_list(self.groups)
+
+    def _aggregated_list(self, groups: Mapping[str, Sequence[str]]) -> bytes:
         items = [
             {
-                "metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None},
+                "metadata": {"name": name} if name else {},
                 "versions": [self._aggregated_version(name, each) for each in versions],
             }
             for name, versions in groups.items()
         ]
-        for each in items:
-            del each["metadata"]["creationTimestamp"]  # type: ignore[attr-defined]
         return orjson.dumps({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 
     def _aggregated_version(self, group: str, version: str) -> Any:
         resources = [_aggregated_resource(each) for each in self._served[group, version]]
         return {"version": version, "resources": resources, "freshness": "Current"}
+
+
+# --- one resource
+
+
+def _entries(served: _Served) -> list[dict[str, Any]]:
+    """A resource and its subresources in an APIResourceList."""
+    resource, kind = served.resource, served.kind
+    entry: dict[str, Any] = {
+        "name": resource.plural,
+        "singularName": kind.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": list(kind.verbs),
+        **_names(kind),
+    }
+    if "get" in kind.verbs and "create" in kind.verbs:
+        entry["storageVersionHash"] = storage_version_hash(kind.resource)
+    return [entry, *(_subresource_entry(served, each) for each in kind.subresources)]
+
+
+def _names(kind: Kind) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    if kind.short_names:
+        names["shortNames"] = list(kind.short_names)
+    if kind.categories:
+        names["categories"] = list(kind.categories)
+    return names
+
+
+def _subresource_entry(served: _Served, part: Subresource) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": f"{served.resource.plural}/{part.name}", "singularName": "", "namespaced": served.resource.namespaced}
+    group, version, kind = _kind_of(served, part)
+    if (group, version) != (served.resource.group, served.resource.version):
+        entry |= {"group": group, "version": version}
+    return {**entry, "kind": kind, "verbs": list(part.verbs)}
+
+
+def _kind_of(served: _Served, part: Subresource) -> tuple[str, str, str]:
+    """(group, version, kind) that a subresource answers with."""
+    resource = served.resource
+    if part.name == "scale" and not part.kind:
+        return ("autoscaling", "v1", "Scale")
+    return (part.group or (resource.group if not part.version else ""), part.version or resource.version, part.kind or resource.kind)
+
+
+def _aggregated_resource(served: _Served) -> dict[str, Any]:
+    resource, kind = served.resource, served.kind
+    entry: dict[str, Any] = {
+        "resource": resource.plural,
+        "responseKind": _response_kind(served, (resource.group, resource.version, resource.kind)),
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": kind.singular,
+        "verbs": list(kind.verbs),
+        **_names(kind),
+    }
+    if kind.subresources:
+        entry["subresources"] = [
+            {"subresource": each.name, "responseKind": _response_kind(served, _kind_of(served, each)), "verbs": list(each.verbs)}
+            for each in kind.subresources
+        ]
+    return entry
+
+
+def _response_kind(served: _Served, names: tuple[str, str, str]) -> dict[str, str]:
+    """Built-in kinds leave out the group and version that they are listed under; custom resources say them."""
+    group, version, kind = names
+    own = (group, version) == (served.resource.group, served.resource.version)
+    if own and (not group or group in GROUPS):
+        group = version = ""
+    return {"group": group, "version": version, "kind": kind}
+
+
+# --- negotiation
+
+_AGGREGATED_NAMES = ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2")
+_ACCEPTED = ", ".join((JSON, YAML, PROTOBUF))
+
+
+def _clauses(accept: str) -> list[tuple[str, dict[str, str]]]:
+    """The media types of an Accept header, best first, with their parameters."""
+    found = []
+    for index, clause in enumerate(accept.split(",")):
+        media, *rest = (part.strip() for part in clause.split(";"))
+        params = dict(part.partition("=")[::2] for part in rest)
+        try:
+            quality = float(params.pop("q", "1"))
+        except ValueError:
+            quality = 1.0
+        found.append((-quality, index, media.lower(), params))
+    return [(media, params) for _, _, media, params in sorted(found, key=lambda each: each[:2]) if media]
+
+
+def _wants_aggregated(accept: str) -> bool:
+    """Whether the first form that this server has is the aggregated one. v2beta1 is gone, as upstream since 1.33."""
+    for media, params in _clauses(accept):
+        if "as" not in params:
+            if _plain_form(media):
+                return False
+        elif _plain_form(media) == JSON and (params["as"], params.get("g"), params.get("v")) == _AGGREGATED_NAMES:
+            return True
+    return False
+
+
+def _plain_form(media: str) -> str:
+    return JSON if media in (JSON, "*/*", "application/*") else YAML if media == YAML else ""
+
+
+def _document(document: Any, accept: str, refusal: NotAcceptable) -> Response:
+    """A plain document in the first form that is accepted; `refusal` if there is none."""
+    form = JSON
+    if accept.strip():
+        forms = [_plain_form(media) for media, params in _clauses(accept) if "as" not in params]
+        form = next((each for each in forms if each), "")
+        if not form:
+            raise NotAcceptable(refusal.message, details=refusal.details)
+    if form == YAML:
+        return Response(200, goyaml_dump.dump(document), YAML)
+    return Response(200, orjson.dumps(document), JSON)
+
+
+_ROOT_REFUSAL = NotAcceptable(f"only the following media types are accepted: {_ACCEPTED}")
+_ROUTE_REFUSAL = NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {_ACCEPTED}", details={})
+
+
+def _aggregated_answer(body: bytes, if_none_match: str) -> Response:
+    etag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
+    headers = [("etag", etag), ("vary", "Accept"), ("cache-control", "public")]
+    if if_none_match == etag:
+        return Response(304, b"", AGGREGATED, headers)
+    return Response(200, body, AGGREGATED, headers)

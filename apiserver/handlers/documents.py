@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from apiserver.handlers.discovery import Discovery
 from apiserver.handlers.request import Response
 from apiserver.registry.registry import Registries
 
@@ -13,7 +14,13 @@ class Documents:
 
     def __init__(self, registries: Registries) -> None:
         self._registries = registries
+        self._discovery = Discovery(registries.kinds)
 
     def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Response | None:
         """The answer for a path of these documents; None for any other path. `headers` have lower-case names."""
+        if method not in ("GET", "HEAD"):
+            return None
+        accept, etag = headers.get("accept", ""), headers.get("if-none-match", "")
+        if path.startswith("/api"):
+            return self._discovery.answer(path, accept, etag)
         return None

@@ -64,7 +64,7 @@ def check_scope(request: Request, served: Served, obj: Object) -> str:
 async def create(request: Request, served: Served) -> Response:
     """POST to a collection."""
     negotiate(request.header(b"accept"))
-    registry, info = served.registry, request.info
+    registry = served.registry
     options = decode_options(request.query, "CreateOptions")
     obj = await read_object(request, served, None, options)
     namespace = check_scope(request, served, obj)
@@ -73,10 +73,9 @@ async def create(request: Request, served: Served) -> Response:
         ctx.api_version = served.resource.api_version
     custom = registry.kind.create
     if custom is not None:
-        answer = await custom(registry.registries, None, namespace, name_of(obj), obj, ctx)
+        answer = await custom(registry.registries, namespace, obj, ctx)
         return json_response(201, answer)
     written = await registry.write_new(namespace, obj, ctx, options=options)
-    del info
     return object_response(request, served, written.obj, status=201, body=written.body)
 
 

@@ -303,9 +303,9 @@ def _storage_os(source: Object, path: str) -> list[FieldError]:
 
 
 def csi_driver_name(name: str, path: str) -> list[FieldError]:
-    errors = [] if name else [required(path)]
-    if byte_length(name) > _DRIVER_MAX:
-        errors.append(too_long(path, _DRIVER_MAX))
+    if not name:
+        return [required(path)]
+    errors = [too_long(path, _DRIVER_MAX)] if byte_length(name) > _DRIVER_MAX else []
     return errors + complaints(path, name, is_dns1123_subdomain(name.lower()))
 
 

@@ -67,10 +67,28 @@ def plan(
         done, left = _fill(desired, group, wanted.get(group, []), existing.get(group, []))
         actions += done
         kept += left
-    deleted = [each for each in actions if isinstance(each, Delete)]
     if not kept and not any(isinstance(each, Create) for each in actions):
-        return _placeholders(desired, observed, [each for each in actions if each not in deleted])
-    return [*(each for each in actions if not isinstance(each, Delete)), *deleted]
+        return _placeholders(desired, observed, [each for each in actions if not isinstance(each, Delete)])
+    return _reusing(actions, {name_of(each): each for each in observed})
+
+
+def _reusing(actions: Sequence[Action], observed: Mapping[str, Object]) -> list[Action]:
+    """The actions, where a slice that would be deleted becomes one that would be created."""
+    deleted = [each for each in actions if isinstance(each, Delete)]
+    out: list[Action] = []
+    for each in actions:
+        if isinstance(each, Delete):
+            continue
+        family = each.obj["addressType"] if isinstance(each, Create) else ""
+        spare = next((one for one in deleted if observed[one.name].get("addressType") == family), None)
+        if isinstance(each, Create) and spare is not None:
+            deleted.remove(spare)
+            old, new = observed[spare.name], each.obj
+            metadata = {**old["metadata"], "labels": new["metadata"]["labels"], "ownerReferences": new["metadata"]["ownerReferences"]}
+            out.append(Update(ENDPOINT_SLICES, {**old, "metadata": metadata, "endpoints": new["endpoints"], "ports": new["ports"]}))
+        else:
+            out.append(each)
+    return [*out, *deleted]
 
 
 def endpoints_of(service: Object, pods: Sequence[Object], nodes: Mapping[str, Object]) -> dict[Ports, list[Object]]:

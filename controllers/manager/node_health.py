@@ -76,6 +76,8 @@ def wanted_taints(node: Object, now: datetime, *, may_evict: bool, keep_pods: bo
     schedule = {key for kind, keys in _BY_CONDITION.items() if (key := keys.get((condition_of(node, kind) or {}).get("status", "")))}
     if node["spec"].get("unschedulable"):
         schedule.add(UNSCHEDULABLE)
+    if condition_of(node, "Ready") is None:  # it has not told anything yet: the taint that admission gave it stays
+        schedule |= {NOT_READY} & {each["key"] for each in current if each.get("effect") == "NoSchedule"}
     wanted = _swapped(current, "NoSchedule", schedule, _NO_SCHEDULE, now)
     wanted = _swapped(wanted, "NoExecute", _execute(node, current, may_evict=may_evict, keep_pods=keep_pods), _NO_EXECUTE, now)
     return None if wanted == current else wanted

@@ -177,7 +177,7 @@ class NodeLifecycleController:
                 self._record(node_event(old, "RemovingNode"))
             return
         name = name_of(new)
-        if old is None and name not in self._heard:
+        if old is None:
             self._record(node_event(new, "RegisteredNode"))
         self._hear(name, now, heartbeat=str((condition_of(new, "Ready") or {}).get("lastHeartbeatTime", "")))
         if old is None or _signature(old) != _signature(new):

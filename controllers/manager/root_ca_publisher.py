@@ -22,8 +22,8 @@ TEXT = (
 
 
 def plan(desired: Object, observed: Object | None, now: datetime, *, root_ca: str) -> list[Action]:
-    """What to do so that the Namespace `desired` has the ConfigMap; `observed` is the one it has."""
-    if desired.get("status", {}).get("phase", "Active") != "Active":
+    """What to do so that the Namespace `desired` has the ConfigMap; `observed` is the one it has. Nothing without a bundle."""
+    if not root_ca or desired.get("status", {}).get("phase", "Active") != "Active":
         return []
     data = {KEY: root_ca}
     if observed is None:

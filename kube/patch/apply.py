@@ -108,8 +108,8 @@ def apply(
     """The object that results when `manager` applies `config` to `live` (None: it is created), its managedFields included.
 
     `config` is the client's body as parsed, in `api_version`; `live` is in that version too, in canonical form. `time` is now, as RFC 3339
-    in whole seconds. The result is not canonical yet: it may have nulls where everything was taken away, and values as the client wrote
-    them; decode and default it. It shares what did not change with `live` and `config`, which stay as they are.
+    in whole seconds. The result is not canonical yet: it may have nulls, empty maps and lists where everything was taken away, and values
+    as the client wrote them; decode and default it. It shares what did not change with `live` and `config`, which stay as they are.
     A result that equals `live` (entries included) is nothing to write; `managed.with_old_times` compares after decoding.
 
     Raises ApplyConflict (409), BadRequest (the configuration has managedFields), and ApiError 500 for what does not fit the type.
@@ -228,7 +228,7 @@ class _Application:
         rest = without(of, full, given_up)
         rest = self._with_owned(of, full, rest, managers, last.api_version)
         removed = intersection(difference(_named(of, full), _named(of, rest)), given_up)
-        pruned: Object = without(of, full, removed) or {}
+        pruned: Object = without(of, full, removed)
         if self.convert is None or last.api_version == self.api_version:
             return pruned
         back = self.convert(pruned, self.api_version)

@@ -235,20 +235,21 @@ def _merged_lists(of: ListType, live: list[Any], config: list[Any]) -> list[Any]
 
 
 def without(of: Type, value: Any, fields: FieldSet) -> Any:
-    """The value without the members of `fields`. A map or list that loses everything becomes null."""
-    if not fields:
+    """The value without the members of `fields`. A map or list that loses everything stays, empty."""
+    if not fields or not value:
         return value
     shape = shape_of(of, value)
     if shape is Shape.SCALAR:
         return value
-    if not value or is_atomic(list_of(of) if shape is Shape.LIST else of):
-        return None
-    if shape is Shape.LIST:
-        return _list_without(list_of(of), value, fields)
-    return _map_without(of, value, fields) if isinstance(value, dict) else None
+    whole = is_atomic(list_of(of) if shape is Shape.LIST else of)
+    if isinstance(value, list):
+        return [] if whole else _list_without(list_of(of), value, fields)
+    if isinstance(value, dict):
+        return {} if whole else _map_without(of, value, fields)
+    return value
 
 
-def _map_without(of: Type, value: dict[str, Any], fields: FieldSet) -> dict[str, Any] | None:
+def _map_without(of: Type, value: dict[str, Any], fields: FieldSet) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, each in value.items():
         node = fields.get(f"f:{name}")
@@ -257,10 +258,10 @@ def _map_without(of: Type, value: dict[str, Any], fields: FieldSet) -> dict[str,
         elif not is_member(node):
             child = child_of(of, name)
             out[name] = each if child is None else without(child, each, node)
-    return out or None
+    return out
 
 
-def _list_without(of: ListType, value: list[Any], fields: FieldSet) -> list[Any] | None:
+def _list_without(of: ListType, value: list[Any], fields: FieldSet) -> list[Any]:
     element = element_of(of)
     out: list[Any] = []
     for each in value:
@@ -269,4 +270,4 @@ def _list_without(of: ListType, value: list[Any], fields: FieldSet) -> list[Any]
             out.append(each)
         elif not is_member(node):
             out.append(without(of.item, each, node))
-    return out or None
+    return out

@@ -196,6 +196,19 @@ def _scalar(event: Any) -> Any:
     return float(value) if tag == f"{_TAG}float" and isinstance(value, int) else value
 
 
+_BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
+_TIMES = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:(?:[Tt]| +)\d{1,2}:\d{2}:\d{2}(?:\.\d+)?(?:Z| ?[-+]\d{1,2}(?::?\d{2})?)?)?", re.ASCII)
+
+
+def is_plain_string(text: str) -> bool:
+    """Whether a string may be written without quotes and is read as a string again, by this and by older parsers."""
+    if text in _CONSTANTS or text == _MERGE:
+        return False
+    if text[0] not in "+-.0123456789":
+        return True
+    return isinstance(_resolve(text), str) and _BASE60.fullmatch(text) is None and _TIMES.fullmatch(text) is None
+
+
 def _resolve(text: str) -> Any:
     """The value of a plain scalar. Times stay strings, as in go-yaml's untyped maps."""
     if text in _CONSTANTS:

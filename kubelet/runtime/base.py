@@ -221,8 +221,8 @@ class RuntimeService(Protocol):
         ...
 
     async def restore(self, pod: Object) -> None:
-        """Told once of each pod that an agent finds at its start, before `list_*` is asked for it: a runtime that remembers nothing rebuilds
-        the pod from its status (same ids, start times, restart counts); others do nothing."""
+        """Told once of each pod, before `list_*` is asked for it: a runtime that remembers nothing over a restart rebuilds the pod
+        from its status (same ids, start times, restart counts); others do nothing."""
         ...
 
     # --- sandboxes -------------------------------------------------------------------------------------------------

@@ -69,9 +69,16 @@ class SimulatedRuntime:
     version = VERSION
 
     def __init__(
-        self, *, clock: Clock, rng: random.Random, node_ip: str = "127.0.0.1", pod_cidr: str = "10.244.0.0/24", stages: StageSet | None = None
+        self,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        node_name: str = "",
+        node_ip: str = "127.0.0.1",
+        pod_cidr: str = "10.244.0.0/24",
+        stages: StageSet | None = None,
     ) -> None:
-        self._clock, self._rng, self._node_ip = clock, rng, node_ip
+        self._clock, self._rng, self._node_name, self._node_ip = clock, rng, node_name, node_ip
         self._addresses = AddressPool(pod_cidr)
         self._stages = stages or StageSet(defaults())
         self._pods: dict[str, SimulatedPod] = {}
@@ -372,7 +379,7 @@ class SimulatedRuntime:
         return container
 
     def __repr__(self) -> str:
-        return f"<SimulatedRuntime {len(self._pods)} pods: {', '.join(sorted(name_of(each.pod) for each in self._pods.values()))[:200]}>"
+        return f"<SimulatedRuntime {self._node_name} {len(self._pods)} pods: {', '.join(sorted(name_of(each.pod) for each in self._pods.values()))[:200]}>"
 
 
 _NO_FUNCTIONS: Functions = {}

@@ -92,7 +92,9 @@ class SimulatedPod:
 
     def apply(self, status: Object) -> None:
         """Let containers end as a Pod stage's status says."""
-        wanted = {each.get("name"): each for each in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))}
+        wanted = {
+            each.get("name"): each for each in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+        }
         for container in list(self.containers.values()):
             end = ((wanted.get(container.name) or {}).get("state") or {}).get("terminated")
             if end is not None and container.state is ContainerState.RUNNING:

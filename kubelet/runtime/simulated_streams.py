@@ -135,11 +135,11 @@ async def answer_http(pod: Object, port: int, stream: ByteStream) -> None:
         if not data:
             return
         head += data
-    body = (
-        f"Wherry simulates this pod: nothing listens here.\n\npod:  {namespace_of(pod)}/{name_of(pod)}\nport: {port}\n"
-        f"node: {pod['spec'].get('nodeName', '')}\nimages: {', '.join(str(each.get('image')) for each in pod['spec'].get('containers') or ())}\n"
-    ).encode()
-    answer = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nServer: wherry-simulated\r\nConnection: close\r\n\r\n"
+    images = ", ".join(str(each.get("image")) for each in pod["spec"].get("containers") or ())
+    where = f"pod:    {namespace_of(pod)}/{name_of(pod)}\nport:   {port}\nnode:   {pod['spec'].get('nodeName', '')}\nimages: {images}\n"
+    body = f"Wherry simulates this pod: nothing listens here.\n\n{where}".encode()
+    kind = "Content-Type: text/plain; charset=utf-8\r\nServer: wherry-simulated\r\nConnection: close"
+    answer = f"HTTP/1.1 200 OK\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     await stream.write(answer.encode() + (b"" if head.startswith(b"HEAD ") else body))
 
 

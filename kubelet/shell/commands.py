@@ -154,7 +154,7 @@ def _env(arguments: Sequence[str], machine: Machine) -> Effects:
 
 
 def _hostname(arguments: Sequence[str], machine: Machine) -> Effects:
-    yield Out((machine.facts.get("ip", "") if "-i" in arguments or "-I" in arguments else machine.hostname) + "\n")
+    yield Out((machine.ip if "-i" in arguments or "-I" in arguments else machine.hostname) + "\n")
     return 0
 
 
@@ -246,7 +246,9 @@ def _seq(arguments: Sequence[str], _machine: Machine) -> Effects:
         numbers = [int(each) for each in arguments]
     except ValueError:
         return 1
-    first, step, last = (1, 1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1]) if len(numbers) == 2 else tuple(numbers[:3])
+    first, step, last = (
+        (1, 1, numbers[0]) if len(numbers) == 1 else (numbers[0], 1, numbers[1]) if len(numbers) == 2 else tuple(numbers[:3])
+    )
     yield Out("".join(f"{each}\n" for each in range(first, last + 1, step or 1)[:10_000]))
     return 0
 

@@ -90,8 +90,8 @@ class Group:
 Node = Command | Pipeline | Sequence_ | If | Loop | For | Group
 
 _OPERATORS = ("&&", "||", ";;", ">>", ">&", "<<", ";", "|", "&", ">", "<", "(", ")", "\n")
-_RESERVED = frozenset("if then elif else fi while until do done for in { } !".split())
-_REFUSED = frozenset("case esac function select".split())
+_RESERVED = frozenset(["if", "then", "elif", "else", "fi", "while", "until", "do", "done", "for", "in", "{", "}", "!"])
+_REFUSED = frozenset(["case", "esac", "function", "select"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ def _operand(words: _Words, at: int) -> tuple[Expression, int]:
         return (lambda scope: _call(word, [])(scope, [])), at + 1
     if kind == "punct" or kind == "assign":
         raise StageError(f"template: cannot read {word!r}")
-    value = {"true": True, "false": False, "nil": None}.get(word, None) if kind == "name" else _literal(word)
+    value = {"true": True, "false": False, "nil": None}.get(word) if kind == "name" else _literal(word)
     return (lambda scope: value), at + 1
 
 

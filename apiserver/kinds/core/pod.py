@@ -17,6 +17,7 @@ from apiserver.registry.kind import Context, Kind, Subresource, all_fine, nothin
 from apiserver.validation import pod as validation
 from apiserver.validation.metadata import same
 from apiserver.validation.pod_amounts import qos_class
+from kube.clock import rfc3339
 from kube.objects import Object
 from kube.resources import PODS, Resource
 
@@ -29,6 +30,8 @@ _KEPT_BY_PARTS = ("deletionTimestamp", "deletionGracePeriodSeconds", "ownerRefer
 def default(pod: Object) -> None:
     """Defaults of a Pod, in place."""
     spec = pod.setdefault("spec", {})
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        spec["terminationGracePeriodSeconds"] = 1  # upstream's conversion, for Pods and not for templates
     default_pod_spec(spec)
     default_requests(spec)
     default_pod_level(spec)
@@ -61,32 +64,32 @@ def _sync_addresses(status: Object) -> None:
 # --- writes -----------------------------------------------------------------------------------------------------------
 
 
-def prepare(pod: Object, old: Object | None, _ctx: Context) -> None:
+def prepare(pod: Object, old: Object | None, ctx: Context) -> None:
     """A write of the Pod itself: the status is the server's on create, and stays on update."""
     if old is None:
-        _prepare_new(pod)
+        _prepare_new(pod, rfc3339(ctx.now))
         return
     _keep_status(pod, old)
     drop_disabled_fields(pod["spec"], old["spec"])
     _count_generation(pod, old)
 
 
-def _prepare_new(pod: Object) -> None:
+def _prepare_new(pod: Object, now: str) -> None:
     spec = pod["spec"]
     pod["metadata"]["generation"] = 1
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
     drop_disabled_fields(spec, None)
     if spec.get("schedulingGates"):
-        pod["status"]["conditions"] = [_gated_condition()]
+        pod["status"]["conditions"] = [_gated_condition(now)]
     _apply_label_keys(spec, pod["metadata"].get("labels") or {})
 
 
-def _gated_condition() -> Object:
+def _gated_condition(now: str) -> Object:
     return {
         "type": "PodScheduled",
         "status": "False",
         "lastProbeTime": None,
-        "lastTransitionTime": None,
+        "lastTransitionTime": now,
         "reason": "SchedulingGated",
         "message": "Scheduling is blocked due to non-empty scheduling gates",
     }

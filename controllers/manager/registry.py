@@ -1,0 +1,99 @@
+"""Every controller there is, by upstream's name, and which of them `--controllers` selects.
+
+Adding a controller: write its module, add a line here. Source of names and aliases: upstream
+`cmd/kube-controller-manager/names/controller_names.go` and `cmd/kube-controller-manager/app/controllermanager.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from kube.runtime.controller import Controller
+
+from .deployment import DeploymentController
+from .endpoint_slice import EndpointSliceController
+from .endpoints import EndpointsController
+from .garbage_collector import GarbageCollector
+from .job import JobController
+from .namespace import NamespaceController
+from .node_lifecycle import GRACE_S, NodeLifecycleController
+from .pod_garbage_collector import TERMINATED_MAX, PodGarbageCollector
+from .replica_set import ReplicaController
+from .replication_controller import replication_controller
+from .root_ca_publisher import RootCaPublisher
+from .service_account import ServiceAccountController
+from .taint_eviction import TaintEvictionController
+from .ttl_after_finished import TtlAfterFinishedController
+
+
+class UnknownController(ValueError):
+    """`--controllers` names one that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the controllers can be told. The defaults are upstream's."""
+
+    root_ca: str = ""
+    """The CA bundle that pods verify the API server with, in PEM; without one nothing is published."""
+    node_monitor_grace_period_s: float = GRACE_S
+    terminated_pod_gc_threshold: int = TERMINATED_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """How a controller is made, its old name, what its events call it, and how many keys it works on at once."""
+
+    build: Callable[[Options], Controller]
+    alias: str
+    component: str
+    workers: int = 5
+
+    def __call__(self, options: Options) -> Controller:
+        return self.build(options)
+
+
+CONTROLLERS: dict[str, Registered] = {
+    "namespace-controller": Registered(lambda _: NamespaceController(), "namespace", "namespace-controller", 10),
+    "serviceaccount-controller": Registered(lambda _: ServiceAccountController(), "serviceaccount", "serviceaccount-controller", 1),
+    "root-ca-certificate-publisher-controller": Registered(
+        lambda options: RootCaPublisher(options.root_ca), "root-ca-cert-publisher", "root-ca-cert-publisher", 1
+    ),
+    "garbage-collector-controller": Registered(lambda _: GarbageCollector(), "garbagecollector", "garbage-collector-controller", 20),
+    "deployment-controller": Registered(lambda _: DeploymentController(), "deployment", "deployment-controller"),
+    "replicaset-controller": Registered(lambda _: ReplicaController(), "replicaset", "replicaset-controller"),
+    "replicationcontroller-controller": Registered(lambda _: replication_controller(), "replicationcontroller", "replication-controller"),
+    "job-controller": Registered(lambda _: JobController(), "job", "job-controller"),
+    "ttl-after-finished-controller": Registered(
+        lambda _: TtlAfterFinishedController(), "ttl-after-finished", "ttl-after-finished-controller"
+    ),
+    "endpointslice-controller": Registered(lambda _: EndpointSliceController(), "endpointslice", "endpoint-slice-controller"),
+    "endpoints-controller": Registered(lambda _: EndpointsController(), "endpoint", "endpoint-controller"),
+    "node-lifecycle-controller": Registered(
+        lambda options: NodeLifecycleController(grace_s=options.node_monitor_grace_period_s), "nodelifecycle", "node-controller", 8
+    ),
+    "taint-eviction-controller": Registered(
+        lambda _: TaintEvictionController(), "taint-eviction-controller", "taint-eviction-controller", 8
+    ),
+    "pod-garbage-collector-controller": Registered(
+        lambda options: PodGarbageCollector(terminated_max=options.terminated_pod_gc_threshold), "podgc", "pod-garbage-collector", 1
+    ),
+}
+
+
+def select(spec: Iterable[str]) -> list[str]:
+    """The names that `--controllers` selects: `*` all, `name` that one, `-name` all but that one; the first word about one counts.
+
+    Raises UnknownController."""
+    words = list(spec)
+    known = {name: name for name in CONTROLLERS} | {each.alias: name for name, each in CONTROLLERS.items()}
+    wanted: dict[str, bool] = {}
+    for word in words:
+        if word == "*":
+            continue
+        name = known.get(word.removeprefix("-"))
+        if name is None:
+            raise UnknownController(f'"{word.removeprefix("-")}" is not in the list of known controllers')
+        wanted.setdefault(name, not word.startswith("-"))
+    return [name for name in CONTROLLERS if wanted.get(name, "*" in words)]

@@ -1,0 +1,294 @@
+"""The kubelet: one process, one node or hundreds. Routes pods to their workers; decides nothing about them.
+
+    agents = Agents(
+        client, node_names=["node-1"], runtime_factory=SimulatedRuntime, informers=informers, clock=clock, rng=rng, events=events
+    )
+    await agents.run()          # until cancelled; `informers` is run by whoever made it
+
+Read `worker.py` next (one pod), `heartbeat.py` for the Node and its Lease, `server/server.py` for what the API server asks of a kubelet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from kube.client.client import Client
+from kube.client.informer import Informer, Informers
+from kube.clock import Clock
+from kube.objects import Object, is_deleting, key_of, name_of, uid_of
+from kube.resources import NODES, PODS
+from kube.runtime.events import EventRecorder
+from kubelet.admission import Usage, refusal_of, requests_of
+from kubelet.heartbeat import Heartbeat
+from kubelet.host import Host
+from kubelet.node import DEFAULT_CAPACITY, NodeFacts
+from kubelet.observed import TERMINAL_PHASES
+from kubelet.reporter import Reporter
+from kubelet.runtime.addresses import cidr_of_index
+from kubelet.runtime.base import RuntimeService
+from kubelet.runtime.simulated import SimulatedRuntime
+from kubelet.worker import PodWorker
+
+log = logging.getLogger(__name__)
+
+REGISTRATIONS_MAX = 16
+"""How many nodes register at the same time."""
+POD_CIDR_WAIT_S = 1.0
+"""How long a new node waits for somebody to assign its podCIDR before it takes one of its own."""
+RELOOK_S = 60.0
+"""How often every pod is looked at although nothing was reported (upstream's sync frequency)."""
+
+
+class RuntimeFactory(Protocol):
+    """Makes one node's runtime. `SimulatedRuntime` itself is one (or `partial(SimulatedRuntime, stages=...)`)."""
+
+    def __call__(self, *, clock: Clock, rng: random.Random, node_name: str, node_ip: str, pod_cidr: str) -> RuntimeService: ...
+
+
+class NodeAgent:
+    """One node of the process: its runtime, its heartbeat, its pods' workers (by uid)."""
+
+    def __init__(self, host: Host, heartbeat: Heartbeat, index: int) -> None:
+        self.host, self.heartbeat, self.name = host, heartbeat, host.name
+        self.workers: dict[str, PodWorker] = {}
+        self.node: Object = {}
+        self.has_cidr = asyncio.Event()
+        self._usage = Usage()
+        self._cidr = cidr_of_index(index)
+        host.released = self._released
+        host.forgotten = self._forgotten
+
+    async def start(self) -> None:
+        """Runtime ready, Node registered."""
+        await self.host.runtime.start()
+        self.observed(await self.heartbeat.register())
+
+    async def run(self) -> None:
+        """Heartbeats and runtime events, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.heartbeat.run(), name=f"heartbeat of {self.name}")
+            tasks.create_task(self._follow_events(), name=f"runtime events of {self.name}")
+
+    async def close(self) -> None:
+        for worker in list(self.workers.values()):
+            await worker.close()
+        await self.host.runtime.close()
+
+    def observed(self, node: Object) -> None:
+        """The API has this version of the Node."""
+        self.node = node
+        self.heartbeat.observed(node)
+        cidr = node.get("spec", {}).get("podCIDR")
+        if cidr:
+            self.has_cidr.set()
+            if cidr != self._cidr:
+                self._cidr = cidr
+                self.host.runtime.set_pod_cidr(cidr)
+
+    async def _follow_events(self) -> None:
+        async for event in self.host.runtime.events():
+            if worker := self.workers.get(event.pod_uid):
+                worker.event(event.kind)
+
+    # --- pods ---------------------------------------------------------------------------------------------------------------
+
+    def take(self, pod: Object) -> None:
+        """A pod is bound to this node, or has changed."""
+        worker = self.workers.get(uid_of(pod))
+        if worker is not None:
+            worker.update(pod)
+            return
+        worker = self.workers[uid_of(pod)] = PodWorker(self.host, pod)
+        if not worker.is_finished:
+            requests = requests_of(pod)
+            is_running = bool(pod.get("status", {}).get("startTime"))
+            refusal = None if is_running or is_deleting(pod) else refusal_of(pod, self.node, requests, self._usage)
+            if refusal is not None:
+                worker.reject(refusal.reason, refusal.message)
+                return
+            self._usage.add(worker.uid, requests)
+        worker.poke()
+
+    def drop(self, pod: Object) -> None:
+        """The pod is gone from the API."""
+        if worker := self.workers.get(uid_of(pod)):
+            worker.remove()
+
+    def _released(self, worker: PodWorker) -> None:
+        self._usage.remove(worker.uid)
+
+    def _forgotten(self, worker: PodWorker) -> None:
+        self._usage.remove(worker.uid)
+        if self.workers.get(worker.uid) is worker:
+            del self.workers[worker.uid]
+
+
+class Agents:
+    """All nodes of the process. See the module."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        node_names: Sequence[str],
+        runtime_factory: RuntimeFactory,
+        informers: Informers,
+        clock: Clock,
+        rng: random.Random,
+        events: EventRecorder | None,
+        server_port: int = 0,
+        node_ip: str = "127.0.0.1",
+        capacity: Mapping[str, str] | None = None,
+        reserved: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        taints: Sequence[Object] = (),
+        pod_cidr_wait_s: float = POD_CIDR_WAIT_S,
+    ) -> None:
+        """`server_port` is what Nodes say about the kubelet server (`set_server_port` sets it later); events=None records none."""
+        if not node_names or len(set(node_names)) != len(node_names):
+            raise ValueError("node_names must name at least one node, each once")
+        self._client, self._informers, self._clock, self._rng, self._events = client, informers, clock, rng, events
+        self._pod_cidr_wait_s = pod_cidr_wait_s
+        self.reporter = Reporter(client, rng=random.Random(rng.getrandbits(64)))
+        self.nodes: dict[str, NodeAgent] = {}
+        for index, name in enumerate(node_names):
+            own = random.Random(f"{rng.getrandbits(64)}/{name}")
+            runtime = runtime_factory(clock=clock, rng=own, node_name=name, node_ip=node_ip, pod_cidr=cidr_of_index(index))
+            facts = NodeFacts(
+                name=name,
+                ips=(node_ip,),
+                runtime_version=f"{runtime.name}://{runtime.version}",
+                capacity={**DEFAULT_CAPACITY, **(capacity or {})},
+                reserved=reserved or {},
+                labels=labels or {},
+                taints=taints,
+                port=server_port,
+                machine_id=f"{rng.getrandbits(128):032x}",
+                boot_id=f"{rng.getrandbits(128):032x}",
+            )
+            self.nodes[name] = self._node(index, facts, runtime)
+
+    def _node(self, index: int, facts: NodeFacts, runtime: RuntimeService) -> NodeAgent:
+        rng = random.Random(self._rng.getrandbits(64))
+        heartbeat = Heartbeat(self._client, facts, runtime, clock=self._clock, rng=rng, events=self._events)
+        host = Host(
+            name=facts.name,
+            ips=facts.ips,
+            runtime=runtime,
+            client=self._client,
+            clock=self._clock,
+            rng=rng,
+            reporter=self.reporter,
+            events=self._events,
+            released=lambda worker: None,
+            forgotten=lambda worker: None,
+        )
+        return NodeAgent(host, heartbeat, index)
+
+    def set_server_port(self, port: int) -> None:
+        """The kubelet server's port; call it before `run`."""
+        for node in self.nodes.values():
+            node.heartbeat.set_port(port)
+
+    # --- running ------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Be the kubelet of all nodes, until cancelled."""
+        try:
+            await self._register()
+            async with asyncio.TaskGroup() as tasks:
+                for node in self.nodes.values():
+                    tasks.create_task(node.run(), name=f"node {node.name}")
+                tasks.create_task(self._follow_pods(), name="pods")
+        finally:
+            for node in self.nodes.values():
+                await node.close()
+            await self.reporter.close()
+
+    async def _register(self) -> None:
+        limit = asyncio.Semaphore(REGISTRATIONS_MAX)
+
+        async def register(node: NodeAgent) -> None:
+            async with limit:
+                await node.start()
+
+        async with asyncio.TaskGroup() as tasks:
+            for node in self.nodes.values():
+                tasks.create_task(register(node))
+
+    async def _follow_pods(self) -> None:
+        nodes = self._informer(NODES, "metadata.name")
+        nodes.add_handler(self._on_node)
+        await self._wait_for_cidrs()
+        pods = self._informer(PODS, "spec.nodeName")
+        await pods.wait_synced()
+        for pod in sorted(pods.list(), key=_admission_order):
+            self._on_pod(None, pod)
+        pods.add_handler(self._on_pod)
+        while True:
+            await asyncio.sleep(RELOOK_S * (1 + self._rng.random() / 2))
+            self._relook()
+
+    def _informer(self, resource: object, field: str) -> Informer:
+        """One informer for all nodes: exact when there is one node, else of everything that has one."""
+        selector = f"{field}={next(iter(self.nodes))}" if len(self.nodes) == 1 else "spec.nodeName!=" if field == "spec.nodeName" else ""
+        return self._informers.of(PODS if resource is PODS else NODES, field_selector=selector)
+
+    async def _wait_for_cidrs(self) -> None:
+        try:
+            async with asyncio.timeout(self._pod_cidr_wait_s):
+                for node in self.nodes.values():
+                    await node.has_cidr.wait()
+        except TimeoutError:
+            log.info("no podCIDR was assigned to some nodes: they use their own")
+
+    def _relook(self) -> None:
+        """Look at every pod whose runtime may end things without an event getting through. Simulated ones never lose any."""
+        for node in self.nodes.values():
+            if not isinstance(node.host.runtime, SimulatedRuntime):
+                for worker in node.workers.values():
+                    worker.poke()
+
+    # --- what the API tells ---------------------------------------------------------------------------------------------------
+
+    def _on_node(self, old: Object | None, new: Object | None) -> None:
+        if new is not None and (node := self.nodes.get(name_of(new))):
+            node.observed(new)
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        pod = new if new is not None else old
+        node = self.nodes.get((pod or {}).get("spec", {}).get("nodeName") or "")
+        if node is None or pod is None:
+            return
+        if new is None:
+            node.drop(pod)
+        else:
+            if old is not None and uid_of(old) != uid_of(new):
+                node.drop(old)
+            self.reporter.observed(new)
+            node.take(new)
+
+    # --- for the server ---------------------------------------------------------------------------------------------------------
+
+    def worker_of(self, namespace: str, name: str) -> PodWorker | None:
+        """The worker of the pod with that name, on whichever node it is."""
+        key = f"{namespace}/{name}"
+        for node in self.nodes.values():
+            for worker in node.workers.values():
+                if worker.key == key:
+                    return worker
+        return None
+
+    def pods(self) -> Iterable[Object]:
+        """All pods of all nodes, as last seen."""
+        return (worker.pod for node in self.nodes.values() for worker in node.workers.values())
+
+
+def _admission_order(pod: Object) -> tuple[bool, str, str]:
+    """Pods that run already come first, then the oldest."""
+    is_new = not pod.get("status", {}).get("startTime") and pod.get("status", {}).get("phase") not in TERMINAL_PHASES
+    return is_new, pod["metadata"].get("creationTimestamp") or "", key_of(pod)
