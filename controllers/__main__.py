@@ -6,9 +6,7 @@ import argparse
 import sys
 
 from controllers.manager.manager import run_manager
-from controllers.manager.options import Options
-from controllers.manager.registry import UnknownController, select
-from controllers.scheduler.scheduler import Scheduler
+from controllers.manager.registry import Options, UnknownController, select
 from kube.runtime.component import Component, add_flags, run_component
 
 MANAGER_PORT, SCHEDULER_PORT = 10257, 10259
@@ -35,22 +33,23 @@ def main() -> int:
 
 
 def _manager(flags: argparse.Namespace) -> int:
+    chosen = [each.strip() for each in flags.controllers.split(",") if each.strip()]
     try:
-        chosen = select([each.strip() for each in flags.controllers.split(",") if each.strip()])
+        select(chosen)
     except UnknownController as error:
         print(f"kube-controller-manager: --controllers {flags.controllers}: {error}", file=sys.stderr)
         return 2
 
     async def work(component: Component) -> None:
         options = Options(root_ca=(component.config.ca_data or b"").decode())
-        await run_manager(
-            component.client, informers=component.informers, clock=component.clock, rng=component.rng, controllers=chosen, options=options
-        )
+        await run_manager(component.client, clock=component.clock, rng=component.rng, controllers=chosen, options=options)
 
     return run_component("kube-controller-manager", flags, work)
 
 
 def _scheduler(flags: argparse.Namespace) -> int:
+    from controllers.scheduler.scheduler import Scheduler
+
     async def work(component: Component) -> None:
         scheduler = Scheduler(
             component.client,

@@ -49,18 +49,26 @@ def _on_virtual_time(test: Callable[..., Coroutine[Any, Any, T]], *, limit_s: fl
 
 
 def run_virtual(main: Callable[[], Coroutine[Any, Any, T]], *, limit_s: float = TWO_DAYS_S) -> T:
-    """Run `main()` on a fresh VirtualTimeLoop; AssertionError when it leaves tasks, TimeoutError after `limit_s` virtual seconds."""
+    """Run `main()` on a fresh VirtualTimeLoop. AssertionError when it leaves tasks or uncaught errors, TimeoutError after `limit_s`."""
     with _ended_when_hanging(), asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(_guarded(main, limit_s))
 
 
 async def _guarded(main: Callable[[], Coroutine[Any, Any, T]], limit_s: float) -> T:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(_complaint(context)))
     async with asyncio.timeout(limit_s):
         result = await main()
     await asyncio.sleep(0)  # what was cancelled last gets its turn to end
     left = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
     assert not left, f"the test left tasks running: {left}"
+    assert not complaints, f"the loop met errors nobody caught: {complaints}"
     return result
+
+
+def _complaint(context: dict[str, Any]) -> str:
+    """What the loop says of an exception in a callback, or in a task that nobody awaited."""
+    return f"{context.get('message')}: {context.get('exception')!r}"
 
 
 @contextmanager

@@ -19,8 +19,6 @@ from apiserver.settings import Settings
 from apiserver.store.base import Store
 from apiserver.store.memory import MemoryStore
 from controllers.manager.manager import run_manager
-from controllers.manager.options import Options as ManagerOptions
-from controllers.manager.registry import select
 from controllers.scheduler.scheduler import Scheduler
 from kube.client.client import Client
 from kube.client.informer import Informers
@@ -136,9 +134,9 @@ async def _with_kit(cluster: InProcessCluster, name: str, work: Callable[[Client
 
 
 async def _manager(cluster: InProcessCluster, controllers: list[str]) -> None:
-    async def work(client: Client, informers: Informers, _events: EventRecorder) -> None:
+    async def work(client: Client, _informers: Informers, _events: EventRecorder) -> None:
         rng = random.Random(cluster.rng.getrandbits(64))
-        await run_manager(client, informers=informers, clock=cluster.clock, rng=rng, controllers=select(controllers), options=ManagerOptions())
+        await run_manager(client, clock=cluster.clock, rng=rng, controllers=controllers)
 
     await _with_kit(cluster, "kube-controller-manager", work)
 

@@ -59,6 +59,8 @@ def keep_system_fields(new: Object, old: Object) -> None:
     meta.setdefault("uid", before["uid"])
     if "generation" in before:
         meta["generation"] = before["generation"]
+    else:
+        meta.pop("generation", None)
     if "deletionTimestamp" in before:
         meta["deletionTimestamp"] = before["deletionTimestamp"]
         if "deletionGracePeriodSeconds" in before:

@@ -24,7 +24,7 @@ from kube.runtime.controller import Run
 from kube.runtime.perform import Action, Delete, Patch, perform
 
 from .discovery import discover
-from .owner_graph import FOREGROUND, ORPHAN, Node, OwnerGraph, finalizers_of, orphans_dependents, waits_for_dependents
+from .owner_graph import FOREGROUND, ORPHAN, OwnerGraph, finalizers_of, orphans_dependents, waits_for_dependents
 
 IGNORED = frozenset({("", "events"), ("events.k8s.io", "events")})
 DISCOVERY = "discovery"
@@ -163,19 +163,13 @@ class GarbageCollector:
     async def _owner(self, of: Dependent, ref: Object) -> Owner:
         uid, namespace = ref["uid"], namespace_of(of.obj)
         node = self.graph.nodes.get(uid)
-        if node is not None and self._is_meant(node, ref, namespace):
+        if node is not None and node.is_meant_by(ref, namespace):
             return Owner.WAITING if self.graph.is_waiting(uid) else Owner.SOLID
         if node is not None and node.namespace and node.namespace != namespace:
             self._tell_wrong_namespace(of, ref, namespace)
         if node is None and self.graph.is_known_gone(uid):
             return Owner.ABSENT
         return await self._ask(ref, namespace)
-
-    def _is_meant(self, node: Node, ref: Object, namespace: str) -> bool:
-        """Whether the reference, seen from `namespace`, names this very object."""
-        group = ref.get("apiVersion", "").rpartition("/")[0]
-        same_kind = (node.resource.group, node.resource.kind) == (group, ref.get("kind"))
-        return same_kind and node.name == ref.get("name") and (not node.namespace or node.namespace == namespace)
 
     async def _ask(self, ref: Object, namespace: str) -> Owner:
         """Ask the server whether the owner exists where the reference says."""

@@ -6,7 +6,7 @@ An owner need not be there for its dependents to be known: references may point 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,12 @@ class Node:
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    def is_meant_by(self, ref: Mapping[str, Any], namespace: str) -> bool:
+        """Whether an owner reference in an object of `namespace` names this very object, and not only its uid."""
+        group = ref.get("apiVersion", "").rpartition("/")[0]
+        same_kind = (self.resource.group, self.resource.kind) == (group, ref.get("kind"))
+        return same_kind and self.name == ref.get("name") and self.namespace in ("", namespace)
 
 
 def finalizers_of(obj: Mapping[str, Any]) -> list[str]:
@@ -85,6 +91,7 @@ class OwnerGraph:
             return set()
         uid = uid_of(new)
         self.nodes[uid] = Node(resource, namespace_of(new), name_of(new))
+        self._gone.pop(uid, None)
         before = {ref["uid"]: bool(ref.get("blockOwnerDeletion")) for ref in owners_of(old or {})}
         after = {ref["uid"]: bool(ref.get("blockOwnerDeletion")) for ref in owners_of(new)}
         for owner in before.keys() - after.keys():
@@ -92,12 +99,12 @@ class OwnerGraph:
         for owner in after:
             self._dependents.setdefault(owner, {})[uid] = None
         unblocked = {owner for owner, blocks in before.items() if blocks and not after.get(owner)}
-        return {owner for owner in unblocked if owner in self._waiting} | self._concerned(new, after.keys())
+        return {owner for owner in unblocked if owner in self._waiting} | self._concerned(new)
 
-    def _concerned(self, obj: Object, owners: Iterable[str]) -> set[str]:
+    def _concerned(self, obj: Object) -> set[str]:
         uid = uid_of(obj)
         concerned = set()
-        if any(owner not in self.nodes or owner in self._waiting for owner in owners) or orphans_dependents(obj):
+        if orphans_dependents(obj) or any(not self._is_solid(ref, namespace_of(obj)) for ref in owners_of(obj)):
             concerned.add(uid)
         if waits_for_dependents(obj):
             self._waiting.add(uid)
@@ -105,6 +112,10 @@ class OwnerGraph:
         else:
             self._waiting.discard(uid)
         return concerned
+
+    def _is_solid(self, ref: Mapping[str, Any], namespace: str) -> bool:
+        node = self.nodes.get(ref["uid"])
+        return node is not None and ref["uid"] not in self._waiting and node.is_meant_by(ref, namespace)
 
     def _removed(self, old: Object) -> set[str]:
         uid = uid_of(old)

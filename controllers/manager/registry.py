@@ -17,6 +17,7 @@ from .endpoints import EndpointsController
 from .garbage_collector import GarbageCollector
 from .job import JobController
 from .namespace import NamespaceController
+from .node_ipam import NodeIpamController
 from .node_lifecycle import GRACE_S, NodeLifecycleController
 from .pod_garbage_collector import TERMINATED_MAX, PodGarbageCollector
 from .replica_set import ReplicaController
@@ -73,6 +74,7 @@ CONTROLLERS: dict[str, Registered] = {
     "node-lifecycle-controller": Registered(
         lambda options: NodeLifecycleController(grace_s=options.node_monitor_grace_period_s), "nodelifecycle", "node-controller", 8
     ),
+    "node-ipam-controller": Registered(lambda _: NodeIpamController(), "nodeipam", "cidrAllocator", 1),
     "taint-eviction-controller": Registered(
         lambda _: TaintEvictionController(), "taint-eviction-controller", "taint-eviction-controller", 8
     ),

@@ -23,6 +23,8 @@ App = Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Message]], Call
 _log = logging.getLogger(__name__)
 _BUFFER_BYTES = 1 << 20
 """How far an app may be ahead of its reader before its `send` waits."""
+_TURNS = 5
+"""How many rounds of the loop an app has to end by itself when its client has gone."""
 
 
 class AsgiTransport:
@@ -99,20 +101,25 @@ def _decoded(headers: Any) -> dict[str, str]:
 class _Exchange:
     """One request whose answer is collected whole."""
 
-    __slots__ = ("_body", "done", "headers", "parts", "status")
+    __slots__ = ("_answered", "_body", "done", "headers", "parts", "status")
 
     def __init__(self, body: bytes | None) -> None:
         self._body: bytes | None = body or b""
+        self._answered: asyncio.Future[None] | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
         self.done = False
 
     async def receive(self) -> Message:
-        if self._body is None:
-            await asyncio.get_running_loop().create_future()  # the client stays until it has its answer
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        if not self.done:  # the client stays until it has its answer
+            if self._answered is None:
+                self._answered = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._answered)
+        return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -122,6 +129,8 @@ class _Exchange:
             if part := message.get("body"):
                 self.parts.append(part)
             self.done = not message.get("more_body", False)
+            if self.done:
+                _wake(self._answered)
 
     def broken(self, method: str, target: str, error: Exception) -> Answer:
         """What a client sees of an app that let an exception out."""
@@ -188,7 +197,8 @@ class _AsgiStream:
         task = self._task
         if task is None or task.done():
             return
-        await asyncio.sleep(0)  # the app may end by itself
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
 
@@ -233,6 +243,8 @@ class _AsgiStream:
                 self._parts.append(part)
                 self._waiting_bytes += len(part)
             self._ended = not message.get("more_body", False)
+            if self._ended:
+                _wake(self._gone)
         _wake(self._reader)
         if self._waiting_bytes >= _BUFFER_BYTES:
             await self._wait_for_reader()

@@ -73,13 +73,6 @@ def _children(node: FieldSet) -> FieldSet:
     return {key: below for key, below in node.items() if key != SELF} if SELF in node else node
 
 
-def ordered(fields: FieldSet) -> FieldSet:
-    """The same set in canonical order, all the way down."""
-    keys = list(fields)
-    inner = {key: ordered(fields[key]) if fields[key] else LEAF for key in in_order(keys)}
-    return inner
-
-
 def has(fields: FieldSet, path: Sequence[str]) -> bool:
     """True when the field at `path` (elements from the root) is in the set. The root never is."""
     node = fields

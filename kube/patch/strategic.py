@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kube.errors import ApiError, BadRequest
-from kube.patch.golang import plain
+from kube.patch.golang import go_type, plain
 from kube.patch.json_patch import json_kind
 from kube.patch.strategic_order import (
     DELETE,
@@ -59,9 +59,8 @@ class _Meta(NamedTuple):
     merge_key: str = ""
 
 
-def _wrong_type(expected: Any, got: Any) -> ApiError:
-    names = {dict: "map[string]interface {}", list: "[]interface {}", str: "string", bool: "bool", int: "int64", float: "float64"}
-    return ApiError(f"expected a {names[type(expected)]}, but received a {names.get(type(got), '%!s(<nil>)')}")
+def _no_list(got: Any) -> ApiError:
+    return ApiError(f"expected a []interface {{}}, but received a {'%!s(<nil>)' if got is None else go_type(got)}")
 
 
 def _bad_form(what: str) -> BadRequest:
@@ -184,12 +183,12 @@ def _merge_ordered(out: dict[str, Any], patch: dict[str, Any], of: Type | None) 
     for directive in [key for key in patch if key.startswith(ELEMENT_ORDER)]:
         order = patch.pop(directive)
         if not isinstance(order, list):
-            raise _wrong_type([], order)
+            raise _no_list(order)
         key = _field_of(directive, ELEMENT_ORDER, "setElementOrder list")
         old, value = out.get(key), patch.get(key)
         for each, there in ((old, key in out), (value, key in patch)):
             if there and not isinstance(each, list):
-                raise _wrong_type([], each)
+                raise _no_list(each)
         meta = _meta(of, key)
         check_order(value or [], order, meta.merge_key)
         if old is None and value is None:

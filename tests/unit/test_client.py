@@ -352,6 +352,26 @@ async def test_an_app_that_fails_is_answered_for(caplog: pytest.LogCaptureFixtur
 
 
 @virtual
+async def test_an_app_that_waits_for_its_client_to_go_is_told_when_all_is_answered() -> None:
+    heard: list[str] = []
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        leaving = asyncio.create_task(receive())
+        await asyncio.sleep(1)
+        assert not leaving.done()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+        heard.append((await leaving)["type"])
+
+    client = client_of(waits)
+    await client.get(PODS, "web")
+    assert [event async for event in client.watch(PODS)] == []
+    await asyncio.sleep(1)
+    assert heard == ["http.disconnect"] * 2
+
+
+@virtual
 async def test_a_request_that_takes_too_long_is_given_up() -> None:
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(3600)

@@ -38,7 +38,7 @@ class Candidate:
 
     def __init__(self, api: FakeApi, identity: str, leading: Leading, **rest: Any) -> None:
         self.api, self.identity, self.leading = api, identity, leading
-        self.is_cut = self.is_slow = False
+        self.is_cut = self.is_slow = self.loses_answers = False
         self.told: list[str] = []
         self.leaders: list[str] = []
         self.work_s = rest.pop("work_s", 1e6)
@@ -63,7 +63,7 @@ class Candidate:
             return
         if self.is_slow:
             await asyncio.sleep(1000)
-        await self.api(scope, receive, send)
+        await self.api(scope, receive, _nowhere if self.loses_answers and scope["method"] == "PUT" else send)
 
     def record(self, obj: Object, type: str, reason: str, message: str) -> None:
         self.told.append(f"{obj['kind']} {obj['metadata']['name']} {type} {reason}: {message}")
@@ -81,6 +81,10 @@ class Candidate:
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
+
+
+async def _nowhere(_message: Any) -> None:
+    """An answer that is lost on its way."""
 
 
 def spec(api: FakeApi) -> Object:
@@ -237,6 +241,18 @@ async def test_a_lease_taken_away_by_hand_ends_the_leadership() -> None:
     with pytest.raises(LeadershipLost):
         await one.task
     assert spec(api)["holderIdentity"] == "someone"
+
+
+@virtual
+async def test_a_lease_is_released_even_after_renewals_whose_answers_were_lost() -> None:
+    api, leading = FakeApi(random.Random(0)), Leading()
+    one = Candidate(api, "one", leading)
+    await asyncio.sleep(5)
+    one.loses_answers = True
+    await asyncio.sleep(3)
+    one.loses_answers = False
+    await one.stop()
+    assert spec(api)["holderIdentity"] == ""
 
 
 @virtual

@@ -92,6 +92,18 @@ def test_a_test_that_leaves_a_task_fails() -> None:
         run_virtual(leave)
 
 
+def test_a_test_in_which_a_callback_fails_fails() -> None:
+    def mistake() -> None:
+        raise ValueError("a mistake")
+
+    async def call() -> None:
+        asyncio.get_running_loop().call_later(5, mistake)
+        await asyncio.sleep(10)
+
+    with pytest.raises(AssertionError, match="a mistake"):
+        run_virtual(call)
+
+
 def test_a_test_that_would_wait_for_ever_fails() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
