@@ -14,7 +14,7 @@ import orjson
 
 from kube.errors import UnsupportedMediaType
 from kube.schema import definitions, gojson, goyaml, protobuf, strict
-from kube.schema.decode import Decoded, DecodeError, decode
+from kube.schema.decode import Decoded, DecodeError, decode_clean
 from kube.schema.types import StructType
 
 JSON = "application/json"
@@ -48,10 +48,11 @@ class KindNames:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A body as JSON. `exact`, if not None, is the same with repeated keys and the text of numbers (`strict.Pairs`)."""
+    """A body as JSON. `text` is what it was parsed from, if that was JSON: for a second, exact look when `value` is not as it should be."""
 
     value: Any
-    exact: Any = None
+    text: bytes = b""
+    repeats_keys: bool = False
     duplicates: tuple[str, ...] = ()  # what YAML itself has to say of repeated keys
 
 
@@ -77,7 +78,7 @@ def parse_body(body: bytes, content_type: str) -> Parsed:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _parse_odd(body)
-    return Parsed(value, gojson.load(body) if _may_repeat_keys(body, value) else None)
+    return Parsed(value, body, repeats_keys=_may_repeat_keys(body, value))
 
 
 def _parse_protobuf(body: bytes) -> Parsed:
@@ -106,12 +107,11 @@ def _parse_odd(body: bytes) -> Parsed:
     if wrong:
         raise Unrecognized(f"couldn't get version/kind; json parse error: {wrong}")
     try:
-        exact = gojson.load(body)
-        value = strict.plain(exact)
+        value = strict.plain(gojson.load(body))
     except RecursionError:
         raise Unrecognized(f"couldn't get version/kind; json parse error: {TOO_DEEP}") from None
     _check_depth(value)
-    return Parsed(value, exact)
+    return Parsed(value, body, repeats_keys=True)
 
 
 def _may_repeat_keys(body: bytes, value: Any) -> bool:
@@ -175,10 +175,11 @@ def _group_version(api_version: str) -> tuple[str, str]:
 
 
 def decode_parsed(parsed: Parsed, of: StructType) -> Decoded:
+    """The canonical object. Anything out of the ordinary is read again with repeated keys and the text of numbers. Raises DecodeError."""
     try:
-        value = {} if parsed.value is None else parsed.value
-        if parsed.exact is not None:
-            return Decoded(*strict.walk(of, parsed.exact))
-        return decode(of, value)
+        found = None if parsed.repeats_keys else decode_clean(of, parsed.value or {})
+        if found is not None:
+            return found
+        return Decoded(*strict.walk(of, gojson.load(parsed.text) if parsed.text else parsed.value))
     except RecursionError:
         raise DecodeError(TOO_DEEP) from None

@@ -71,9 +71,14 @@ def group_key(group: str) -> tuple[int, str]:
     return (GROUPS.index(group), "") if group in GROUPS else (len(GROUPS), group)
 
 
+_STORED_AS = {("apiextensions.k8s.io", "CustomResourceDefinition"): "v1beta1"}
+"""Versions that upstream stores besides the one that this server calls the hub."""
+
+
 def storage_version_hash(resource: Resource) -> str:
     """Says which version of a kind is stored, to whoever migrates storage (apiserver `endpoints/discovery/storageversionhash.go`)."""
-    text = f"{resource.group}/{resource.version}/{resource.kind}"
+    version = _STORED_AS.get((resource.group, resource.kind), resource.version)
+    text = f"{resource.group}/{version}/{resource.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 

@@ -106,22 +106,14 @@ def _contradictions(options: ListOptions, *, watch: bool) -> list[FieldError]:
     problems: list[FieldError] = []
     match, initial = options.resource_version_match, options.send_initial_events
     if watch:
-        if initial is None:
-            if match:
-                problems.append(
-                    errors.not_allowed(
-                        "resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-                    )
-                )
-        else:
-            if match != "NotOlderThan":
-                problems.append(
-                    errors.not_allowed("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
-                )
-                if match:
-                    problems.append(errors.not_supported("resourceVersionMatch", match, ["NotOlderThan"]))
-            if options.continue_ and initial:
-                problems.append(errors.not_allowed("continue", "continue is forbidden for watch"))
+        if initial is None and match:
+            problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        if initial is not None and match != "NotOlderThan":
+            problems.append(errors.not_allowed("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+        if match and match != "NotOlderThan":
+            problems.append(errors.not_supported("resourceVersionMatch", match, ["NotOlderThan"]))
+        if options.continue_:
+            problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
         return problems
     if initial is not None:
         problems.append(errors.not_allowed("sendInitialEvents", "sendInitialEvents is forbidden for list"))

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
-import yaml
 
 from apiserver.handlers import scale
 from apiserver.handlers.write_options import decode_options
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.read import document, object_response, shown
 from apiserver.handlers.request import Request, Response
-from apiserver.handlers.write import check_name, to_hub
+from apiserver.handlers.write import check_name, check_scope, to_hub
 from apiserver.registry.kind import Context, Subresource
 from apiserver.registry.registry import Served
 from kube import errors
 from kube.errors import BadRequest, Invalid, UnsupportedMediaType
 from kube.objects import Object
 from kube.patch import golang
-from kube.patch.apply import apply
+from kube.patch.apply import apply, check_object_type
 from kube.patch.json_patch import apply_json_patch, check_json_patch
 from kube.patch.merge_patch import check_merge_patch, merge_patch
 from kube.patch.strategic import strategic_merge
+from kube.schema import gojson, goyaml
 from kube.schema.decode import DecodeError, decode
 from kube.schema.types import StructType
 
@@ -78,8 +78,8 @@ async def patch(request: Request, served: Served, part: Subresource | None) -> R
 def _parsed(body: bytes, media: str) -> Any:
     if media == APPLY:
         try:
-            value = yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            value = goyaml.load(body).value
+        except goyaml.YamlError as error:
             raise BadRequest(f"error decoding YAML: {error}") from error
         if not isinstance(value, dict):
             raise BadRequest("error decoding YAML: the applied configuration must be an object")
@@ -87,7 +87,9 @@ def _parsed(body: bytes, media: str) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"error decoding patch: {error}") from error
+        wrong = gojson.syntax_error(body)
+        prefix = "" if media == STRATEGIC else "error decoding patch: "
+        raise BadRequest(f"{prefix}{wrong or error}") from error
     if media == JSON_PATCH:
         check_json_patch(value)
     else:
@@ -114,7 +116,8 @@ def _decoded(request: Request, of: StructType, value: Any, validation: str, *, s
     if decoded.unknown and validation != "Ignore":
         texts = [f'unknown field "{each}"' for each in decoded.unknown]
         if validation == "Strict":
-            raise BadRequest(f"strict decoding error: {', '.join(texts)}")
+            quoted = shown_as or orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+            raise errors.invalid_object("", "", "", [errors.invalid("patch", quoted, f"strict decoding error: {', '.join(texts)}")])
         request.warnings.extend(texts)
     out: Object = decoded.value
     return out
@@ -135,8 +138,9 @@ def _patching(
         if not isinstance(patched, dict):
             raise Invalid(REJECTED, details={})
         new = _decoded(request, of, patched, validation, shown_as=golang.plain(body) if media == STRATEGIC else "")
-        _check_kind(served, patched)
+        check_scope(request, served, new)
         check_name(name, new)
+        _check_kind(served, patched)
         to_hub(served, new)
         if new["metadata"].get("resourceVersion") == revision and "resourceVersion" not in _patch_metadata(body):
             new["metadata"]["resourceVersion"] = revision
@@ -165,19 +169,11 @@ def _applying(
     """Server-side apply."""
     registry, info = served.registry, request.info
     resource = served.resource
-    if config.get("apiVersion") != resource.api_version or config.get("kind") != resource.kind:
-        raise BadRequest(
-            f"Object 'Kind' and 'apiVersion' must match the resource: expected {resource.api_version} {resource.kind}, "
-            f"got {config.get('apiVersion')} {config.get('kind')}"
-        )
-    meta = config.get("metadata")
-    if not isinstance(meta, dict):
-        raise BadRequest("metadata must be an object with a name")
-    meta.setdefault("name", info.name)
-    if registry.resource.namespaced:
-        meta.setdefault("namespace", info.namespace)
-    if meta["name"] != info.name:
-        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({info.name})")
+    check_object_type(config, api_version=resource.api_version, kind=resource.kind)
+    given = config.get("metadata") or {}
+    named = given.get("name") if isinstance(given, dict) else None
+    if named is not None and named != info.name:
+        raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({info.name})")
 
     def change(current: Object | None) -> Object:
         live = shown(served, current) if current is not None else None
@@ -192,11 +188,11 @@ def _applying(
             force=bool(options.get("force")),
             reset_fields=registry.reset_fields(ctx.subresource),
         )
-        merged["kind"], merged["apiVersion"] = resource.kind, resource.api_version
+        merged = {**merged, "kind": resource.kind, "apiVersion": resource.api_version}
         new = _decoded(request, of, merged, options.get("fieldValidation") or "Warn")
+        check_scope(request, served, new)
+        check_name(info.name, new)
         to_hub(served, new)
-        if current is None and new["metadata"].get("resourceVersion") is None:
-            new["metadata"].pop("uid", None)
         return new
 
     return change

@@ -6,7 +6,8 @@ from apiserver.handlers import connect, patch, read, scale, watch, write
 from apiserver.handlers.request import Answer, Request
 from apiserver.registry.kind import Subresource
 from apiserver.registry.registry import Served
-from kube.errors import ApiError, MethodNotAllowed, NotFound
+from kube import errors
+from kube.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
 
 _NOT_FOUND = "the server could not find the requested resource"
 _NOT_ALLOWED = "the server does not allow this method on the requested resource"
@@ -29,8 +30,9 @@ async def serve(request: Request) -> Answer:
     if served is None:
         raise no_such_path()
     kind = served.registry.kind
-    if info.namespace and not kind.resource.namespaced and info.resource != "namespaces":
+    if info.namespace and not kind.resource.namespaced and (info.resource != "namespaces" or info.namespace != info.name):
         raise no_such_path()
+    check_path_segment(info.name)
     if info.subresource:
         part = next((each for each in kind.subresources if each.name == info.subresource), None)
         if part is None or (info.rest and not part.connect) or (kind.resource.namespaced and not info.namespace):
@@ -41,10 +43,21 @@ async def serve(request: Request) -> Answer:
     return await _object(request, served)
 
 
+def check_path_segment(name: str) -> None:
+    """A name that no object can have is refused before anything is looked up. Raises BadRequest."""
+    if name in (".", ".."):
+        raise BadRequest(f"Name parameter invalid: {errors.quoted(name)}: may not be '{name}'")
+    if "%" in name:
+        raise BadRequest(f"Name parameter invalid: {errors.quoted(name)}: may not contain '%'")
+
+
 async def _object(request: Request, served: Served) -> Answer:
     verb, info, kind = request.info.verb, request.info, served.registry.kind
     if info.name and kind.verbs == ("create",):
         raise no_such_path()
+    if verb == "watch" and "list" in kind.verbs and "watch" not in kind.verbs:
+        plural = kind.resource.plural
+        raise MethodNotAllowed(f'watch is not supported on resources of kind "{plural}"', details={"kind": plural})
     if verb not in kind.verbs or request.method == "HEAD":
         raise _not_allowed()
     collection_only = verb in ("create", "list", "deletecollection")

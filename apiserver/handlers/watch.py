@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from apiserver.handlers.negotiation import Form, negotiate
-from apiserver.handlers.options import ListOptions, list_options, too_large, version_number
+from apiserver.handlers.options import ListOptions, list_options, version_number
 from apiserver.handlers.read import shown
 from apiserver.handlers.request import YAML, Request, StreamResponse
 from apiserver.handlers.table import include_policy, partial, table
@@ -61,8 +61,6 @@ class _Stream:
         cache, options = self._cache, self._options
         asked = version_number(options.resource_version)
         current = await cache.catch_up()
-        if asked > current:
-            raise too_large(asked, current)
         wants_state = options.send_initial_events if options.send_initial_events is not None else asked == 0
         if wants_state:
             self._initial = [
@@ -71,7 +69,7 @@ class _Stream:
                 if (not self._name or entry.name == self._name) and (not options.selects or options.matches(cache, entry))
             ]
         self._start_revision = current
-        after = current if wants_state or asked == 0 else asked
+        after = current if wants_state or asked == 0 else asked  # a version of the future: nothing is sent until it is past
         self._watcher = await cache.watch(self._namespace, self._name, after)
         # upstream sends this bookmark, too, where a watch from "now" allows bookmarks
         self._bookmark_initial = bool(wants_state and options.bookmarks and options.send_initial_events is not False)

@@ -79,9 +79,6 @@ def default_policy(policy: Object) -> None:
 def default_binding(binding: Object) -> None:
     spec = binding.setdefault("spec", {})
     _default_match(spec.get("matchResources"))
-    parameters = spec.get("paramRef")
-    if parameters is not None and parameters.get("parameterNotFoundAction") is None:
-        parameters["parameterNotFoundAction"] = "Deny"
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

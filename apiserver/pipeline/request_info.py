@@ -40,6 +40,9 @@ def request_info(method: str, path: str, *, watch: bool = False) -> RequestInfo:
     else:
         return RequestInfo(path, verb)
     namespace = ""
+    prefixed = rest[0] == "watch" and len(rest) > 1  # the deprecated /watch/ paths
+    if prefixed:
+        rest, watch = rest[1:], True
     if rest[0] == "namespaces" and len(rest) >= 3 and not (len(rest) == 3 and rest[2] in _NAMESPACE_SUBRESOURCES and not group):
         namespace, rest = rest[1], rest[2:]
     resource = rest[0]
@@ -50,7 +53,7 @@ def request_info(method: str, path: str, *, watch: bool = False) -> RequestInfo:
             verb = "watch" if watch else "list"
         elif verb == "delete":
             verb = "deletecollection"
-    elif verb == "get" and watch and not subresource:
+    elif verb == "get" and prefixed and not subresource:
         verb = "watch"
     if resource == "namespaces" and name and not group:
         namespace = name

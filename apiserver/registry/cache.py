@@ -55,10 +55,10 @@ class Change:
 class Watcher:
     """One watch: the changes not yet sent. `ready` is set while there are some, or when it was cut off."""
 
-    __slots__ = ("_cache", "changes", "cut_off", "name", "namespace", "ready", "subscription")
+    __slots__ = ("_after", "_cache", "changes", "cut_off", "name", "namespace", "ready", "subscription")
 
-    def __init__(self, cache: ResourceCache, namespace: str, name: str) -> None:
-        self._cache, self.namespace, self.name = cache, namespace, name
+    def __init__(self, cache: ResourceCache, namespace: str, name: str, after: int = 0) -> None:
+        self._cache, self.namespace, self.name, self._after = cache, namespace, name, after
         self.changes: list[Change] = []
         self.ready = asyncio.Event()
         self.cut_off = False
@@ -66,6 +66,8 @@ class Watcher:
 
     def offer(self, change: Change) -> None:
         entry = change.entry
+        if entry.revision <= self._after:
+            return
         if (self.namespace and entry.namespace != self.namespace) or (self.name and entry.name != self.name):
             return
         if len(self.changes) >= WATCHER_CHANGES_MAX:
@@ -197,7 +199,7 @@ class ResourceCache:
 
     async def watch(self, namespace: str, name: str, after: int) -> Watcher:
         """Every change after revision `after` (which is at most the present one). Raises Expired where the store has forgotten them."""
-        watcher = Watcher(self, namespace, name)
+        watcher = Watcher(self, namespace, name, after)
         if after >= self._history_start:
             for change in self._history:
                 if change.revision > after:

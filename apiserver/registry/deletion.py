@@ -83,18 +83,16 @@ def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
     held = bool(finalizers) or kind.holds_deletion(obj)
     if meta.get("deletionTimestamp"):
         return _again(kind, obj, new, grace, held=held, asked=options.get("gracePeriodSeconds"))
-    if not held and grace == 0:
-        return Outcome(True, _marked_for_answer(new))
+    gone = not held and grace == 0
+    if gone and kind.grace_period is None:
+        return Outcome(True, new)
     changed["deletionTimestamp"] = rfc3339(now + timedelta(seconds=grace))
-    changed["deletionGracePeriodSeconds"] = grace
+    if kind.marks_grace:
+        changed["deletionGracePeriodSeconds"] = grace
     if meta.get("generation"):
         changed["generation"] = meta["generation"] + 1
     kind.mark_deleting(new)
-    return Outcome(False, new)
-
-
-def _marked_for_answer(obj: Object) -> Object:
-    return obj
+    return Outcome(gone, new)
 
 
 def _again(kind: Kind, obj: Object, new: Object, grace: int, *, held: bool, asked: int | None) -> Outcome:
@@ -110,9 +108,9 @@ def _again(kind: Kind, obj: Object, new: Object, grace: int, *, held: bool, aske
             new["metadata"]["deletionTimestamp"] = rfc3339(started - timedelta(seconds=before) + timedelta(seconds=grace))
             new["metadata"]["deletionGracePeriodSeconds"] = grace
             return Outcome(False, new)
-    if held:
-        return Outcome(False, new)
-    return Outcome(True, new)
+    if kind.grace_period is not None and grace == 0 and before:
+        new["metadata"]["deletionGracePeriodSeconds"] = 0
+    return Outcome(not held, new)
 
 
 def is_released(kind: Kind, new: Object, old: Object) -> bool:

@@ -182,6 +182,8 @@ class Kind:
     """False: a PUT without resourceVersion is refused (422)."""
     grace_period: Callable[[Object, int | None], int] | None = None
     """(object, asked seconds or None) -> seconds of grace; None: deleted at once. Pods and upstream's graceful kinds."""
+    marks_grace: bool = True
+    """A deleted object that waits says so in deletionGracePeriodSeconds, too (Namespaces do not)."""
     default_orphan: bool = False
     """Delete without a propagation policy orphans the dependents (ReplicationController, Job in batch/v1)."""
     delete_answers_object: bool = False

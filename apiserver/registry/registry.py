@@ -104,8 +104,11 @@ class Registry:
         """`create`, with the bytes. `managed` False: the caller (server-side apply) has set managedFields already."""
         kind = self.kind
         meta = obj.setdefault("metadata", {})
-        if namespace and not meta.get("namespace"):
+        if namespace:
             meta["namespace"] = namespace
+        else:
+            meta.pop("namespace", None)
+        self._check_owners(meta, ctx)
         if managed and ctx.field_manager:
             self._own(obj, None, ctx)
         attributes = Attributes(kind, "CREATE", namespace, meta.get("name", ""), obj, None, ctx, self.registries, options or {})
@@ -138,8 +141,9 @@ class Registry:
         await self.registries.admission.validate(attributes)
         key = self.cache.key(namespace, meta["name"])
         await self.cache.catch_up()
-        if self.cache.get(namespace, meta["name"]) is not None:
-            raise errors.already_exists(self.resource.plural, self.resource.group, meta["name"])
+        present = self.cache.get(namespace, meta["name"])
+        if present is not None:
+            raise self._exists(present)
         undo = await kind.begin(obj, None, ctx, self.registries) if kind.begin else None
         if ctx.dry_run:
             if undo:
@@ -204,9 +208,12 @@ class Registry:
     ) -> Written:
         obj = change(None)
         meta = obj.setdefault("metadata", {})
+        if meta.get("uid") and not managed:
+            why = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
+            raise errors.conflict(self.resource.plural, self.resource.group, name, why)
         if meta.get("uid"):
             raise self._uid_conflict(namespace, name, meta["uid"], "")
-        if resource_version_number(meta.get("resourceVersion")):
+        if managed and resource_version_number(meta.get("resourceVersion")):
             raise self._modified(name)
         meta.pop("resourceVersion", None)
         ctx.verb = "create"
@@ -228,6 +235,7 @@ class Registry:
         if asked and asked != entry.revision:
             raise self._modified(entry.name)
         keep_system_fields(new, old)
+        self._check_owners(meta, ctx)
         if managed and ctx.field_manager:
             self._own(new, old, ctx)
         attributes = Attributes(kind, "UPDATE", entry.namespace, entry.name, new, old, ctx, self.registries, options or {})
@@ -323,6 +331,23 @@ class Registry:
         if hook is not None:
             await hook(old, ctx, self.registries)
 
+    def _check_owners(self, meta: Object, ctx: Context) -> None:
+        """Equal owner references are one; that there were several is said in a warning."""
+        owners = meta.get("ownerReferences")
+        if not owners or len(owners) < 2:
+            return
+        unique: list[Object] = []
+        for owner in owners:
+            if owner not in unique:
+                unique.append(owner)
+        if len(unique) != len(owners):
+            again = [owner["uid"] for index, owner in enumerate(owners) if owner in owners[:index]]
+            listed = ", ".join(dict.fromkeys(again))
+            ctx.warnings.append(
+                f".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {listed}"
+            )
+            meta["ownerReferences"] = unique
+
     # --- parts ----------------------------------------------------------------------------------------------------
 
     def _own(self, new: Object, old: Object | None, ctx: Context) -> None:
@@ -369,6 +394,12 @@ class Registry:
             lease = await self.registries.store.grant_lease(ttl_s + LEASE_SHARED_S)
             self._lease = (lease, now + LEASE_SHARED_S)
         return lease
+
+    def _exists(self, present: Entry) -> errors.AlreadyExists:
+        error = errors.already_exists(self.resource.plural, self.resource.group, present.name)
+        if b'"deletionTimestamp"' in present.value and self.cache.object_of(present)["metadata"].get("deletionTimestamp"):
+            error.message = f"object is being deleted: {error.message}"
+        return error
 
     def _modified(self, name: str) -> errors.Conflict:
         return errors.conflict(self.resource.plural, self.resource.group, name, MODIFIED)

@@ -7,7 +7,7 @@ reportingController.
 from __future__ import annotations
 
 from apiserver.registry.kind import Context
-from apiserver.validation.metadata import IMMUTABLE, complaints, same
+from apiserver.validation.metadata import IMMUTABLE, complaints, same, validate_object_meta, validate_object_meta_update
 from apiserver.validation.names import byte_length, is_dns1123_label, is_qualified_name
 from kube.errors import FieldError, invalid, required
 from kube.objects import Object
@@ -18,12 +18,13 @@ STRICT_VERSION = "events.k8s.io/v1"
 
 
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
-    strict = ctx.api_version == STRICT_VERSION
-    name = "reportingController" if strict else "reportingComponent"
-    errors = _lenient_errors(new, name)
-    if strict:
-        errors += _strict_errors(new) if old is None else _strict_update_errors(new, old)
-    return errors
+    """Only the strict rules look at the metadata (besides what every kind's generic path does)."""
+    if ctx.api_version != STRICT_VERSION:
+        return _lenient_errors(new, "reportingComponent")
+    meta, lenient = new["metadata"], _lenient_errors(new, "reportingController")
+    if old is not None:
+        return validate_object_meta_update(meta, old["metadata"], legacy_finalizers=True) + lenient + _strict_update_errors(new, old)
+    return validate_object_meta(meta, namespaced=True, name_rule="subdomain", legacy_finalizers=True) + lenient + _strict_errors(new)
 
 
 def _too_long(path: str, limit: int) -> FieldError:
@@ -31,20 +32,15 @@ def _too_long(path: str, limit: int) -> FieldError:
 
 
 def _lenient_errors(event: Object, component: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if event.get("eventTime"):
-        errors += _reporter_errors(event, component)
+    """Events of cluster-scoped objects live in `default`; with an eventTime in kube-system too, and then the reporter must be told."""
     namespace, involved = event["metadata"].get("namespace") or "", (event.get("involvedObject") or {}).get("namespace") or ""
-    if (involved or _is_namespaced(event)) and involved != namespace and not (not involved and namespace in ("", "default")):
-        errors.append(invalid("involvedObject.namespace", involved, "does not match event.namespace"))
-    elif not involved and namespace not in ("", "default", "kube-system"):
-        errors.append(invalid("involvedObject.namespace", involved, "does not match event.namespace"))
-    errors += complaints("namespace", namespace, is_dns1123_label(namespace))
-    return errors
-
-
-def _is_namespaced(event: Object) -> bool:
-    return bool((event.get("involvedObject") or {}).get("namespace"))
+    is_new_style = bool(event.get("eventTime"))
+    homes = ("default", "kube-system") if is_new_style else ("", "default")
+    is_wrong = (namespace not in homes) if not involved else (involved != namespace and not is_new_style)
+    errors = [invalid("involvedObject.namespace", involved, "does not match event.namespace")] if is_wrong else []
+    if is_new_style:
+        errors += _reporter_errors(event, component)
+    return errors + complaints("namespace", namespace, is_dns1123_label(namespace))
 
 
 def _reporter_errors(event: Object, component: str) -> list[FieldError]:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from apiserver.registry.kind import Context
-from apiserver.validation import volumes
 from apiserver.validation.affinity import validate_node_selector
 from apiserver.validation.file_paths import no_backsteps
 from apiserver.validation.metadata import IMMUTABLE, complaints, immutable, same
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain
+from apiserver.validation.volumes import _SOURCES as _POD_SOURCES
+from apiserver.validation.volumes import csi_driver_name
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.objects import Object, annotations_of
 from kube.quantity import parse
@@ -59,9 +60,11 @@ def _secret_reference(source: Object, name: str, path: str, *, namespaced: bool 
 def _shared(name: str, *secrets: str) -> Check:
     """A source that pods have too; its secret references name a namespace here."""
 
+    _, of_pods = _POD_SOURCES[name]
+
     def check(source: Object, path: str) -> list[FieldError]:
         plain = {key: value for key, value in source.items() if key not in secrets}
-        errors = volumes.validate_source(name, plain, path)
+        errors = of_pods(plain, path)
         for secret in secrets:
             errors += _secret_reference(source, secret, path)
         return errors
@@ -94,7 +97,7 @@ def _azure_file(source: Object, path: str) -> list[FieldError]:
 
 
 def _csi(source: Object, path: str) -> list[FieldError]:
-    errors = volumes.csi_driver_name(source.get("driver") or "", f"{path}.driver")
+    errors = csi_driver_name(source.get("driver") or "", f"{path}.driver")
     if not source.get("volumeHandle"):
         errors.append(required(f"{path}.volumeHandle"))
     for name in ("controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"):

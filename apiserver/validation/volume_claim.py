@@ -172,12 +172,15 @@ def _resource_key_errors(name: str, path: str) -> list[FieldError]:
     return errors
 
 
+_INT64_MAX = 2**63 - 1
+
+
 def claim_warnings(spec: Object, path: str) -> list[str]:
-    """Amounts of less than a whole byte are no use."""
+    """Amounts of less than a whole byte are no use. Upstream counts thousandths in an int64, so that huge amounts look uneven too."""
     found: list[str] = []
     for part in ("requests", "limits"):
         text = ((spec.get("resources") or {}).get(part) or {}).get("storage")
-        if text is not None and parse(text).milli_value() % 1000:
+        if text is not None and min(parse(text).milli_value(), _INT64_MAX) % 1000:
             found.append(f'{path}.resources.{part}[storage]: fractional byte value "{text}" is invalid, must be an integer')
     return found
 

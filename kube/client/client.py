@@ -18,7 +18,7 @@ from contextlib import aclosing
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
@@ -30,6 +30,7 @@ from kube.clock import Clock, RealClock
 from kube.errors import ApiError, from_status
 from kube.objects import Object
 from kube.resources import Resource
+from kube.runtime.metrics import RequestCounts
 
 ATTEMPTS_MAX = 6
 """How often one request is sent at most."""
@@ -64,8 +65,11 @@ class Client:
         token: str = "",
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        host: str = "",
     ) -> None:
+        """`host` is what metrics call the server; `rng` spreads retries."""
         self._transport = transport
+        self._counts = RequestCounts(host)
         self._clock = clock or RealClock()
         self._rng = rng or random.Random(user_agent)
         self.user_agent = user_agent
@@ -76,7 +80,7 @@ class Client:
         """A client over the network. Raises ConfigError."""
         context = ssl_context(config) if config.server.startswith("https:") else None
         transport = HttpTransport(config.server, context, tls_server_name=config.tls_server_name)
-        return cls(transport, user_agent=user_agent, token=config.token, rng=rng)
+        return cls(transport, user_agent=user_agent, token=config.token, rng=rng, host=urlsplit(config.server).netloc)
 
     def set_token(self, token: str) -> None:
         """Use another bearer token from the next request on ("" for none)."""
@@ -260,10 +264,12 @@ class Client:
             try:
                 answer = await self._transport.request(method, target, headers=headers, body=body)
             except ConnectionFailed:
+                self._counts.add("<error>", method)
                 if method != "GET" or attempt >= ATTEMPTS_MAX:
                     raise
                 wait_s = 0.05 * 2**attempt
             else:
+                self._counts.add(answer.status, method)
                 if answer.status < 400:
                     return answer
                 asked_s = _retry_after(answer) if patient and attempt < ATTEMPTS_MAX else None

@@ -1,119 +1,199 @@
-"""Requests over the network, with aiohttp behind. Imported as `kube.client.transport.HttpTransport`."""
+"""Requests over the network: a pool of kept-alive HTTP/1.1 connections. Imported as `kube.client.transport.HttpTransport`.
+
+Not here: what happens on one connection (`connection.py`). A request that met a connection which the server had just closed is sent again
+on a fresh one where that is safe (GET, PUT, DELETE); everything else that fails is the caller's to judge.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-
-import aiohttp
-from yarl import URL
+from urllib.parse import urlsplit
 
 from kube.client.base import Answer, ConnectionFailed, StreamAnswer
+from kube.client.connection import Connection, encode_request
 
-_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 _CONNECT_S = 30.0
 _IDLE_S = 4.0
-"""Kept-alive connections are dropped before uvicorn's five seconds are over, so that a request seldom meets a closing one."""
+"""A connection idle for longer is not used again: uvicorn closes them after five seconds, and a request should seldom meet that."""
+_REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 
 
 class HttpTransport:
-    """HTTP/1.1 over kept-alive connections, at most `limit` at once. The session begins on the loop of the first request."""
+    """Requests to one server, over at most `limit` connections at once; who comes then waits. For one event loop, of real time.
+
+    `server_url` may have a path, which every target is appended to. Raises ValueError for what is no http(s) URL."""
 
     def __init__(
         self, server_url: str, ssl_context: ssl.SSLContext | None = None, *, limit: int = 1024, tls_server_name: str | None = None
     ) -> None:
-        self._server = server_url.rstrip("/")
-        self._ssl = ssl_context
+        url = urlsplit(server_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"{server_url!r} is not an http(s) URL")
+        self._host, self._port = url.hostname, url.port or (443 if url.scheme == "https" else 80)
+        self._host_header = url.netloc.rpartition("@")[2]
+        self._prefix = url.path.rstrip("/")
+        self._ssl = (ssl_context or ssl.create_default_context()) if url.scheme == "https" else None
+        self._tls_name = (tls_server_name or url.hostname) if self._ssl else None
         self._limit = limit
-        self._tls_server_name = tls_server_name or None
-        self._session: aiohttp.ClientSession | None = None
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._connecting = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
         self._closed = False
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise ConnectionFailed("the transport is closed")
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=self._limit, ssl=self._ssl if self._ssl is not None else True, keepalive_timeout=_IDLE_S, ttl_dns_cache=60
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("Accept-Encoding", "Content-Type")
-            )
-        return self._session
 
     async def request(
         self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None = None, timeout_s: float | None = 60
     ) -> Answer:
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
         try:
-            async with self._opened().request(
-                method,
-                URL(self._server + target, encoded=True),
-                headers=headers,
-                data=body,
-                timeout=timeout,
-                allow_redirects=False,
-                server_hostname=self._tls_server_name,
-            ) as response:
-                return Answer(response.status, _lower(response.headers), await response.read())
-        except _FAILURES as error:
-            raise _failure(method, target, error) from error
+            async with asyncio.timeout(timeout_s):
+                return await self._request(method, self._prefix + target, headers, body)
+        except TimeoutError as error:
+            raise _named(method, target, "it took too long") from error
+        except OSError as error:
+            raise _named(method, target, error) from error
+
+    async def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        encoded = encode_request(method, target, self._host_header, headers, body)
+        while True:
+            connection = await self._acquire()
+            try:
+                connection.send(method, encoded, is_stream=False)
+                await connection.wait_whole()
+                return Answer(connection.status, connection.headers, b"".join(connection.parts))
+            except ConnectionFailed:
+                if not (connection.was_stale and method in _REPEATABLE):
+                    raise
+            finally:
+                self._release(connection)
 
     @asynccontextmanager
     async def stream(self, method: str, target: str, *, headers: Mapping[str, str]) -> AsyncIterator[StreamAnswer]:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
+        encoded = encode_request(method, self._prefix + target, self._host_header, headers, None)
         try:
-            response = await self._opened().request(
-                method,
-                URL(self._server + target, encoded=True),
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-                server_hostname=self._tls_server_name,
-                read_bufsize=2**18,
-            )
-        except _FAILURES as error:
-            raise _failure(method, target, error) from error
+            connection = await self._begin_stream(method, encoded)
+        except OSError as error:
+            raise _named(method, target, error) from error
         try:
-            yield _HttpStream(method, target, response)
+            yield _HttpStream(connection, method, target)
         finally:
-            response.close()  # not released: the rest of the body is of no interest
+            self._release(connection)
+
+    async def _begin_stream(self, method: str, encoded: bytes) -> Connection:
+        while True:
+            connection = await self._acquire()
+            try:
+                connection.send(method, encoded, is_stream=True)
+                await connection.wait_head()
+            except BaseException as error:
+                self._release(connection)
+                if isinstance(error, ConnectionFailed) and connection.was_stale and method in _REPEATABLE:
+                    continue
+                raise
+            return connection
 
     async def close(self) -> None:
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
-            await asyncio.sleep(0)  # aiohttp closes its sockets in the loop's next round
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        connections = list(self._open)
+        for connection in connections:
+            connection.fail("the transport is closed")
+        await asyncio.gather(*(connection.closed for connection in connections))
+
+    # --- the pool -----------------------------------------------------------------------------------------------------
+
+    async def _acquire(self) -> Connection:
+        """A connection for one request, an idle one where there is one. Raises OSError."""
+        while True:
+            if self._closed:
+                raise ConnectionFailed("the transport is closed")
+            oldest = asyncio.get_running_loop().time() - _IDLE_S
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.is_open and connection.idle_since >= oldest:
+                    return connection
+                connection.fail("it was idle for too long")
+            if len(self._open) + self._connecting < self._limit:
+                return await self._connect()
+            await self._wait_for_turn()
+
+    async def _wait_for_turn(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._next_turn()  # it was ours, and we are leaving
+            raise
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        self._connecting += 1
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop), self._host, self._port, ssl=self._ssl, server_hostname=self._tls_name
+                )
+        except BaseException as error:
+            self._next_turn()
+            if isinstance(error, TimeoutError):
+                raise ConnectionFailed("the server could not be reached in time") from error
+            raise
+        finally:
+            self._connecting -= 1
+        self._open.add(connection)
+        connection.closed.add_done_callback(lambda _: self._forget(connection))
+        if self._closed:
+            connection.fail("the transport is closed")
+            raise ConnectionFailed("the transport is closed")
+        return connection
+
+    def _forget(self, connection: Connection) -> None:
+        """The connection is closed, by whomever."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._next_turn()
+
+    def _release(self, connection: Connection) -> None:
+        """The request is over, one way or the other: keep the connection if it is good for another."""
+        if connection.reusable and not self._closed:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+            self._next_turn()
+        else:
+            connection.fail("the request is over")
+
+    def _next_turn(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
 
 class _HttpStream:
-    def __init__(self, method: str, target: str, response: aiohttp.ClientResponse) -> None:
-        self._method, self._target, self._response = method, target, response
-        self.status = response.status
-        self.headers = _lower(response.headers)
+    def __init__(self, connection: Connection, method: str, target: str) -> None:
+        self._connection, self._method, self._target = connection, method, target
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except _FAILURES as error:
-            raise _failure(self._method, self._target, error) from error
+            while (part := await self._connection.next_part()) is not None:
+                yield part
+        except ConnectionFailed as error:
+            raise _named(self._method, self._target, error) from error
 
     async def read(self) -> bytes:
-        try:
-            return await self._response.read()
-        except _FAILURES as error:
-            raise _failure(self._method, self._target, error) from error
+        return b"".join([chunk async for chunk in self.chunks()])
 
 
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def _failure(method: str, target: str, error: BaseException) -> ConnectionFailed:
-    if isinstance(error, ConnectionFailed):
-        return error
-    why = "it took too long" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-    return ConnectionFailed(f"{method} {target.partition('?')[0]}: {why}")
+def _named(method: str, target: str, why: object) -> ConnectionFailed:
+    return ConnectionFailed(f"{method} {target.partition('?')[0]}: {str(why) or type(why).__name__}")

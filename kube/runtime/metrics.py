@@ -91,6 +91,28 @@ RUNNING_CONTROLLERS = gauge(
     "running_managed_controllers", "Indicates where instances of a controller are currently running", ["name", "manager"]
 )
 
+# --- clients (k8s.io/component-base/metrics/prometheus/restclient) --------------------------------------------------------
+
+CLIENT_REQUESTS = counter(
+    "rest_client_requests", "Number of HTTP requests, partitioned by status code, method, and host.", ["code", "method", "host"]
+)
+
+
+class RequestCounts:
+    """Counts the requests of one client, at little cost."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._children: dict[tuple[int | str, str], Counter] = {}
+
+    def add(self, code: int | str, method: str) -> None:
+        """`code` is the status, or `<error>` where no answer came."""
+        child = self._children.get((code, method))
+        if child is None:
+            child = self._children[(code, method)] = CLIENT_REQUESTS.labels(str(code), method, self._host)
+        child.inc()
+
+
 # --- leader election and events -------------------------------------------------------------------------------------------
 
 LEADER = gauge(

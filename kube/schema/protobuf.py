@@ -148,7 +148,9 @@ def _message(data: bytes, definition: str, depth: int) -> Any:
         elif kind[0] == "%":
             entry = dict(_walk(_bytes(value), 0, len(_bytes(value))))
             inner = entry.get(2)
-            out.setdefault(name, {})[_text(_bytes(entry.get(1, b"")))] = _empty(kind[1:]) if inner is None else _value(inner, kind[1:], depth)
+            out.setdefault(name, {})[_text(_bytes(entry.get(1, b"")))] = (
+                _empty(kind[1:]) if inner is None else _value(inner, kind[1:], depth)
+            )
         elif name:
             out[name] = _value(value, kind, depth)
         else:

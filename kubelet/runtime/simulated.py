@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from kube.clock import Clock
-from kube.objects import Object, annotations_of, name_of, uid_of
+from kube.objects import Object, annotations_of, uid_of
 from kubelet import images
 from kubelet.observed import init_containers
 from kubelet.runtime import simulated_restore, simulated_streams
@@ -379,7 +379,7 @@ class SimulatedRuntime:
         return container
 
     def __repr__(self) -> str:
-        return f"<SimulatedRuntime {self._node_name} {len(self._pods)} pods: {', '.join(sorted(name_of(each.pod) for each in self._pods.values()))[:200]}>"
+        return f"<SimulatedRuntime of {self._node_name}: {len(self._pods)} pods>"
 
 
 _NO_FUNCTIONS: Functions = {}

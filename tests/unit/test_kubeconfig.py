@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import ipaddress
 import ssl
 import stat
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from kube.client.client import Client
 from kube.client.config import ClientConfig, ConfigError, load_kubeconfig, ssl_context, write_kubeconfig
+from kube.client.transport import ConnectionFailed
+from kube.resources import NODES
 
 
 def certificate() -> tuple[bytes, bytes]:
@@ -25,6 +30,8 @@ def certificate() -> tuple[bytes, bytes]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + datetime.timedelta(days=36500))
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("kubernetes")])
+    builder = builder.add_extension(names, critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     made = builder.sign(key, hashes.SHA256())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -155,6 +162,46 @@ def test_tls_is_verified_unless_the_file_says_otherwise() -> None:
     assert len(context.get_ca_certs()) == 1
     insecure = ssl_context(ClientConfig(server="https://x", insecure_skip_tls_verify=True))
     assert insecure.verify_mode is ssl.CERT_NONE
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> tuple[ssl.SSLContext, bytes]:
+    """A server's TLS and the certificate it shows."""
+    pem, key = certificate()
+    file = tmp_path / "server.pem"
+    file.write_bytes(pem + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context, pem
+
+
+async def test_a_client_talks_to_the_server_its_kubeconfig_trusts_and_to_no_other(served: tuple[ssl.SSLContext, bytes]) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response({"kind": "Pod"})
+
+    context, theirs = served
+    app = web.Application()
+    app.router.add_get("/api/v1/nodes/n", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    server = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    ours, _ = certificate()
+    trusted = [
+        ClientConfig(server=server, ca_data=theirs),
+        ClientConfig(server=server, ca_data=theirs, tls_server_name="kubernetes"),
+        ClientConfig(server=server, insecure_skip_tls_verify=True),
+    ]
+    for config in trusted:
+        client = Client.from_config(config, user_agent="test")
+        assert await client.get(NODES, "n") == {"kind": "Pod"}
+        await client.close()
+    for config in (ClientConfig(server=server, ca_data=ours), ClientConfig(server=server, ca_data=theirs, tls_server_name="other")):
+        client = Client.from_config(config, user_agent="test")
+        with pytest.raises(ConnectionFailed, match="certificate verify failed"):
+            await client.create(NODES, {})
+        await client.close()
+    await runner.cleanup()
 
 
 def test_certificates_that_are_none_are_refused() -> None:

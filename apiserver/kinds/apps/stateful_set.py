@@ -88,6 +88,7 @@ STATEFUL_SET = Kind(
     default=default,
     prepare=prepare,
     validate=validation.validate,
+    name_rule="label",
     has_generation=True,
 )
 

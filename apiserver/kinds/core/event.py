@@ -131,6 +131,8 @@ EVENT = Kind(
     row=_row,
     selectable=SELECTABLE,
     validate=validation.validate,
+    name_rule="path-segment",
+    metadata_passes=(),
     create_on_update=True,
     ttl_s=EVENT_TTL_S,
 )

@@ -55,6 +55,7 @@ def _is_held(namespace: Object) -> bool:
 
 def _mark_deleting(namespace: Object) -> None:
     namespace.setdefault("status", {})["phase"] = "Terminating"
+    namespace["metadata"].pop("deletionGracePeriodSeconds", None)
 
 
 def _row(namespace: Object, now: datetime) -> list[Any]:
@@ -68,7 +69,13 @@ NAMESPACE = Kind(
     short_names=("ns",),
     verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
     subresources=(
-        Subresource("finalize", ("update",), prepare=_prepare_finalize, validate=validation.validate_finalize),
+        Subresource(
+            "finalize",
+            ("update",),
+            prepare=_prepare_finalize,
+            validate=validation.validate_finalize,
+            reset_fields=(("status",),),
+        ),
         status_subresource(validation.validate_status),
     ),
     columns=(NAME, Column("Status"), AGE),
@@ -77,9 +84,11 @@ NAMESPACE = Kind(
     default=default,
     prepare=_prepare,
     validate=validation.validate,
+    status_reset_fields=(("spec",), ("status",)),
     name_rule="label",
     delete_answers_object=True,
     holds_deletion=_is_held,
+    marks_grace=False,
     mark_deleting=_mark_deleting,
 )
 

@@ -55,6 +55,7 @@ LIMIT_RANGE = Kind(
     row=created_at_row,
     default=default_limit_range,
     validate=validation.validate_limit_range,
+    metadata_passes=("create",),
     create_on_update=True,
 )
 
@@ -69,6 +70,7 @@ RESOURCE_QUOTA = Kind(
     default=default_quota,
     prepare=status_is_the_servers({}),
     validate=validation.validate_quota,
+    metadata_passes=("update",),
     delete_answers_object=True,
 )
 
