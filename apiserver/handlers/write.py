@@ -19,7 +19,7 @@ from kube.objects import Object, name_of, namespace_of
 
 def _names(served: Served, part: Subresource | None) -> tuple[str, str, str]:
     if part is not None and part.kind:
-        return part.group, part.version, part.kind
+        return (part.group, part.version, part.kind) if part.version else (served.resource.group, served.resource.version, part.kind)
     return served.resource.group, served.resource.version, served.resource.kind
 
 

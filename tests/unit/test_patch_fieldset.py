@@ -158,7 +158,9 @@ def test_which_item_of_a_list_map_is_meant(item: Any, expected: str) -> None:
     ("of", "item", "message"),
     [
         pytest.param(list_map(PORT, "protocol"), None, "associative list with keys may not have a null element", id="null in a list map"),
-        pytest.param(list_map(PORT, "protocol"), "a", "associative list with keys may not have non-map elements", id="a text in a list map"),
+        pytest.param(
+            list_map(PORT, "protocol"), "a", "associative list with keys may not have non-map elements", id="a text in a list map"
+        ),
         pytest.param(
             list_map(struct("Item"), "type", "id"),
             {"name": "x"},

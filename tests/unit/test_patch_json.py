@@ -40,7 +40,9 @@ def operation(op: str, path: str, **rest: Any) -> dict[str, Any]:
         pytest.param([operation("add", "/data/~01", value=9)], ("data", "~1"), 9, id="~01 is a tilde and a one"),
         pytest.param([operation("add", "data/top", value=9)], ("top",), 9, id="what stands before the first slash does not count"),
         pytest.param([operation("add", "/data/", value=9)], ("data", ""), 9, id="the last key may be empty"),
-        pytest.param([operation("move", "/data/c", from_="/data/a")], ("data",), {"b": "2", "x/y": "s", "m~n": "t", "c": "1"}, id="move moves"),
+        pytest.param(
+            [operation("move", "/data/c", from_="/data/a")], ("data",), {"b": "2", "x/y": "s", "m~n": "t", "c": "1"}, id="move moves"
+        ),
         pytest.param([operation("move", "/list/0", from_="/list/2")], ("list",), [3, 1, 2], id="move takes before it puts"),
         pytest.param([operation("copy", "/data/c", from_="/data/a")], ("data", "c"), "1", id="copy copies"),
         pytest.param([operation("copy", "/data/c", from_="/data/gone")], ("data", "c"), None, id="copy of a missing member puts null"),
@@ -134,9 +136,7 @@ def test_too_many_operations_are_refused_before_anything_is_done() -> None:
     apply_json_patch({}, [operation("add", "/a", value=1)] * OPERATIONS_MAX)
     with pytest.raises(RequestEntityTooLarge) as caught:
         apply_json_patch({}, [{}] * (OPERATIONS_MAX + 1))
-    assert caught.value.message == (
-        "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
-    )
+    assert caught.value.message == ("Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001")
 
 
 def test_copies_may_not_add_up_to_more_than_the_limit() -> None:
@@ -211,7 +211,9 @@ def test_move_there_and_back_is_nothing(document: dict[str, Any], data: st.DataO
         st.fixed_dictionaries(
             {
                 "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]),
-                "path": st.lists(st.sampled_from(["a", "b", "0", "-", "-1"]), max_size=3).map(lambda keys: "".join(f"/{key}" for key in keys)),
+                "path": st.lists(st.sampled_from(["a", "b", "0", "-", "-1"]), max_size=3).map(
+                    lambda keys: "".join(f"/{key}" for key in keys)
+                ),
                 "from": st.sampled_from(["/a", "/b", "/a/0", "/a/b"]),
                 "value": values,
             }

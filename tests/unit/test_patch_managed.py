@@ -23,7 +23,12 @@ STATUS: FieldSet = {"f:status": {}}
 
 def app(**members: Any) -> Object:
     """An app in canonical form, as it is after decoding."""
-    obj: Object = {"apiVersion": "test/v1", "kind": "App", "metadata": {"name": "web", "uid": "u1"}, "spec": {"strategy": {}, "containers": None}}
+    obj: Object = {
+        "apiVersion": "test/v1",
+        "kind": "App",
+        "metadata": {"name": "web", "uid": "u1"},
+        "spec": {"strategy": {}, "containers": None},
+    }
     obj["status"] = {}
     for name, value in members.items():
         obj[name] = {**obj[name], **value} if isinstance(obj.get(name), dict) else value
@@ -153,7 +158,9 @@ def test_keys_are_in_canonical_order() -> None:
     ("live", "new", "expected"),
     [
         pytest.param({"k": "1"}, {"k": "2"}, {"m": {"f:data": {"f:k": {}}}, "old": {"f:data": {".": {}}}}, id="what changes is taken"),
-        pytest.param({"k": "1"}, {"k": "1", "l": "1"}, {"m": {"f:data": {"f:l": {}}}, "old": {"f:data": {".": {}, "f:k": {}}}}, id="what is new"),
+        pytest.param(
+            {"k": "1"}, {"k": "1", "l": "1"}, {"m": {"f:data": {"f:l": {}}}, "old": {"f:data": {".": {}, "f:k": {}}}}, id="what is new"
+        ),
         pytest.param({"k": "1", "l": "1"}, {"k": "1"}, {"old": {"f:data": {".": {}, "f:k": {}}}}, id="what is removed is nobody's"),
         pytest.param({"k": "1"}, None, {}, id="a map that is removed takes all its keys"),
         pytest.param({"k": "1"}, {}, {"old": {"f:data": {}}}, id="a map that is emptied stays"),
@@ -185,7 +192,10 @@ def test_a_writer_keeps_what_it_had() -> None:
 def test_an_applier_loses_what_changes_and_stays_an_applier() -> None:
     live = owned_by(app(data={"a": "1", "b": "1"}), entry("m", {"f:data": {"f:a": {}, "f:b": {}}}, operation="Apply"))
     found = after(live, app(data={"a": "2", "b": "1"}))
-    assert [(each["operation"], each["fieldsV1"]) for each in found] == [("Apply", {"f:data": {"f:b": {}}}), ("Update", {"f:data": {"f:a": {}}})]
+    assert [(each["operation"], each["fieldsV1"]) for each in found] == [
+        ("Apply", {"f:data": {"f:b": {}}}),
+        ("Update", {"f:data": {"f:a": {}}}),
+    ]
 
 
 def test_an_entry_of_a_subresource_is_another_entry() -> None:
@@ -199,7 +209,9 @@ def test_an_entry_of_a_subresource_is_another_entry() -> None:
 
 def test_a_subresource_does_not_own_what_it_cannot_write() -> None:
     live = owned_by(app(), entry("m", {"f:data": {}}))
-    assert fields_after(live, app(spec={"replicas": 5}, status={"ready": 1}), subresource="status", manager="s")["s"] == {"f:status": {"f:ready": {}}}
+    assert fields_after(live, app(spec={"replicas": 5}, status={"ready": 1}), subresource="status", manager="s")["s"] == {
+        "f:status": {"f:ready": {}}
+    }
 
 
 def test_fields_that_cannot_be_written_are_not_taken_from_others_either() -> None:
@@ -313,9 +325,7 @@ def test_entries_of_other_versions_are_compared_in_their_version() -> None:
         entry("old", {"f:data": {"f:all": {}, "f:never": {}}}) | {"apiVersion": "test/v0"},
         entry("lost", {"f:data": {"f:a": {}}}) | {"apiVersion": "gone/v1"},
     )
-    found = managed_after_update(
-        APP, live, app(data={"a": "9", "b": "2"}), manager="m", api_version="test/v1", time=LATE, convert=convert
-    )
+    found = managed_after_update(APP, live, app(data={"a": "9", "b": "2"}), manager="m", api_version="test/v1", time=LATE, convert=convert)
     assert {each["manager"]: (each["apiVersion"], each["fieldsV1"]) for each in found} == {
         "old": ("test/v0", {"f:data": {"f:never": {}}}),
         "m": ("test/v1", {"f:data": {"f:a": {}}}),
@@ -361,14 +371,17 @@ def test_who_scales_owns_replicas_without_a_time() -> None:
 
 
 def test_entries_that_scaling_left_alone_stay() -> None:
-    entries = [entry("a", {"f:spec": {"f:paused": {}, "f:replicas": {}}}, operation="Apply"), entry("old", {"f:x": {}}) | {"apiVersion": "gone/v9"}]
+    entries = [
+        entry("a", {"f:spec": {"f:paused": {}, "f:replicas": {}}}, operation="Apply"),
+        entry("old", {"f:x": {}}) | {"apiVersion": "gone/v9"},
+    ]
     assert parent_entries(entries, scale_entries(entries, PATHS), api_version="test/v1", paths=PATHS) == entries[:1]
 
 
 # --- properties -------------------------------------------------------------------------------------------------------------------
 
 words = st.sampled_from("abc")
-containers = st.lists(words, unique=True, max_size=3).flatmap(
+containers = st.lists(words, unique=True, min_size=1, max_size=3).flatmap(
     lambda keys: st.tuples(
         *(st.fixed_dictionaries({"name": st.just(key), "resources": st.just({})}, optional={"image": words}) for key in keys)
     ).map(list)
@@ -376,7 +389,9 @@ containers = st.lists(words, unique=True, max_size=3).flatmap(
 apps = st.builds(
     lambda data, spec: app(spec=spec, **({"data": data} if data is not None else {})),
     st.none() | st.dictionaries(words, words, max_size=3),
-    st.fixed_dictionaries({}, optional={"replicas": st.integers(0, 2), "containers": containers, "nodeSelector": st.dictionaries(words, words)}),
+    st.fixed_dictionaries(
+        {}, optional={"replicas": st.integers(0, 2), "containers": containers, "nodeSelector": st.dictionaries(words, words)}
+    ),
 )
 
 

@@ -60,7 +60,9 @@ def test_what_does_not_change_is_shared() -> None:
 
 scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab", max_size=2)
 values = st.recursive(
-    scalars | st.lists(st.integers(0, 3), max_size=2), lambda below: st.dictionaries(st.sampled_from("abc"), below, max_size=3), max_leaves=10
+    scalars | st.lists(st.integers(0, 3), max_size=2),
+    lambda below: st.dictionaries(st.sampled_from("abc"), below, max_size=3),
+    max_leaves=10,
 )
 objects = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
 

@@ -48,21 +48,33 @@ def find(value: Any, *path: Any) -> Any:
     ("patch", "path", "expected"),
     [
         pytest.param(spec(replicas=3), ("spec", "replicas"), 3, id="a scalar replaces"),
-        pytest.param(spec(containers=[{"name": "web", "image": "web:2"}]), ("spec", "containers", "web", "args"), ["-a"], id="items merge by key"),
+        pytest.param(
+            spec(containers=[{"name": "web", "image": "web:2"}]), ("spec", "containers", "web", "args"), ["-a"], id="items merge by key"
+        ),
         pytest.param(
             spec(containers=[{"name": "web", "env": [{"name": "B", "value": "3"}]}]),
             ("spec", "containers", "web", "env"),
             [{"name": "A", "value": "1"}, {"name": "B", "value": "3"}],
             id="lists in items merge too",
         ),
-        pytest.param(spec(containers=[{"name": "web", "args": ["-b"]}]), ("spec", "containers", "web", "args"), ["-b"], id="other lists replace"),
-        pytest.param(spec(tolerations=[{"key": "b"}]), ("spec", "tolerations"), [{"key": "b"}], id="lists of objects without a key replace"),
+        pytest.param(
+            spec(containers=[{"name": "web", "args": ["-b"]}]), ("spec", "containers", "web", "args"), ["-b"], id="other lists replace"
+        ),
+        pytest.param(
+            spec(tolerations=[{"key": "b"}]), ("spec", "tolerations"), [{"key": "b"}], id="lists of objects without a key replace"
+        ),
         pytest.param(spec(tolerations=None), ("spec",), {**LIVE["spec"], "tolerations": None}, id="null deletes"),
         pytest.param({"metadata": {"labels": {"a": None, "c": "3"}}}, ("metadata", "labels"), {"b": "2", "c": "3"}, id="maps merge"),
-        pytest.param({"metadata": {"annotations": {"k": None, "l": "1"}}}, ("metadata", "annotations"), {"l": "1"}, id="what is new has no nulls"),
-        pytest.param({"metadata": {"finalizers": ["x/c"]}}, ("metadata", "finalizers"), ["x/c", "x/a", "x/b"], id="primitives are put in front"),
+        pytest.param(
+            {"metadata": {"annotations": {"k": None, "l": "1"}}}, ("metadata", "annotations"), {"l": "1"}, id="what is new has no nulls"
+        ),
+        pytest.param(
+            {"metadata": {"finalizers": ["x/c"]}}, ("metadata", "finalizers"), ["x/c", "x/a", "x/b"], id="primitives are put in front"
+        ),
         pytest.param({"metadata": {"finalizers": ["x/b"]}}, ("metadata", "finalizers"), ["x/a", "x/b"], id="primitives are there once"),
-        pytest.param({"metadata": {"labels": {"$patch": "replace", "c": "3"}}}, ("metadata", "labels"), {"c": "3"}, id="$patch replace of a map"),
+        pytest.param(
+            {"metadata": {"labels": {"$patch": "replace", "c": "3"}}}, ("metadata", "labels"), {"c": "3"}, id="$patch replace of a map"
+        ),
         pytest.param({"metadata": {"labels": {"$patch": "delete"}}}, ("metadata", "labels"), {}, id="$patch delete of a map"),
         pytest.param(
             {"metadata": {"annotations": {"$patch": "merge", "k": "v"}}},
@@ -71,16 +83,28 @@ def find(value: Any, *path: Any) -> Any:
             id="an object with a directive is dropped where there is nothing yet",
         ),
         pytest.param(
-            spec(containers=[{"name": "side", "$patch": "delete"}]), ("spec", "containers"), LIVE["spec"]["containers"][:1], id="$patch delete of an item"
+            spec(containers=[{"name": "side", "$patch": "delete"}]),
+            ("spec", "containers"),
+            LIVE["spec"]["containers"][:1],
+            id="$patch delete of an item",
         ),
         pytest.param(
-            spec(containers=[{"name": "gone", "$patch": "delete"}]), ("spec", "containers"), LIVE["spec"]["containers"], id="$patch delete of no item"
+            spec(containers=[{"name": "gone", "$patch": "delete"}]),
+            ("spec", "containers"),
+            LIVE["spec"]["containers"],
+            id="$patch delete of no item",
         ),
         pytest.param(
-            spec(containers=[{"$patch": "replace"}, {"name": "new"}]), ("spec", "containers"), [{"name": "new"}], id="$patch replace of a list"
+            spec(containers=[{"$patch": "replace"}, {"name": "new"}]),
+            ("spec", "containers"),
+            [{"name": "new"}],
+            id="$patch replace of a list",
         ),
         pytest.param(
-            {"metadata": {"$deleteFromPrimitiveList/finalizers": ["x/a", "x/z"]}}, ("metadata", "finalizers"), ["x/b"], id="values are taken out"
+            {"metadata": {"$deleteFromPrimitiveList/finalizers": ["x/a", "x/z"]}},
+            ("metadata", "finalizers"),
+            ["x/b"],
+            id="values are taken out",
         ),
         pytest.param(
             {"metadata": {"$deleteFromPrimitiveList/finalizers": "x/a"}},
@@ -89,10 +113,16 @@ def find(value: Any, *path: Any) -> Any:
             id="what is to be taken out is no list: nothing",
         ),
         pytest.param(
-            {"metadata": {"$deleteFromPrimitiveList/annotations": ["x"]}}, ("metadata",), LIVE["metadata"], id="nothing is taken out of nothing"
+            {"metadata": {"$deleteFromPrimitiveList/annotations": ["x"]}},
+            ("metadata",),
+            LIVE["metadata"],
+            id="nothing is taken out of nothing",
         ),
         pytest.param(
-            spec(strategy={"$retainKeys": ["type"], "type": "Recreate"}), ("spec", "strategy"), {"type": "Recreate"}, id="$retainKeys drops others"
+            spec(strategy={"$retainKeys": ["type"], "type": "Recreate"}),
+            ("spec", "strategy"),
+            {"type": "Recreate"},
+            id="$retainKeys drops others",
         ),
         pytest.param(
             spec(volumes=[{"name": "cache", "$retainKeys": ["name", "secret"], "secret": "s"}]),
@@ -151,16 +181,22 @@ def test_the_order_of_items(live: str, patch: str, order: str | None, expected: 
             id="an unknown directive in an item",
         ),
         pytest.param(
-            {"metadata": {"labels": {"$patch": "explode"}}}, "unknown patch type: explode in map: map[$patch:explode]", id="an unknown directive in a map"
+            {"metadata": {"labels": {"$patch": "explode"}}},
+            "unknown patch type: explode in map: map[$patch:explode]",
+            id="an unknown directive in a map",
         ),
         pytest.param(
-            spec(containers=[{"name": "web", "$patch": "merge"}]), "merging lists cannot yet be specified in the patch", id="$patch merge of a list"
+            spec(containers=[{"name": "web", "$patch": "merge"}]),
+            "merging lists cannot yet be specified in the patch",
+            id="$patch merge of a list",
         ),
         pytest.param(
             spec(containers=[{"image": "x"}]), "map: map[image:x] does not contain declared merge key: name", id="an item without its key"
         ),
         pytest.param(
-            spec(containers=[{"$patch": "delete"}]), "map: map[$patch:delete] does not contain declared merge key: name", id="a deletion without a key"
+            spec(containers=[{"$patch": "delete"}]),
+            "map: map[$patch:delete] does not contain declared merge key: name",
+            id="a deletion without a key",
         ),
         pytest.param(
             spec(containers=["web"]),
@@ -181,7 +217,9 @@ def test_the_order_of_items(live: str, patch: str, order: str | None, expected: 
         pytest.param(spec(order_containers="web"), "expected a []interface {}, but received a string", id="an order that is no list"),
         pytest.param(spec(order_containers=["web"]), "value for key 0 is not a map", id="an order without keys"),
         pytest.param(
-            spec(order_gone=[], gone=[1]), 'unable to find api field in struct AppSpec for the json field "gone"', id="an order of an unknown list"
+            spec(order_gone=[], gone=[1]),
+            'unable to find api field in struct AppSpec for the json field "gone"',
+            id="an order of an unknown list",
         ),
     ],
 )
@@ -196,10 +234,14 @@ def test_what_cannot_be_merged_is_a_plain_error(patch: Any, message: str) -> Non
     ("patch", "message"),
     [
         pytest.param(
-            spec(strategy={"$retainKeys": ["type"], "rolling": {}}), "invalid patch format of retainKeys", id="a member that is not retained"
+            spec(strategy={"$retainKeys": ["type"], "rolling": {}}),
+            "invalid patch format of retainKeys",
+            id="a member that is not retained",
         ),
         pytest.param(spec(strategy={"$retainKeys": "type"}), "invalid patch format of retainKeys", id="keys that are no list"),
-        pytest.param({"metadata": {"$deleteFromPrimitiveList": ["x"]}}, "invalid patch format of primitive list", id="values taken out of what"),
+        pytest.param(
+            {"metadata": {"$deleteFromPrimitiveList": ["x"]}}, "invalid patch format of primitive list", id="values taken out of what"
+        ),
         pytest.param({"spec": {"$setElementOrder": []}}, "invalid patch format of setElementOrder list", id="an order of what"),
         pytest.param([], "json: cannot unmarshal array into Go value of type map[string]interface {}", id="a list"),
     ],
@@ -235,7 +277,9 @@ environment = st.lists(words, unique=True, max_size=4).flatmap(
 containers = st.lists(words, unique=True, max_size=4).flatmap(
     lambda keys: st.tuples(
         *(
-            st.fixed_dictionaries({"name": st.just(key)}, optional={"image": words, "args": st.lists(words, max_size=2), "env": environment})
+            st.fixed_dictionaries(
+                {"name": st.just(key)}, optional={"image": words, "args": st.lists(words, max_size=2), "env": environment}
+            )
             for key in keys
         )
     ).map(list)
