@@ -93,6 +93,15 @@ def regular_containers(pod: Object) -> list[Object]:
     return pod["spec"].get("containers") or []
 
 
+def ephemeral_containers(pod: Object) -> list[Object]:
+    """Containers put into a running pod to debug it: started once, never again."""
+    return pod["spec"].get("ephemeralContainers") or []
+
+
+def all_containers(pod: Object) -> list[Object]:
+    return [*init_containers(pod), *regular_containers(pod), *ephemeral_containers(pod)]
+
+
 def is_sidecar(container: Object) -> bool:
     """An init container with restartPolicy Always ("restartable init container")."""
     return container.get("restartPolicy") == "Always"

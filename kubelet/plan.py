@@ -17,6 +17,7 @@ from kube.objects import Object, is_deleting
 from kubelet import backoff
 from kubelet.observed import (
     RuntimeState,
+    ephemeral_containers,
     init_containers,
     is_ending,
     is_sidecar,
@@ -146,6 +147,9 @@ def _keep_running(pod: Object, observed: RuntimeState, now_s: float) -> Iterator
     if not observed.has_ready_sandbox:
         yield from _replace_sandbox(pod, observed)
         return
+    for container in ephemeral_containers(pod):
+        if container["name"] not in observed.containers:
+            yield from _start(container["name"], None, observed, now_s, is_init=False)
     for container in init_containers(pod):
         yield from _tend(pod, container, observed, now_s, is_init=True)
         if not _lets_on(container, observed) and not _was_initialized(pod, observed):

@@ -13,7 +13,7 @@ from kube.objects import Object
 from kubelet import backoff, hooks, images
 from kubelet.backoff import BackOff
 from kubelet.environment import ConfigError, environment_of
-from kubelet.observed import RuntimeState, Waiting, init_containers, regular_containers
+from kubelet.observed import RuntimeState, Waiting, all_containers
 from kubelet.plan import StartContainer
 from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus, CRIError, ImagePullError, ImageStatus
 
@@ -43,7 +43,7 @@ class Starts:
         """Containers that run another image than the spec now names."""
         if not self.images:
             return frozenset()
-        specs = {each["name"]: each.get("image") for each in (*init_containers(pod), *regular_containers(pod))}
+        specs = {each["name"]: each.get("image") for each in all_containers(pod)}
         return frozenset(
             name
             for name, status in newest.items()
@@ -57,7 +57,7 @@ class Starts:
 
 
 def _spec_of(worker: PodWorker, name: str) -> Object:
-    return next(each for each in (*regular_containers(worker.pod), *init_containers(worker.pod)) if each["name"] == name)
+    return next(each for each in all_containers(worker.pod) if each["name"] == name)
 
 
 async def start_container(worker: PodWorker, action: StartContainer, observed: RuntimeState) -> bool:

@@ -16,6 +16,7 @@ from kubelet.observed import (
     TERMINAL_PHASES,
     RuntimeState,
     Waiting,
+    ephemeral_containers,
     init_containers,
     is_ready,
     is_sidecar,
@@ -50,6 +51,8 @@ def status_of(
     if init:
         status["initContainerStatuses"] = init
     status["containerStatuses"] = regular
+    if ephemeral := [make.of(each) | {"ready": False} for each in ephemeral_containers(pod)]:
+        status["ephemeralContainerStatuses"] = ephemeral
     status["conditions"] = conditions_of(pod, observed, phase, init, regular, now)
     return status
 

@@ -15,7 +15,16 @@ from kube.clock import rfc3339
 from kube.objects import Object, annotations_of, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
 from kubelet import backoff, hooks, starting
 from kubelet.host import Host
-from kubelet.observed import TERMINAL_PHASES, RuntimeState, Waiting, init_containers, is_ending, newest_first, regular_containers
+from kubelet.observed import (
+    TERMINAL_PHASES,
+    RuntimeState,
+    Waiting,
+    all_containers,
+    init_containers,
+    is_ending,
+    newest_first,
+    regular_containers,
+)
 from kubelet.plan import (
     HoldBack,
     RemoveContainer,
@@ -278,7 +287,7 @@ class PodWorker:
             self.record(action.name, "Normal", "Killing", action.message)
         self._stopping[action.container_id] = self._now_s() + action.grace_s
         self.prober.forget(action.name) if not is_deleting(self.pod) else self.prober.stop()
-        container = next((each for each in (*regular_containers(self.pod), *init_containers(self.pod)) if each["name"] == action.name), {})
+        container = next((each for each in all_containers(self.pod) if each["name"] == action.name), {})
         self.beside(key, self._stopped(action, container))
 
     async def _stopped(self, action: StopContainer, container: Object) -> None:
@@ -311,7 +320,10 @@ class PodWorker:
 
     def record(self, container: str, kind: str, reason: str, message: str) -> None:
         """An event about one container."""
-        field = "initContainers" if any(each["name"] == container for each in init_containers(self.pod)) else "containers"
+        field = next(
+            (each for each in ("initContainers", "ephemeralContainers") if _names(self.pod, each, container)),
+            "containers",
+        )
         self.host.record(self.pod, kind, reason, message, field_path=f"spec.{field}{{{container}}}")
 
     def wake_at(self, moment_s: float) -> None:
@@ -338,6 +350,10 @@ class PodWorker:
 
     def _unhealthy(self, container: str, kind: str, output: str) -> None:
         self.record(container, "Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {output}")
+
+
+def _names(pod: Object, field: str, container: str) -> bool:
+    return any(each["name"] == container for each in pod["spec"].get(field) or ())
 
 
 def _differs(old: Object, new: Object) -> bool:

@@ -27,7 +27,7 @@ from wherry.supervisor import ComponentFailed, Supervisor, log_tail
 
 READY_S: Final = 60.0
 POLL_S: Final = 0.03
-console: Final = Console(highlight=False)
+console: Final = Console(highlight=False, soft_wrap=True)
 
 
 class CannotStart(Exception):

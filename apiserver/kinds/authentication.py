@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from apiserver.kinds.unstored import own
 from apiserver.registry.kind import Context, Kind, User
 from kube.clock import rfc3339
 from kube.errors import BadRequest, NotImplementedByServer
@@ -34,8 +35,9 @@ def user_info(user: User) -> Object:
     return {key: value for key, value in info.items() if value}
 
 
-async def review_token(registries: Any, _namespace: str, body: Object, _ctx: Context) -> Object:
+async def review_token(registries: Any, _namespace: str, body: Object, ctx: Context) -> Object:
     """Raises BadRequest without a token, NotImplementedByServer without an authenticator."""
+    own(registries, body, DEFINITION + "TokenReview", ctx)
     spec = body.setdefault("spec", {})
     if body.get("metadata", {}).get("namespace"):
         raise BadRequest(f"namespace is not allowed on this type: {body['metadata']['namespace']}")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apiserver.kinds.unstored import own
 from apiserver.registry.kind import Context, Kind, User
 from apiserver.validation import access_review as validation
 from kube.errors import BadRequest, FieldError, invalid_object
@@ -59,14 +60,16 @@ async def _decided(registries: Any, body: Object, user: User) -> Object:
     return body
 
 
-async def review_subject(registries: Any, _namespace: str, body: Object, _ctx: Context) -> Object:
+async def review_subject(registries: Any, _namespace: str, body: Object, ctx: Context) -> Object:
     """May that user do this? Raises Invalid."""
+    own(registries, body, DEFINITION + "SubjectAccessReview", ctx)
     _check(validation.validate_subject_review(body))
     return await _decided(registries, body, _subject(body["spec"]))
 
 
-async def review_local_subject(registries: Any, namespace: str, body: Object, _ctx: Context) -> Object:
+async def review_local_subject(registries: Any, namespace: str, body: Object, ctx: Context) -> Object:
     """May that user do this in this namespace? Raises Invalid, BadRequest."""
+    own(registries, body, DEFINITION + "LocalSubjectAccessReview", ctx)
     _check(validation.validate_local_subject_review(body))
     if namespace != (body.get("metadata") or {}).get("namespace", ""):
         raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
@@ -75,6 +78,7 @@ async def review_local_subject(registries: Any, namespace: str, body: Object, _c
 
 async def review_self(registries: Any, _namespace: str, body: Object, ctx: Context) -> Object:
     """May I do this? Raises Invalid."""
+    own(registries, body, DEFINITION + "SelfSubjectAccessReview", ctx)
     _check(validation.validate_self_subject_review(body))
     return await _decided(registries, body, ctx.user)
 

@@ -77,3 +77,8 @@ async def bind(registries: Any, _parent: Object | None, namespace: str, name: st
     silent = replace(ctx, field_manager="", subresource="binding")
     await registries.get(PODS).update_with(namespace, name, lambda pod: assign(pod, body, rfc3339(ctx.now)), silent, subresource="binding")
     return dict(SUCCESS)
+
+
+async def bind_named(registries: Any, namespace: str, body: Object, ctx: Context) -> Object:
+    """POST of a Binding to the namespace's bindings: its own name is the pod's."""
+    return await bind(registries, None, namespace, (body.get("metadata") or {}).get("name", ""), body, ctx)

@@ -93,7 +93,7 @@ def _protects(budget: Object, pod: Object) -> bool:
         selector = labels.from_object(budget["spec"].get("selector"))
     except labels.LabelSelectorError:
         return False
-    return not selector.is_empty() and selector.matches(labels_of(pod))
+    return not selector.is_empty and selector.matches(labels_of(pod))
 
 
 def is_spare(pod: Object, budget: Object) -> bool:

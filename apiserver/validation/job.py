@@ -217,10 +217,10 @@ def _with_changeable_parts(old: Object, new: Object) -> Object:
         meta[name] = new_meta.get(name)
     for name in ("nodeSelector", "tolerations", "schedulingGates"):
         pod[name] = new_pod.get(name)
-    if pod.get("affinity") or new_pod.get("affinity"):
-        pod["affinity"] = {**(pod.get("affinity") or {}), "nodeAffinity": (new_pod.get("affinity") or {}).get("nodeAffinity")}
-        if same(pod["affinity"], {}) or all(same(value, None) for value in pod["affinity"].values()):
-            pod["affinity"] = new_pod.get("affinity") if same(new_pod.get("affinity") or {}, {}) else pod["affinity"]
+    affinity = {name: value for name, value in (pod.get("affinity") or {}).items() if name != "nodeAffinity"}
+    if nodes := (new_pod.get("affinity") or {}).get("nodeAffinity"):
+        affinity["nodeAffinity"] = nodes
+    pod["affinity"] = affinity
     for part in ("containers", "initContainers"):
         resources = {each.get("name"): each.get("resources") for each in new_pod.get(part) or ()}
         if pod.get(part):

@@ -53,7 +53,16 @@ def validate_job_status(new: Object, old: Object) -> Errors:
     change = _Change(new, old)
     errors = counts_not_negative(change.status, _COUNTS, "status")
     errors += _uncounted(change.status.get("uncountedTerminatedPods") or {}, "status.uncountedTerminatedPods")
-    return errors + _outcome(change) + _times(change) + _finish(change) + _indexes(change) + _counts(change) + _success(change) + _steps(change)
+    return (
+        errors
+        + _outcome(change)
+        + _times(change)
+        + _finish(change)
+        + _indexes(change)
+        + _counts(change)
+        + _success(change)
+        + _steps(change)
+    )
 
 
 def _uncounted(pods: Object, path: str) -> Errors:

@@ -147,7 +147,7 @@ class Walk:
             out.pop(name, None)
             if field.always and isinstance(field.type, ListType | MapType) and name != "items":
                 decoded = decoded or None  # upstream's storage does not tell an empty list from none
-            if field.always or (field.pointer and given is not None) or not _is_empty(field.type, decoded):
+            if field.always or (given is not None if field.pointer else not _is_empty(field.type, decoded)):
                 out[name] = decoded
         for name, field in of.fields.items():
             if field.always and (name not in out):

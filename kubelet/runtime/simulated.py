@@ -25,7 +25,7 @@ from datetime import timedelta
 from kube.clock import Clock
 from kube.objects import Object, annotations_of, uid_of
 from kubelet import images
-from kubelet.observed import init_containers
+from kubelet.observed import all_containers
 from kubelet.runtime import simulated_restore, simulated_streams
 from kubelet.runtime.addresses import AddressPool
 from kubelet.runtime.base import (
@@ -281,7 +281,7 @@ class SimulatedRuntime:
 
     async def pull_image(self, image: str, *, pod: Object) -> ImageStatus:
         stage, wanted = None, None
-        for container in (*init_containers(pod), *(pod["spec"].get("containers") or ())):
+        for container in all_containers(pod):
             if str(images.parse(str(container.get("image")))) == image:
                 wanted = simulated_streams.image_object(pod, container_annotations(pod, container["name"]), images.parse(image))
                 stage = self._stages.next("Image", wanted, self._rng)

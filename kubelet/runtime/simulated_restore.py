@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kube.clock import parse_time
 from kube.objects import Object, uid_of
-from kubelet.observed import init_containers, regular_containers
+from kubelet.observed import all_containers, init_containers
 from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus, SandboxStatus
 from kubelet.runtime.simulated_container import SimulatedContainer
 from kubelet.runtime.simulated_pod import SimulatedPod
@@ -27,9 +27,10 @@ def rebuilt(
     created = parse_time(status.get("startTime")) or now()
     ips = tuple(each["ip"] for each in status.get("podIPs") or [{"ip": status["podIP"]}])
     known = SimulatedPod(pod, SandboxStatus(new_id(), uid_of(pod), 0, True, created, ips))
-    specs = {each["name"]: each for each in (*init_containers(pod), *regular_containers(pod))}
+    specs = {each["name"]: each for each in all_containers(pod)}
     inits = {each["name"] for each in init_containers(pod)}
-    for entry in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+    lists = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    for entry in (each for field in lists for each in status.get(field) or ()):
         spec = specs.get(entry["name"])
         if spec is None:
             continue

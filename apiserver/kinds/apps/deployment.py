@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from apiserver.kinds.ages import age
+from apiserver.kinds.pod_features import drop_disabled_template_fields
 from apiserver.kinds.podspec import default_template
 from apiserver.kinds.workload import SCALE, SELECTOR_SCALE, keep_labels, keep_status, prepare_status, status_subresource
 from apiserver.kinds.workload_columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, container_cells, selector_cell
-from apiserver.kinds.pod_features import drop_disabled_template_fields
 from apiserver.registry.kind import Column, Context, Kind
 from apiserver.validation import deployment as validation
 from apiserver.validation.metadata import same

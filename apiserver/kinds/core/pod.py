@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apiserver.kinds import pod_columns
-from apiserver.kinds.pod_binding import bind
+from apiserver.kinds.pod_binding import bind, bind_named
 from apiserver.kinds.pod_eviction import evict
 from apiserver.kinds.pod_features import drop_disabled_fields
 from apiserver.kinds.pod_resources import default_pod_level, default_requests
@@ -296,7 +296,7 @@ BINDING = Kind(
     definition="io.k8s.api.core.v1.Binding",
     singular="binding",
     verbs=("create",),
-    create=bind,
+    create=bind_named,
 )
 """The older way to bind a pod, a POST to the namespace's bindings."""
 

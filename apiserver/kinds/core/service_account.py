@@ -7,37 +7,75 @@ from typing import Any
 
 from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME
+from apiserver.kinds.unstored import own
 from apiserver.registry.kind import Context, Kind, Subresource
+from apiserver.registry.metadata import fill_new
 from apiserver.validation import service_account as validation
-from kube.errors import BadRequest, NotImplementedByServer, invalid_object, not_found
+from kube.errors import BadRequest, NotImplementedByServer, conflict, invalid, invalid_object, not_found
 from kube.objects import Object
-from kube.resources import SERVICE_ACCOUNTS
+from kube.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
 
 TOKEN_LIFETIME_S = 3600
+TOKEN_REQUEST = "io.k8s.api.authentication.v1.TokenRequest"
+_BINDABLE = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 
 async def issue_token(registries: Any, account: Object | None, namespace: str, name: str, body: Object, ctx: Context) -> Object:
-    """POST `/token`: a TokenRequest with its status filled in. Raises Invalid, NotFound, NotImplementedByServer (no issuer)."""
+    """POST `/token`: a TokenRequest with its status filled in.
+
+    `registries.issue_token(account, spec)` gives the status, and fills in the spec's audiences when there are none. Raises Invalid,
+    NotFound (the account, or what the token is to be bound to), Conflict (the bound object's uid is another), BadRequest,
+    NotImplementedByServer (no issuer)."""
     if account is None:
         raise not_found("serviceaccounts", "", name)
-    meta = body.setdefault("metadata", {})
-    if meta.get("name") and meta["name"] != name:
-        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
-    meta.setdefault("name", name)
-    meta.setdefault("namespace", namespace)
-    spec = body.setdefault("spec", {})
-    spec.setdefault("audiences", None)
+    meta, spec = body.setdefault("metadata", {}), body.setdefault("spec", {})
     if spec.get("expirationSeconds") is None:
         spec["expirationSeconds"] = TOKEN_LIFETIME_S
-    spec.setdefault("boundObjectRef", None)
+    own(registries, body, TOKEN_REQUEST, ctx)
+    _check_metadata(meta, namespace, name)
+    fill_new(body, now=ctx.now, rng=registries.rng)
     problems = validation.validate_token_request(body)
     if problems:
         raise invalid_object("TokenRequest", "authentication.k8s.io", "", problems)
+    if spec.get("boundObjectRef"):
+        await _check_bound(registries, spec["boundObjectRef"], namespace, name)
     issuer = getattr(registries, "issue_token", None)
     if issuer is None:
         raise NotImplementedByServer("this server has no issuer of service account tokens")
-    answer: Object = await issuer(account, body, ctx)
-    return answer
+    body["status"] = await issuer(account, spec)
+    return body
+
+
+def _check_metadata(meta: Object, namespace: str, name: str) -> None:
+    given = (("name", name, "service account name"), ("namespace", namespace, "service account namespace"))
+    problems = [
+        invalid(f"metadata.{key}", meta[key], f"must match the {what} if specified")
+        for key, wanted, what in given
+        if meta.get(key) and meta[key] != wanted
+    ]
+    if problems:
+        raise invalid_object("TokenRequest", "authentication.k8s.io", name, problems)
+    meta["name"], meta["namespace"] = name, namespace
+
+
+async def _check_bound(registries: Any, reference: Object, namespace: str, account: str) -> None:
+    """The Pod, Secret or Node that the token is to live and die with."""
+    group, _, version = (reference.get("apiVersion") or "").rpartition("/")
+    kind, name = reference.get("kind") or "", reference.get("name") or ""
+    resource = _BINDABLE.get(kind) if not group else None
+    if resource is None:
+        raise BadRequest(f"cannot bind token to object of type {group}/{version}, Kind={kind}")
+    found = await registries.get(resource).get(namespace if resource.namespaced else "", name)
+    if kind == "Pod" and found["spec"].get("serviceAccountName", "") != account:
+        why = f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
+        raise BadRequest(why)
+    uid = reference.get("uid")
+    if uid and uid != found["metadata"]["uid"]:
+        why = (
+            f"the UID in the bound object reference ({uid}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
+        raise conflict(kind, "", name, why)
 
 
 def _row(account: Object, now: datetime) -> list[Any]:
@@ -56,7 +94,7 @@ SERVICE_ACCOUNT = Kind(
             group="authentication.k8s.io",
             version="v1",
             kind="TokenRequest",
-            definition="io.k8s.api.authentication.v1.TokenRequest",
+            definition=TOKEN_REQUEST,
             create=issue_token,
         ),
     ),

@@ -1,0 +1,44 @@
+"""`python -m bench [server|cluster ...]`: run the benchmarks and print their figures.
+
+With no argument: the API server alone with 10,000 pods, then a cluster of 100 nodes and a Deployment of 3,000 pods.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from bench import cluster, server
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="How fast and how small it is.")
+    parser.add_argument("which", nargs="*", choices=["server", "cluster", []], help="default: both")
+    parser.add_argument("--storage", choices=["sqlite", "memory"], default="sqlite")
+    parser.add_argument("--stored", type=int, default=10_000, help="pods stored in the server benchmark (default 10000)")
+    parser.add_argument("--nodes", type=int, default=100, help="nodes of the cluster benchmark (default 100)")
+    parser.add_argument("--pods", type=int, default=3000, help="pods of the cluster benchmark (default 3000)")
+    flags = parser.parse_args()
+    which = flags.which or ["server", "cluster"]
+    console = Console(highlight=False, soft_wrap=True)
+
+    async def measure() -> None:
+        with tempfile.TemporaryDirectory(prefix="wherry-bench-") as directory:
+            if "server" in which:
+                console.print(f"[bold]API server alone[/] ({flags.storage}, TLS, 16 connections)")
+                await server.measure(Path(directory), storage=flags.storage, pods=flags.stored, console=console)
+            if "cluster" in which:
+                console.print(f"[bold]A cluster[/]: {flags.nodes} simulated nodes, one Deployment of {flags.pods} pods")
+                await cluster.measure(Path(directory), nodes=flags.nodes, pods=flags.pods, console=console)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(measure())
+
+
+if __name__ == "__main__":
+    main()
