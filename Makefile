@@ -32,3 +32,6 @@ $(VENV)/.user: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/.user
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m docs.deviations

@@ -74,8 +74,14 @@ async def bind(registries: Any, _parent: Object | None, namespace: str, name: st
     refused = _refused(body)
     if refused:
         raise ApiError(refused)
+    pods = registries.get(PODS)
+
+    def change(pod: Object) -> Object:
+        assign(pod, body, rfc3339(ctx.now))
+        return pod
+
     silent = replace(ctx, field_manager="", subresource="binding")
-    await registries.get(PODS).update_with(namespace, name, lambda pod: assign(pod, body, rfc3339(ctx.now)), silent, subresource="binding")
+    await pods.write(namespace, name, change, silent, subresource="binding", replace=True)  # the uid is a precondition
     return dict(SUCCESS)
 
 

@@ -49,8 +49,9 @@ def keep_labels(new: Object, old: Object) -> None:
         new["metadata"].pop("labels", None)
 
 
-def status_subresource(validate: Validate, prepare: Prepare = prepare_status) -> Subresource:
-    return Subresource("status", prepare=prepare, validate=validate, reset_fields=(("spec",),))
+def status_subresource(validate: Validate, prepare: Prepare = prepare_status, *also_kept: tuple[str, ...]) -> Subresource:
+    """The `status` subresource. `also_kept`: what, besides the spec, `prepare` takes from the present object."""
+    return Subresource("status", prepare=prepare, validate=validate, reset_fields=(("spec",), *also_kept))
 
 
 SCALE = Subresource("scale", group="autoscaling", version="v1", kind="Scale", definition="io.k8s.api.autoscaling.v1.Scale")

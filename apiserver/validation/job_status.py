@@ -159,11 +159,11 @@ def _index_format(name: str, text: str, completions: int) -> Errors:
 
 def _counts(change: _Change) -> Errors:
     status = change.status
-    terminating, ready = status.get("terminating") or 0, status.get("ready") or 0
+    terminating, ready = status.get("terminating") or 0, status.get("ready")
     errors: Errors = []
     if (change.finishes or change.differs("terminating")) and terminating > 0 and change.finished:
         errors.append(invalid("status.terminating", terminating, "terminating>0 is invalid for finished job"))
-    if change.differs("ready", "active") and ready > (status.get("active") or 0):
+    if ready is not None and change.differs("ready", "active") and ready > (status.get("active") or 0):
         errors.append(invalid("status.ready", ready, "cannot set more ready pods than active"))
     return errors
 

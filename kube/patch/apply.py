@@ -175,7 +175,7 @@ class _Application:
         mine = filtered(fields_of(self.of, self.config), self.reset_fields)
         managers[who] = Owner(mine, self.api_version, last.time if last else "")
         new = merged(self.of, self.live or {}, self.config)
-        if last is not None and last.fields:
+        if last is not None and (last.api_version != self.api_version or difference(last.fields, mine)):
             new = self._pruned(new, managers, last)
         after = self._settled(managers, who, new, force=force)
         return self._result(after, who, last, new)

@@ -151,6 +151,7 @@ def path_text(path: Sequence[str]) -> str:
 # --- which element an item of a list is -------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def element_of(of: ListType) -> Callable[[Any], str]:
     """A function from an item of the list to its element; it raises ElementError for items that have none. `of` is a set or a list map."""
     if of.kind == "set":

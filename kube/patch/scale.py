@@ -1,7 +1,8 @@
 """Ownership through the scale subresource: `spec.replicas` of a Scale is the parent's replicas field, and so is its owner.
 
 A write to scale goes: `scale_entries` of the parent, an update or apply on the Scale object with these entries, then `parent_entries`.
-Times are the parent's: who comes to own replicas only through scale has none. Source: apimachinery `pkg/util/managedfields/scalehandler.go`.
+Times are the parent's: who comes to own replicas only through scale has none.
+Source: apimachinery `pkg/util/managedfields/scalehandler.go`.
 """
 
 from __future__ import annotations

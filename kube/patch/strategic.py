@@ -38,7 +38,7 @@ ELEMENT_ORDER = "$setElementOrder"
 
 
 def strategic_merge(of: StructType, document: dict[str, Any], patch: Any) -> dict[str, Any]:
-    """The document (an object of type `of`) with the parsed patch merged in. Custom resources have no strategic merge: that is the caller's 415.
+    """The document (an object of type `of`) with the parsed patch merged in. Custom resources have no strategic merge: the caller's 415.
 
     Raises BadRequest (400) for directives of the wrong form, Invalid (422) for lists of lists, ApiError 500, as upstream has it, for
     everything else that cannot be merged: unknown directives, items without their merge key, lists of unlike items.

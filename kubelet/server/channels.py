@@ -1,6 +1,6 @@
 """Several byte streams over one WebSocket: the `channel.k8s.io` family. The first byte of a message is the channel's number.
 
-v5 adds a message `[255, channel]` that ends a channel in one direction; the base64 variants are text messages with the number as a digit.
+v5 adds a message `[255, channel]`, by which a client ends its side of a channel (stdin); the base64 variants are text messages with the number as a digit.
 Source: apimachinery `pkg/util/remotecommand/websocket.go`, streaming `pkg/httpstream/wsstream/conn.go`.
 """
 
@@ -38,8 +38,7 @@ class Channel:
         await self._owner.send(self.number, data)
 
     async def close(self) -> None:
-        """No more is written. Only v5 can say so; with the others the end of the connection does."""
-        await self._owner.send_close(self.number)
+        """No more is written: the end of the connection says so (only clients send the closing message of v5)."""
 
 
 class Channels:
@@ -82,10 +81,6 @@ class Channels:
             await self._socket.send(str(number).encode() + base64.b64encode(data), is_text=True)
         else:
             await self._socket.send(bytes([number]) + data)
-
-    async def send_close(self, number: int) -> None:
-        if self._socket.protocol == V5:
-            await self._socket.send(bytes([_CLOSE, number]))
 
     async def close(self) -> None:
         await self._socket.close()

@@ -371,7 +371,8 @@ def test_an_item_that_the_live_list_has_twice_is_replaced() -> None:
         pytest.param({"data": {"k": 5}}, ".data.k: expected string, got &value.valueUnstructured{Value:5}", id="a number for a text"),
         pytest.param(
             {"data": {"k": ["l", {"a": None}]}},
-            '.data.k: expected string, got &value.valueUnstructured{Value:[]interface {}{"l", map[string]interface {}{"a":interface {}(nil)}}}',
+            ".data.k: expected string, got "
+            '&value.valueUnstructured{Value:[]interface {}{"l", map[string]interface {}{"a":interface {}(nil)}}}',
             id="a list for a text",
         ),
         pytest.param({"data": "text"}, ".data: expected map, got &{text}", id="a text for a map"),

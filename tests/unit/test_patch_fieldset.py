@@ -70,7 +70,7 @@ def test_what_is_no_element_is_an_error(text: str) -> None:
 
 
 def test_sets_are_sorted_by_meaning_not_by_text() -> None:
-    given_set = {"f:b": {}, "f:a": {'k:{"p":443}': {}, 'k:{"p":80}': {}, 'k:{"p":"80"}': {}, ".": {}}, "f:a-b": {}, "f:B": {}}
+    given_set: FieldSet = {"f:b": {}, "f:a": {'k:{"p":443}': {}, 'k:{"p":80}': {}, 'k:{"p":"80"}': {}, ".": {}}, "f:a-b": {}, "f:B": {}}
     assert json.dumps(parse(given_set)) == json.dumps(
         {"f:B": {}, "f:a": {".": {}, 'k:{"p":80}': {}, 'k:{"p":443}': {}, 'k:{"p":"80"}': {}}, "f:a-b": {}, "f:b": {}}
     )
@@ -97,7 +97,7 @@ def test_what_is_no_field_set_is_an_error(fields: Any) -> None:
 
 
 def test_paths_are_listed_level_by_level() -> None:
-    fields = {"f:spec": {".": {}, "f:limits": {"f:rps": {}}, "f:tls": {}}, "f:data": {}}
+    fields: FieldSet = {"f:spec": {".": {}, "f:limits": {"f:rps": {}}, "f:tls": {}}, "f:data": {}}
     assert [path_text(path) for path in paths(fields)] == [".spec", ".data", ".spec.tls", ".spec.limits.rps"]
 
 
@@ -116,12 +116,12 @@ def test_differences(one: FieldSet, other: FieldSet, expected: FieldSet) -> None
 
 
 def test_a_difference_that_takes_nothing_is_the_same_set() -> None:
-    one = {"f:a": {"f:b": {}}, "f:c": {}}
+    one: FieldSet = {"f:a": {"f:b": {}}, "f:c": {}}
     assert difference(one, {"f:d": {}, "f:a": {"f:x": {}}}) is one
 
 
 def test_a_recursive_difference_takes_what_is_below() -> None:
-    one = {"f:a": {".": {}, "f:b": {"f:c": {}}, "f:d": {}}}
+    one: FieldSet = {"f:a": {".": {}, "f:b": {"f:c": {}}, "f:d": {}}}
     assert difference_below(one, {"f:a": {"f:b": {}}}) == {"f:a": {".": {}, "f:d": {}}}
     assert difference_below(one, {"f:a": {}}) == {}
 

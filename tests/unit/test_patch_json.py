@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from kube.errors import ApiError, BadRequest, Invalid, RequestEntityTooLarge
 from kube.patch.json_patch import OPERATIONS_MAX, apply_json_patch, check_json_patch
 
-DOCUMENT = {"data": {"a": "1", "b": "2", "x/y": "s", "m~n": "t"}, "list": [1, 2, 3], "nothing": None, "deep": {"er": [{"k": "v"}]}}
+DOCUMENT: dict[str, Any] = {
+    "data": {"a": "1", "b": "2", "x/y": "s", "m~n": "t"},
+    "list": [1, 2, 3],
+    "nothing": None,
+    "deep": {"er": [{"k": "v"}]},
+}
 
 
 def operation(op: str, path: str, **rest: Any) -> dict[str, Any]:
@@ -159,7 +164,7 @@ def test_a_value_of_the_patch_is_never_changed_by_later_operations() -> None:
 
 
 def test_what_is_not_on_the_way_is_shared() -> None:
-    document = {"a": {"b": {"c": 1}}, "d": {"e": 1}}
+    document: dict[str, Any] = {"a": {"b": {"c": 1}}, "d": {"e": 1}}
     result = apply_json_patch(document, [operation("add", "/a/x", value=1)])
     assert result["d"] is document["d"]
     assert result["a"]["b"] is document["a"]["b"]

@@ -167,7 +167,7 @@ def test_keys_are_in_canonical_order() -> None:
     ],
 )
 def test_what_an_update_takes(live: Any, new: Any, expected: dict[str, FieldSet]) -> None:
-    old = {"f:data": {".": {}, **{f"f:{key}": {} for key in live}}}
+    old: FieldSet = {"f:data": {".": {}, **{f"f:{key}": {} for key in live}}}
     found = fields_after(owned_by(app(data=live), entry("old", old)), app(data=new) if new is not None else app())
     expected = {name: {"f:data": {}} if fields == {"f:data": {".": {}}} else fields for name, fields in expected.items()}
     assert found == expected

@@ -299,7 +299,7 @@ def strategic_difference(one: dict[str, Any], other: dict[str, Any]) -> dict[str
     """A patch that leads from one object to the other, as kubectl would make it."""
     patch: dict[str, Any] = {name: None for name in one if name not in other}
     for name, value in other.items():
-        old = one.get(name)
+        old: Any = one.get(name)
         if name not in one or old == value:
             patch |= {} if name in one else {name: value}
         elif isinstance(value, dict):

@@ -1,4 +1,7 @@
-"""apps/v1 ControllerRevision: an immutable snapshot of what a controller rolled out. Source: kubernetes `pkg/registry/apps/controllerrevision`."""
+"""apps/v1 ControllerRevision: a snapshot of what a controller rolled out, which never changes.
+
+Source: kubernetes `pkg/registry/apps/controllerrevision`.
+"""
 
 from __future__ import annotations
 

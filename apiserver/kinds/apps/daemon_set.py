@@ -22,6 +22,8 @@ TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 
 
 def default(daemon_set: Object) -> None:
+    """The count is written down from the start, so it belongs to who creates the object."""
+    _set_template_generation(daemon_set, _template_generation(daemon_set))
     spec = daemon_set.setdefault("spec", {})
     strategy = spec.setdefault("updateStrategy", {})
     if not strategy.get("type"):
@@ -44,7 +46,7 @@ def _template_generation(daemon_set: Object) -> int:
 
 
 def _set_template_generation(daemon_set: Object, count: int) -> None:
-    meta = daemon_set["metadata"]
+    meta = daemon_set.setdefault("metadata", {})
     meta["annotations"] = {**(meta.get("annotations") or {}), TEMPLATE_GENERATION: str(count)}
 
 

@@ -75,7 +75,7 @@ DEPLOYMENT = Kind(
     singular="deployment",
     short_names=("deploy",),
     categories=("all",),
-    subresources=(SCALE, status_subresource(validation.validate_status, _prepare_status)),
+    subresources=(SCALE, status_subresource(validation.validate_status, _prepare_status, ("metadata", "labels"))),
     scale=SELECTOR_SCALE,
     columns=(
         NAME,

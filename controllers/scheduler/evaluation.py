@@ -1,0 +1,198 @@
+"""What all plugins think of all nodes, for one kind of pod; kept up to date by asking again only about nodes that changed.
+
+This is what makes thousands of nodes cheap: replicas of a template share one `Evaluation`, and between two of them usually one node
+has changed (the one that the first was put on). `schedule.py` reads it; nothing here chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from controllers.scheduler.framework import FilterTally, Rejection, ScoreTally
+from controllers.scheduler.node_info import NodeInfo
+from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.profile import Profile
+from controllers.scheduler.snapshot import Snapshot
+
+
+class Evaluation:
+    """`only`: the names of the nodes that come into question (None: all). `pod` stands for all with its signature."""
+
+    def __init__(self, pod: PodInfo, profile: Profile, snapshot: Snapshot, only: frozenset[str] | None = None) -> None:
+        self.pod, self.profile, self.only = pod, profile, only
+        self._snapshot = snapshot
+        self.rules_version = snapshot.rules_version
+        self._filters = [
+            (plugin.filter, state) for plugin in profile.filters if (state := plugin.pre_filter(pod, snapshot)) is not None
+        ]
+        self._filter_tallies: list[FilterTally] = [
+            tally for plugin in profile.filter_tallies if (tally := plugin.filter_tally(pod, snapshot)) is not None
+        ]
+        self._scored = False
+        self._plain: list[tuple[Any, Any, int]] = []
+        self._normalized: list[tuple[Any, Any, Any, int]] = []
+        self._score_tallies: list[tuple[ScoreTally, int]] = []
+        self.verdicts: list[Rejection | None] = []
+        """By slot: the first plugin that said no, if any. Tallies are asked for each search anew (`active_tallies`)."""
+        self._sums: list[int] = []
+        self._raw: list[list[int]] = []
+        self._position = snapshot.position
+        self.failed_at = -1
+        """The snapshot's version at which no node was feasible."""
+        self.failure: Any = None
+        if only is None:
+            self._judge(range(len(snapshot.slots)))
+        else:
+            self._judge(sorted(node.slot for name in only if (node := snapshot.nodes.get(name)) is not None and node.slot >= 0))
+
+    def catch_up(self) -> bool:
+        """Look at the nodes that have changed. False when everything has to be worked out anew."""
+        snapshot = self._snapshot
+        if snapshot.rules_version != self.rules_version:
+            return False
+        if snapshot.position == self._position:
+            return True
+        changed = snapshot.changed_since(self._position)
+        if changed is None:
+            return False
+        self._position = snapshot.position
+        for tally in self._filter_tallies:
+            for slot in changed:
+                tally.update(slot, snapshot.slots[slot])
+        for score_tally, _ in self._score_tallies:
+            for slot in changed:
+                score_tally.update(slot, snapshot.slots[slot])
+        self._judge(changed)
+        if self._scored:
+            self._score(changed)
+        return True
+
+    # Filtering.
+
+    def _judge(self, slots: Iterable[int]) -> None:
+        nodes, verdicts = self._snapshot.slots, self.verdicts
+        verdicts.extend([None] * (len(nodes) - len(verdicts)))
+        for slot in slots:
+            node = nodes[slot]
+            verdicts[slot] = None if node is None else self._verdict(node)
+
+    def _verdict(self, node: NodeInfo) -> Rejection | None:
+        for accepts, state in self._filters:
+            rejected: Rejection | None = accepts(state, node)
+            if rejected is not None:
+                return rejected
+        if node.nominated:
+            crowded = self._with_nominated(node, self.pod)
+            if crowded is not None:
+                return self._first_no(crowded)
+        return None
+
+    def _first_no(self, node: NodeInfo) -> Rejection | None:
+        for accepts, state in self._filters:
+            rejected: Rejection | None = accepts(state, node)
+            if rejected is not None:
+                return rejected
+        return None
+
+    @staticmethod
+    def _with_nominated(node: NodeInfo, pod: PodInfo) -> NodeInfo | None:
+        """The node with those on it who have been promised room there and are not less important; None when there are none."""
+        promised = [each for each in node.nominated.values() if each.priority >= pod.priority and each.uid != pod.uid]
+        promised = [each for each in promised if each.key not in node.pods]
+        if not promised:
+            return None
+        crowded = node.copy()
+        for each in promised:
+            crowded.add_pod(each)
+        return crowded
+
+    def active_tallies(self) -> list[FilterTally]:
+        """Those that would refuse some node, ready to `filter`."""
+        return [tally for tally in self._filter_tallies if tally.begin()]
+
+    def fits(self, slot: int, node: NodeInfo) -> Rejection | None:
+        """Would the pod be refused if the node in `slot` were as `node`? (`framework.Trial`)"""
+        rejected = self._first_no(node)
+        if rejected is not None:
+            return rejected
+        for tally in self._filter_tallies:
+            tally.update(slot, node)
+        try:
+            for tally in self.active_tallies():
+                rejected = tally.filter(node)
+                if rejected is not None:
+                    return rejected
+            return None
+        finally:
+            for tally in self._filter_tallies:
+                tally.update(slot, self._snapshot.slots[slot])
+
+    def fits_now(self, node: NodeInfo, pod: PodInfo) -> Rejection | None:
+        """Is there room for this very pod, which others may have been promised to wait for?"""
+        rejected = self.fits(node.slot, node)
+        if rejected is None and node.nominated:
+            crowded = self._with_nominated(node, pod)
+            if crowded is not None:
+                return self.fits(node.slot, crowded)
+        return rejected
+
+    # Scoring.
+
+    def totals(self, slots: Sequence[int]) -> list[int]:
+        """The final score of each of the feasible nodes in `slots`."""
+        if not self._scored:
+            self._begin_scoring()
+        sums = self._sums
+        totals = [sums[slot] for slot in slots]
+        for (_, _, normalize, weight), raw in zip(self._normalized, self._raw, strict=True):
+            scores = [raw[slot] for slot in slots]
+            if any(scores):
+                _add(totals, normalize(scores), weight)
+        if self._score_tallies:
+            nodes: list[NodeInfo] = [self._snapshot.slots[slot] for slot in slots]  # type: ignore[misc]
+            for tally, weight in self._score_tallies:
+                counted = tally.score(slots, nodes)
+                if counted is not None:
+                    _add(totals, counted, weight)
+        return totals
+
+    def _begin_scoring(self) -> None:
+        """Not before a pod has more than one node to choose from."""
+        pod, snapshot = self.pod, self._snapshot
+        self._scored = True
+        for plugin, weight, normalize in self.profile.scores:
+            state = plugin.pre_score(pod, snapshot)
+            if state is None:
+                continue
+            if normalize is None:
+                self._plain.append((plugin.score, state, weight))
+            else:
+                self._normalized.append((plugin.score, state, normalize, weight))
+                self._raw.append([])
+        for tally_plugin, weight in self.profile.score_tallies:
+            tally = tally_plugin.score_tally(pod, snapshot)
+            if tally is not None:
+                self._score_tallies.append((tally, weight))
+        self._score(range(len(snapshot.slots)))
+
+    def _score(self, slots: Iterable[int]) -> None:
+        nodes, sums, verdicts = self._snapshot.slots, self._sums, self.verdicts
+        missing = [0] * (len(nodes) - len(sums))
+        sums.extend(missing)
+        for raw in self._raw:
+            raw.extend(missing)
+        for slot in slots:
+            node = nodes[slot]
+            if node is None or verdicts[slot] is not None:
+                continue
+            total = 0
+            for score, state, weight in self._plain:
+                total += weight * score(state, node)
+            sums[slot] = total
+            for (score, state, _, _), raw in zip(self._normalized, self._raw, strict=True):
+                raw[slot] = score(state, node)
+
+
+def _add(totals: list[int], scores: Sequence[int], weight: int) -> None:
+    totals[:] = [total + weight * score for total, score in zip(totals, scores, strict=True)]

@@ -1,0 +1,65 @@
+"""Which plugins decide, in which order and with what weight. The default is upstream's (`apis/config/v1/default_plugins.go`).
+
+Not there yet, of upstream's list: the volume plugins (VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone),
+DynamicResources, GangScheduling and NodeDeclaredFeatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from controllers.scheduler.framework import (
+    ANY_EVENT,
+    NO_EVENT,
+    BindPlugin,
+    ClusterEvent,
+    FilterPlugin,
+    FilterTallyPlugin,
+    NarrowingPlugin,
+    NormalizePlugin,
+    PermitPlugin,
+    Plugin,
+    PostFilterPlugin,
+    PreEnqueuePlugin,
+    QueueSortPlugin,
+    ReservePlugin,
+    ScorePlugin,
+    ScoreTallyPlugin,
+)
+
+Normalize = Callable[[list[int]], list[int]]
+
+
+class Profile:
+    """Plugins sorted by extension point. `plugins` is (plugin, weight of its score), in the order they are asked."""
+
+    def __init__(self, name: str, plugins: Sequence[tuple[Plugin, int]], *, percentage_of_nodes_to_score: int = 0) -> None:
+        self.name = name
+        self.percentage_of_nodes_to_score = percentage_of_nodes_to_score
+        """0: as upstream, fewer of many."""
+        every = [plugin for plugin, _ in plugins]
+        self.pre_enqueue = [each for each in every if isinstance(each, PreEnqueuePlugin)]
+        self.queue_sort = next(each for each in every if isinstance(each, QueueSortPlugin))
+        self.narrowing = [each for each in every if isinstance(each, NarrowingPlugin)]
+        self.filters = [each for each in every if isinstance(each, FilterPlugin)]
+        self.filter_tallies = [each for each in every if isinstance(each, FilterTallyPlugin)]
+        self.post_filters = [each for each in every if isinstance(each, PostFilterPlugin)]
+        self.scores: list[tuple[ScorePlugin, int, Normalize | None]] = [
+            (each, weight, each.normalize if isinstance(each, NormalizePlugin) else None)
+            for each, weight in plugins
+            if isinstance(each, ScorePlugin)
+        ]
+        self.score_tallies = [(each, weight) for each, weight in plugins if isinstance(each, ScoreTallyPlugin)]
+        self.reserve = [each for each in every if isinstance(each, ReservePlugin)]
+        self.permit = [each for each in every if isinstance(each, PermitPlugin)]
+        self.bind = [each for each in every if isinstance(each, BindPlugin)]
+        self._wakes = {each.name: each.wakes for each in (*self.filters, *self.filter_tallies)}
+
+    def wakes(self, rejected_by: frozenset[str]) -> ClusterEvent:
+        """The events after which a pod that those plugins rejected is worth another try; any, where no plugin did."""
+        if not rejected_by:
+            return ANY_EVENT
+        events = NO_EVENT
+        for name in rejected_by:
+            events |= self._wakes.get(name, ANY_EVENT)
+        return events

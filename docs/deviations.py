@@ -1,0 +1,51 @@
+"""Writes docs/deviations.md: what is not there yet (a list here), and every `deviates:` note of the code. `python -m docs.deviations`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+PACKAGES = ("apiserver", "controllers", "kubelet", "kube", "wherry")
+NOTE = re.compile(r'deviates: (.*?)(?:"""|$)')
+HEAD = """# Where Wherry differs from Kubernetes
+
+## Not there yet
+
+A request for one of these gets a clear error (501 with reason NotImplemented, or a message that names it).
+
+- Authorization: every authenticated user may do everything; RBAC objects are stored and have no effect. Impersonation is refused.
+- Admission webhooks, policies (CEL), PodSecurity, LimitRanger and ResourceQuota: their objects are stored and have no effect.
+- Custom resources: CustomResourceDefinitions are stored, their resources are not served. API aggregation likewise.
+- Alpha and beta API versions.
+- Container runtimes other than the simulated one; kube-proxy and cluster DNS; the cloud controller manager; the etcd store.
+- Controllers: HorizontalPodAutoscaler, volumes (binding, provisioning, attaching), ResourceClaims, certificates, quota, cluster role aggregation.
+- The scheduler's volume and dynamic resource plugins, preemption, and extenders.
+- `pods/proxy`, `services/proxy`, and answers in protobuf or CBOR (requests in protobuf are read).
+
+## Knowingly different
+
+From the notes in the code (`make docs` writes this list):
+
+"""
+
+
+def notes(root: Path) -> list[tuple[str, str]]:
+    """(file, note) of every `deviates:` in the code, by file."""
+    found = []
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            for line in path.read_text().splitlines():
+                match = NOTE.search(line)
+                if match:
+                    found.append((str(path.relative_to(root)), match[1].strip()))
+    return found
+
+
+def document(root: Path) -> str:
+    """The whole document."""
+    return HEAD + "".join(f"- `{file}`: {note}\n" for file, note in notes(root))
+
+
+if __name__ == "__main__":
+    root = Path(__file__).resolve().parents[1]
+    (root / "docs/deviations.md").write_text(document(root))
