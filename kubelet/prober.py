@@ -107,14 +107,13 @@ class Prober:
     def _start(self, name: str) -> None:
         """Start the startup probe, or (without one, or after it) the others."""
         startup = self._probes.get((name, "startup"))
-        is_through = startup is None or startup.result is True
-        for kind in KINDS:
+        kinds = ("startup",) if startup is not None and startup.result is not True else ("readiness", "liveness")
+        for kind in kinds:
             probe = self._probes.get((name, kind))
-            if probe is None or probe.timer or probe.task or probe.is_asleep or (kind == "startup") is (is_through and startup is not None):
+            if probe is None or probe.timer or probe.task or probe.is_asleep:
                 continue
-            if kind == "startup" or is_through:
-                age_s = (self._clock.now() - probe.started_at).total_seconds()
-                self._schedule(probe, max(float(probe.spec.get("initialDelaySeconds") or 0) - age_s, 0.0))
+            age_s = (self._clock.now() - probe.started_at).total_seconds()
+            self._schedule(probe, max(float(probe.spec.get("initialDelaySeconds") or 0) - age_s, 0.0))
 
     def _schedule(self, probe: _Probe, delay_s: float) -> None:
         probe.timer = asyncio.get_running_loop().call_later(delay_s, self._ask, probe)

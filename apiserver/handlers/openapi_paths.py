@@ -90,16 +90,21 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A resource in one of its versions. `part` is the subresource whose operations are made."""
+    """A resource in one of its versions."""
 
     kind: Kind
     resource: Resource
     definition: str
 
-    def id(self, verb: str, *, suffix: str = "", kind: str = "") -> str:
+    def id(self, verb: str, *, scope: str | None = None, suffix: str = "") -> str:
+        """`readCoreV1NamespacedPodStatus`: verb, group, version, scope, kind, suffix. `scope` replaces `Namespaced` (or nothing)."""
         group = (self.resource.group or "core").removesuffix(".k8s.io")
         title = "".join(_title(each) for each in group.split(".")) + _title(self.resource.version)
-        return f"{verb}{title}{'Namespaced' if self.resource.namespaced else ''}{kind or self.resource.kind}{suffix}"
+        return f"{verb}{title}{self.scope if scope is None else scope}{self.resource.kind}{suffix}"
+
+    @property
+    def scope(self) -> str:
+        return "Namespaced" if self.resource.namespaced else ""
 
     @property
     def gvk(self) -> tuple[str, str, str]:
@@ -133,12 +138,11 @@ def _of_collection(place: _Place) -> Iterator[Operation]:
         answer = f"{place.definition}List"
         yield Operation(path, "get", "list", place.id("list"), resource, place.gvk, _LIST, "", answer)
         if resource.namespaced:
-            everywhere = place.id("list", suffix="ForAllNamespaces").replace("Namespaced", "", 1)
+            everywhere = place.id("list", scope="", suffix="ForAllNamespaces")
             yield Operation(resource.path(), "get", "list", everywhere, resource, place.gvk, _LIST, "", answer)
     if "deletecollection" in verbs:
         query = tuple(sorted({*_DELETE, *_LIST} - {"allowWatchBookmarks", "watch"}))
-        name = place.id("deleteCollection").replace("deleteCollection", "delete", 1)
-        name = name.replace("Namespaced", "CollectionNamespaced", 1) if resource.namespaced else place.id("deleteCollection")
+        name = place.id("delete", scope=f"Collection{place.scope}")
         yield Operation(path, "delete", "deletecollection", name, resource, place.gvk, query, DELETE_OPTIONS, STATUS)
 
 
@@ -164,7 +168,7 @@ def _of_subresource(place: _Place, part: Subresource) -> Iterator[Operation]:
     if part.connect:
         for method in sorted(part.verbs):
             verb = {"create": "post", "update": "put"}.get(method, method)
-            yield Operation(path, verb, "connect", place.id(f"connect{_title(verb)}", suffix=suffix), resource, gvk)
+            yield Operation(path, verb, "connect", place.id("connect", scope=_title(verb) + place.scope, suffix=suffix), resource, gvk)
         return
     if "create" in part.verbs:
         yield Operation(path, "post", "post", place.id("create", suffix=suffix), resource, gvk, _WRITE, of, of, created=True)

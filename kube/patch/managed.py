@@ -263,8 +263,8 @@ def updated(
 ) -> Managers:
     """The managers after `who` has turned `live` into `new`; `managers` itself when nothing changed. Raises ElementError."""
     versions = Versions(of, live, new, api_version=api_version, reset_fields=reset_fields, convert=convert)
-    if convert is None and not versions.own.owned and not versions.own.removed:
-        return managers
+    if convert is None and versions.own == ({}, {}) and all(owner.entry is not None for owner in managers.values()):
+        return managers  # nothing changed, and the entries are this server's own
     after: Managers = {}
     for each, owner in managers.items():
         found = versions.at(owner.api_version)

@@ -280,6 +280,11 @@ def test_entries_that_a_client_sends_replace_those_of_the_live_object() -> None:
     assert after(live, owned_by(app(data={"a": "1", "b": "1"}), sent)) == [{**sent, "fieldsV1": {"f:data": {"f:a": {}, "f:b": {}}}}]
 
 
+def test_an_entry_without_fields_vanishes() -> None:
+    live = owned_by(app(data={"a": "1"}), entry("old", {"f:data": {"f:a": {}}}))
+    assert after(live, owned_by(app(data={"a": "1"}), entry("new", {"z:data": {}}))) == []
+
+
 @pytest.mark.parametrize(
     "broken",
     [

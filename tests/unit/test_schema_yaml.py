@@ -85,12 +85,12 @@ def test_errors(text: str, message: str) -> None:
 
 PRINTED = [
     pytest.param({"a": {}, "b": [], "c": None}, "a: {}\nb: []\nc: null\n", id="empty ones"),
-    pytest.param({"l": ["x", {"y": 1}]}, "l:\n- x\n- \"y\": 1\n", id="lists are not indented, y is quoted"),
+    pytest.param({"l": ["x", {"y": 1}]}, 'l:\n- x\n- "y": 1\n', id="lists are not indented, y is quoted"),
     pytest.param({"v": "1", "d": "2024-01-01", "n": "null", "e": ""}, 'd: "2024-01-01"\ne: ""\n"n": "null"\nv: "1"\n', id="quoted"),
     pytest.param({"c": "a: b", "t": "- x", "h": "x #y"}, "c: 'a: b'\nh: 'x #y'\nt: '- x'\n", id="single quotes where plain cannot be"),
     pytest.param({"t": "one\ntwo\n"}, "t: |\n  one\n  two\n", id="lines"),
     pytest.param({"a10": 1, "a9": 2, "B": True, "1": 1.5}, '"1": 1.5\nB: true\na9: 2\na10: 1\n', id="natural order of keys"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("value", "text"), PRINTED)
