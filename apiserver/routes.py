@@ -62,7 +62,7 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
     async def everything_else(request: FastAPIRequest, path: str) -> FastAPIResponse:
         url = request.url.path
         try:
-            answer = documents.answer(request.method, url, dict(request.headers))
+            answer = documents.answer(request.method, url, request.url.query, dict(request.headers))
             if answer is None and url.startswith(("/api/", "/apis/")) and server.registries.serves_group(_group_of(url)):
                 raise no_such_path()
         except ApiError as error:

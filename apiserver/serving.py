@@ -34,6 +34,7 @@ from apiserver.pipeline.authentication import AUTHENTICATED, Authenticator, read
 from apiserver.pipeline.limits import InFlight
 from apiserver.registry.kind import User
 from apiserver.registry.registry import Registries
+from apiserver.routes import version_document
 from apiserver.service_accounts import ServiceAccountTokens
 from apiserver.settings import Settings
 from apiserver.store.base import Compacted, FutureRevision, Store
@@ -61,6 +62,13 @@ class Built:
         await bootstrap(self.server.registries, advertise_address=advertise_address, port=port)
         self.server.extra["started"] = True
         self._tasks.append(asyncio.get_running_loop().create_task(compact_forever(self.store)))
+
+    def abandon(self) -> None:
+        """Forget this server as if it had been killed: nothing is finished, the store stays open for the next one."""
+        self.server.stopping = True
+        for task in self._tasks:
+            task.cancel()
+        self.server.registries.close()
 
     async def stop(self) -> None:
         self.server.stopping = True
@@ -98,7 +106,7 @@ def build(
     if accounts is not None:
         registries.issue_token = accounts.issue
     server = Server(registries, clock, rng, kubelets=kubelets)
-    server.extra["documents"] = Documents(registries)
+    server.extra["documents"] = Documents(registries, git_version=version_document(settings.emulated_version)["gitVersion"])
     limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)
     authenticator = Authenticator(known, accounts.user if accounts is not None else None)
     return Built(create_app(Pipeline(server, authenticator, limits, RequestMetrics())), server, store, [])

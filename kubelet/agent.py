@@ -14,6 +14,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from kube.client.client import Client
@@ -90,9 +91,10 @@ class NodeAgent:
                 self.host.runtime.set_pod_cidr(cidr)
 
     async def _follow_events(self) -> None:
-        async for event in self.host.runtime.events():
-            if worker := self.workers.get(event.pod_uid):
-                worker.event(event.kind)
+        async with aclosing(self.host.runtime.events()) as events:
+            async for event in events:
+                if worker := self.workers.get(event.pod_uid):
+                    worker.event(event.kind)
 
     # --- pods ---------------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from controllers.manager.manager import run_manager
 from controllers.scheduler.scheduler import Scheduler
 from kube.client.client import Client
 from kube.client.informer import Informers
-from kube.client.transport import AsgiTransport
+from kube.client.transport import Answer, AsgiTransport, ConnectionFailed, StreamAnswer, Transport
 from kube.clock import Clock, LoopClock
 from kube.runtime.events import EventRecorder
 from kubelet.agent import Agents
@@ -30,6 +30,8 @@ from kubelet.runtime.simulated import SimulatedRuntime
 from wherry.plan import node_names
 
 AUTHENTICATED = "system:authenticated"
+ADDRESS = "192.0.2.1"
+"""Where the `kubernetes` Service says the server is (TEST-NET: nobody listens there)."""
 USERS = {
     "admin": User("admin", ("system:masters", AUTHENTICATED)),
     "kube-controller-manager": User("system:kube-controller-manager", (AUTHENTICATED,)),
@@ -46,13 +48,24 @@ class InProcessCluster:
     clock: Clock
     rng: random.Random
     client: Client
-    transport: AsgiTransport
+    transport: Transport
+    line: Line
     _starters: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def make_client(self, name: str) -> Client:
         """A client of one of `USERS`."""
         return Client(self.transport, user_agent=name, token=_token(name), clock=self.clock, rng=random.Random(self.rng.getrandbits(64)))
+
+    async def restart_server(self, *, down_s: float = 0.0) -> None:
+        """Kill the API server at whatever it is doing and start it again, over the same store, `down_s` later."""
+        store = self.built.store
+        await self.line.cut()
+        self.built.abandon()
+        await asyncio.sleep(down_s)
+        self.built = _build(store, self.clock, random.Random(self.rng.getrandbits(64)))
+        await self.built.start(advertise_address=ADDRESS, port=6443)
+        self.line.connect(self.built)
 
     def start(self, name: str) -> None:
         """Start (again) a component: `kube-controller-manager`, `kube-scheduler` or `kubelet`."""
@@ -82,6 +95,61 @@ def _token(name: str) -> str:
     return f"in-process-{name}"
 
 
+class Line:
+    """The transport to the server of the moment; none while it is down. Cutting it ends every request and stream with it."""
+
+    def __init__(self, built: Built) -> None:
+        self._inner: AsgiTransport | None = AsgiTransport(built.app)
+        self._requests: set[asyncio.Task[Answer]] = set()
+
+    def connect(self, built: Built) -> None:
+        self._inner = AsgiTransport(built.app)
+
+    async def cut(self) -> None:
+        inner, self._inner = self._inner, None
+        for task in list(self._requests):
+            task.cancel()
+        await asyncio.gather(*self._requests, return_exceptions=True)
+        if inner is not None:
+            await inner.close()
+
+    async def request(
+        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None = None, timeout_s: float | None = 60
+    ) -> Answer:
+        if self._inner is None:
+            await asyncio.sleep(0)
+            raise ConnectionFailed("connection refused")
+        exchange = self._inner.request(method, target, headers=headers, body=body, timeout_s=timeout_s)
+        task = asyncio.get_running_loop().create_task(exchange)
+        self._requests.add(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise ConnectionFailed("connection reset") from None
+            task.cancel()
+            raise
+        finally:
+            self._requests.discard(task)
+
+    @asynccontextmanager
+    async def stream(self, method: str, target: str, *, headers: Mapping[str, str]) -> AsyncIterator[StreamAnswer]:
+        if self._inner is None:
+            await asyncio.sleep(0)
+            raise ConnectionFailed("connection refused")
+        async with self._inner.stream(method, target, headers=headers) as answer:
+            yield answer
+
+    async def close(self) -> None:
+        await self.cut()
+
+
+def _build(store: Store, clock: Clock, rng: random.Random) -> Built:
+    tokens = {_token(name): user for name, user in USERS.items()}
+    settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0)
+    return build(store, clock=clock, rng=rng, tokens=tokens, settings=settings)
+
+
 @asynccontextmanager
 async def in_process_cluster(
     *,
@@ -91,17 +159,18 @@ async def in_process_cluster(
     seed: int = 0,
     store: Store | None = None,
     clock: Clock | None = None,
+    wrap: Callable[[Transport], Transport] | None = None,
 ) -> AsyncIterator[InProcessCluster]:
-    """Start a cluster and stop it at the end. `controllers` as in --controllers; None for none at all."""
+    """Start a cluster and stop it at the end. `controllers` as in --controllers; None for none at all. `wrap`: what lies
+    between the components and the server (a test's faults); the admin's client is always direct."""
     rng = random.Random(seed)
     clock = clock or LoopClock()
-    tokens = {_token(name): user for name, user in USERS.items()}
-    settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0)
-    built = build(store or MemoryStore(clock), clock=clock, rng=random.Random(rng.getrandbits(64)), tokens=tokens, settings=settings)
-    await built.start(advertise_address="192.0.2.1", port=6443)
-    transport = AsgiTransport(built.app)
-    admin = Client(transport, user_agent="wherry", token=_token("admin"), clock=clock, rng=random.Random(rng.getrandbits(64)))
-    cluster = InProcessCluster(built, clock, rng, admin, transport)
+    built = _build(store or MemoryStore(clock), clock, random.Random(rng.getrandbits(64)))
+    await built.start(advertise_address=ADDRESS, port=6443)
+    line = Line(built)
+    transport: Transport = wrap(line) if wrap is not None else line
+    admin = Client(line, user_agent="wherry", token=_token("admin"), clock=clock, rng=random.Random(rng.getrandbits(64)))
+    cluster = InProcessCluster(built, clock, rng, admin, transport, line)
     names = node_names(nodes) if isinstance(nodes, int) else list(nodes)
     starters = cluster._starters
     if controllers is not None:
@@ -118,8 +187,8 @@ async def in_process_cluster(
     finally:
         for name in list(cluster._tasks):
             await cluster.kill(name)
-        await transport.close()
-        await built.stop()
+        await line.close()
+        await cluster.built.stop()
 
 
 async def _with_kit(cluster: InProcessCluster, name: str, work: Callable[[Client, Informers, EventRecorder], Coroutine[Any, Any, None]]) -> None:

@@ -57,6 +57,7 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", verbosity, *issue,
     )  # fmt: skip
     out = [Process("apiserver", server, logs / "apiserver.log")]
+    argv: tuple[str, ...]
     for name, command, user in (("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER)):
         config = issued[user]
         argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from apiserver.handlers.discovery import Discovery
+from apiserver.handlers.openapi import OpenAPI
 from apiserver.handlers.request import Response
 from apiserver.registry.registry import Registries
 
@@ -12,15 +13,18 @@ from apiserver.registry.registry import Registries
 class Documents:
     """The documents of one server."""
 
-    def __init__(self, registries: Registries) -> None:
+    def __init__(self, registries: Registries, *, git_version: str) -> None:
         self._registries = registries
         self._discovery = Discovery(registries.kinds)
+        self._openapi = OpenAPI(registries.kinds, registries.definitions, version=git_version)
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Response | None:
+    def answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response | None:
         """The answer for a path of these documents; None for any other path. `headers` have lower-case names."""
         if method not in ("GET", "HEAD"):
             return None
         accept, etag = headers.get("accept", ""), headers.get("if-none-match", "")
         if path.startswith("/api"):
             return self._discovery.answer(path, accept, etag)
+        if path.startswith("/openapi/"):
+            return self._openapi.answer(path, query, headers)
         return None

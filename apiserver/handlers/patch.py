@@ -106,17 +106,22 @@ def _patched(of: StructType, current: Object, body: Any, media: str) -> Any:
     return strategic_merge(of, current, body)
 
 
-def _decoded(request: Request, of: StructType, value: Any, validation: str, *, shown_as: str = "") -> Object:
+def _shown(value: Any, patch: Any) -> str:
+    """What an error about a patched document quotes: the document, or a strategic merge patch as Go prints it."""
+    return golang.plain(patch) if patch is not None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _decoded(request: Request, of: StructType, value: Any, validation: str, *, shown_as: Any = None) -> Object:
     """A patched document, decoded as strictly as asked for. Unknown fields warn, or fail. `shown_as`: what an error quotes."""
     try:
         decoded = decode(of, value)
     except DecodeError as error:
-        quoted = shown_as or orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        quoted = _shown(value, shown_as)
         raise errors.invalid_object("", "", "", [errors.invalid("patch", quoted, str(error))]) from error
     if decoded.unknown and validation != "Ignore":
         texts = [f'unknown field "{each}"' for each in decoded.unknown]
         if validation == "Strict":
-            quoted = shown_as or orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+            quoted = _shown(value, shown_as)
             raise errors.invalid_object("", "", "", [errors.invalid("patch", quoted, f"strict decoding error: {', '.join(texts)}")])
         request.warnings.extend(texts)
     out: Object = decoded.value
@@ -137,7 +142,7 @@ def _patching(
         patched = _patched(of, shown(served, current), body, media)
         if not isinstance(patched, dict):
             raise Invalid(REJECTED, details={})
-        new = _decoded(request, of, patched, validation, shown_as=golang.plain(body) if media == STRATEGIC else "")
+        new = _decoded(request, of, patched, validation, shown_as=body if media == STRATEGIC else None)
         check_scope(request, served, new)
         check_name(name, new)
         _check_kind(served, patched)

@@ -24,6 +24,8 @@ from kube.objects import Object
 
 TIMEOUT_MIN_S: Final = 1800
 CHUNK_CHANGES_MAX: Final = 500
+CLOCK_SLACK_S: Final = 0.001
+"""Timers may come this much early."""
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
 
@@ -95,7 +97,7 @@ class _Stream:
                         async with asyncio.timeout(max(wait, 0)):
                             await watcher.ready.wait()
                     except TimeoutError:
-                        if loop.time() >= end:
+                        if loop.time() + CLOCK_SLACK_S >= end:
                             break
                         next_bookmark = loop.time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
                         if self._options.bookmarks:

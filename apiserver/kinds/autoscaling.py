@@ -127,6 +127,7 @@ HORIZONTAL_POD_AUTOSCALER = Kind(
     default=default,
     prepare=prepare,
     validate=validation.validate,
+    metadata_passes=("update",),
 )
 
 KINDS: list[Kind] = [HORIZONTAL_POD_AUTOSCALER]

@@ -221,7 +221,7 @@ def from_hub(hpa: Object) -> None:
     if current:
         annotations[CURRENT_METRICS] = _dump([_metric_to_v1(each, _STATUS) for each in current])
     if conditions:
-        annotations[CONDITIONS] = _dump([{"lastTransitionTime": None, **each} for each in map(_ordered_condition, conditions)])
+        annotations[CONDITIONS] = _dump([_ordered_condition(each) for each in conditions])
     if behavior:
         annotations[BEHAVIOR] = _dump({_capital(each): _rules_to_v1(behavior.get(each)) for each in ("scaleUp", "scaleDown")})
     if annotations:

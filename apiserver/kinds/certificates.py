@@ -108,7 +108,7 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
             "status",
             prepare=_prepare_status,
             validate=validation.validate_status,
-            reset_fields=(("spec",),),
+            reset_fields=(("spec",), ("status", "conditions")),
         ),
     ),
     columns=(NAME, AGE, Column("SignerName"), Column("Requestor"), Column("RequestedDuration"), Column("Condition")),
@@ -117,6 +117,7 @@ CERTIFICATE_SIGNING_REQUEST = Kind(
     prepare=_prepare,
     validate=validation.validate,
     status_reset_fields=(("spec",), ("status",)),
+    name_rule="path-segment",
 )
 
 KINDS = [CERTIFICATE_SIGNING_REQUEST]

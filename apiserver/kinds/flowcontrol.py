@@ -77,7 +77,7 @@ FLOW_SCHEMA = Kind(
     resource=Resource(GROUP, "v1", "flowschemas", "FlowSchema", namespaced=False),
     definition=DEFINITION + "FlowSchema",
     singular="flowschema",
-    subresources=(status_subresource(validation.validate_flow_schema_status, keeps_metadata=True),),
+    subresources=(status_subresource(validation.validate_flow_schema_status, keeps_metadata=True, metadata_passes=()),),
     columns=(
         NAME,
         Column("PriorityLevel"),
@@ -90,6 +90,7 @@ FLOW_SCHEMA = Kind(
     default=default_flow_schema,
     prepare=status_is_the_servers({}),
     validate=validation.validate_flow_schema,
+    metadata_passes=("create",),
     has_generation=True,
 )
 
@@ -97,7 +98,7 @@ PRIORITY_LEVEL_CONFIGURATION = Kind(
     resource=Resource(GROUP, "v1", "prioritylevelconfigurations", "PriorityLevelConfiguration", namespaced=False),
     definition=DEFINITION + "PriorityLevelConfiguration",
     singular="prioritylevelconfiguration",
-    subresources=(status_subresource(validation.validate_priority_level_status, keeps_metadata=True),),
+    subresources=(status_subresource(validation.validate_priority_level_status, keeps_metadata=True, metadata_passes=()),),
     columns=(
         NAME,
         Column("Type"),
@@ -111,6 +112,7 @@ PRIORITY_LEVEL_CONFIGURATION = Kind(
     default=default_priority_level,
     prepare=status_is_the_servers({}),
     validate=validation.validate_priority_level,
+    metadata_passes=("create",),
     has_generation=True,
 )
 

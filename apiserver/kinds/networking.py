@@ -131,6 +131,7 @@ IP_ADDRESS = Kind(
     row=_address_row,
     validate=address_rules.validate_ip_address,
     name_rule="any",
+    metadata_passes=("update",),
 )
 
 NETWORK_POLICY = Kind(
@@ -154,6 +155,7 @@ SERVICE_CIDR = Kind(
     row=_service_cidr_row,
     prepare=status_is_the_servers({}),
     validate=address_rules.validate_service_cidr,
+    metadata_passes=("update",),
 )
 
 KINDS = [INGRESS_CLASS, INGRESS, IP_ADDRESS, NETWORK_POLICY, SERVICE_CIDR]

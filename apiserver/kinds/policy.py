@@ -43,7 +43,7 @@ POD_DISRUPTION_BUDGET = Kind(
     definition="io.k8s.api.policy.v1.PodDisruptionBudget",
     singular="poddisruptionbudget",
     short_names=("pdb",),
-    subresources=(status_subresource(validation.validate_status),),
+    subresources=(status_subresource(validation.validate_status, metadata_passes=()),),
     columns=(
         NAME,
         Column("Min Available", description="Pods that must stay available."),
@@ -54,6 +54,9 @@ POD_DISRUPTION_BUDGET = Kind(
     row=_row,
     prepare=prepare,
     validate=validation.validate,
+    name_rule="path-segment",
+    metadata_passes=(),
+    legacy_finalizers=False,
     has_generation=True,
     unconditional_update=False,
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME
-from apiserver.registry.kind import Column, Kind
+from apiserver.registry.kind import Column, Context, Kind
 from apiserver.validation import scheduling as validation
 from kube.objects import Object
 from kube.resources import PRIORITY_CLASSES
@@ -16,6 +16,12 @@ from kube.resources import PRIORITY_CLASSES
 def default(priority_class: Object) -> None:
     if priority_class.get("preemptionPolicy") is None:
         priority_class["preemptionPolicy"] = "PreemptLowerPriority"
+
+
+def _prepare(new: Object, old: Object | None, _ctx: Context) -> None:
+    """The generation is 1, and stays so."""
+    if old is None:
+        new["metadata"]["generation"] = 1
 
 
 def _row(obj: Object, now: datetime) -> list[Any]:
@@ -31,8 +37,9 @@ PRIORITY_CLASS = Kind(
     columns=(NAME, Column("Value", "integer"), Column("Global-Default", "boolean"), AGE, Column("PreemptionPolicy")),
     row=_row,
     default=default,
+    prepare=_prepare,
     validate=validation.validate,
-    has_generation=True,
+    metadata_passes=("update",),
 )
 
 KINDS = [PRIORITY_CLASS]

@@ -44,12 +44,9 @@ def default_csi_driver(driver: Object) -> None:
 
 
 def _prepare_csi_driver(new: Object, old: Object | None, _ctx: Context) -> None:
-    """A mutable spec is a new generation (the kind has none when it is created)."""
-    if old is not None:
-        keep(new["metadata"], old["metadata"], "generation")
-        mutable = ("tokenRequests", "requiresRepublish", "seLinuxMount", "nodeAllocatableUpdatePeriodSeconds", "serviceAccountTokenInSecrets")
-        if any(new["spec"].get(each) != old["spec"].get(each) for each in mutable):
-            new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
+    """Another spec is a new generation; a new driver has none."""
+    if old is not None and new["spec"] != old["spec"]:
+        new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

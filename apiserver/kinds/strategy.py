@@ -72,14 +72,21 @@ def only_status_without_metadata(new: Object, old: Object | None, ctx: Context) 
 
 
 def status_subresource(
-    validate: Validate | None = None, *, keeps_metadata: bool = False, prepare: Prepare | None = None, reset: Sequence[tuple[str, ...]] = ()
+    validate: Validate | None = None,
+    *,
+    keeps_metadata: bool = False,
+    prepare: Prepare | None = None,
+    reset: Sequence[tuple[str, ...]] = (),
+    metadata_passes: Sequence[str] = ("update",),
 ) -> Subresource:
     """`/status` with the usual prepare. `keeps_metadata`: see `only_status_without_metadata`. `reset`: more field paths it never sets."""
     usual = only_status_without_metadata if keeps_metadata else only_status
     fields: list[tuple[str, ...]] = [("spec",), *reset]
     if keeps_metadata:
         fields.append(("metadata",))
-    return Subresource("status", prepare=prepare or usual, validate=validate, reset_fields=tuple(fields))
+    return Subresource(
+        "status", prepare=prepare or usual, validate=validate, reset_fields=tuple(fields), metadata_passes=tuple(metadata_passes)
+    )
 
 
 def after(*steps: Prepare) -> Prepare:

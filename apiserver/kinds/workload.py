@@ -49,9 +49,12 @@ def keep_labels(new: Object, old: Object) -> None:
         new["metadata"].pop("labels", None)
 
 
-def status_subresource(validate: Validate, prepare: Prepare = prepare_status, *also_kept: tuple[str, ...]) -> Subresource:
+def status_subresource(
+    validate: Validate, prepare: Prepare = prepare_status, *also_kept: tuple[str, ...], metadata_passes: tuple[str, ...] = ("update",)
+) -> Subresource:
     """The `status` subresource. `also_kept`: what, besides the spec, `prepare` takes from the present object."""
-    return Subresource("status", prepare=prepare, validate=validate, reset_fields=(("spec",), *also_kept))
+    fields = (("spec",), *also_kept)
+    return Subresource("status", prepare=prepare, validate=validate, reset_fields=fields, metadata_passes=metadata_passes)
 
 
 SCALE = Subresource("scale", group="autoscaling", version="v1", kind="Scale", definition="io.k8s.api.autoscaling.v1.Scale")

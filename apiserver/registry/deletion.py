@@ -6,7 +6,6 @@ period, or what the kind says (a Namespace's spec.finalizers). Then it is marked
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -72,8 +71,10 @@ def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
     """What becomes of `obj` (which is not changed) when it is deleted with `options` at `now`."""
     meta = obj["metadata"]
     finalizers = _finalizers(kind, obj, options)
-    new = copy.deepcopy(obj)
-    changed = new["metadata"]
+    changed = dict(meta)
+    new = {**obj, "metadata": changed}
+    if "status" in obj:
+        new["status"] = dict(obj["status"])  # what `mark_deleting` may change
     if finalizers != (meta.get("finalizers") or []):
         if finalizers:
             changed["finalizers"] = finalizers

@@ -1,7 +1,56 @@
-"""PLACEHOLDER"""
+"""APIServices. Source: kube-aggregator `pkg/apis/apiregistration/validation/validation.go`."""
+
 from __future__ import annotations
-from typing import Any
-def validate(*args: Any) -> list[Any]:
-    return []
-def validate_status(*args: Any) -> list[Any]:
+
+import base64
+import json
+
+from apiserver.registry.kind import Context
+from apiserver.validation.metadata import complaints
+from apiserver.validation.names import is_dns1035_label, is_dns1123_subdomain, is_valid_port_num
+from kube.errors import FieldError, invalid, required
+from kube.objects import Object
+
+GROUP_PRIORITY_MAX, VERSION_PRIORITY_MAX = 20_000, 1000
+
+
+def validate(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:
+    spec, name = new.get("spec") or {}, new["metadata"].get("name") or ""
+    group, version = spec.get("group") or "", spec.get("version") or ""
+    errors: list[FieldError] = []
+    wanted = f"{version}.{group}"
+    if name and name != wanted:
+        errors.append(invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: {json.dumps(wanted)}'))
+    if group:
+        errors += complaints("spec.group", group, is_dns1123_subdomain(group))
+    elif version != "v1":
+        errors.append(required("spec.group", "only v1 may have an empty group and it better be legacy kube"))
+    errors += complaints("spec.version", version, is_dns1035_label(version))
+    for field, limit in (("groupPriorityMinimum", GROUP_PRIORITY_MAX), ("versionPriority", VERSION_PRIORITY_MAX)):
+        value = spec.get(field) or 0
+        if not 0 < value <= limit:
+            errors.append(invalid(f"spec.{field}", value, f"must be positive and less than {limit}"))
+    return errors + _where(spec)
+
+
+def _where(spec: Object) -> list[FieldError]:
+    service, bundle, is_open = spec.get("service"), spec.get("caBundle") or "", bool(spec.get("insecureSkipTLSVerify"))
+    errors: list[FieldError] = []
+    if service is None:
+        if bundle:
+            errors.append(invalid("spec.caBundle", f"{len(base64.b64decode(bundle))} bytes", "local APIServices may not have a caBundle"))
+        if is_open:
+            errors.append(invalid("spec.insecureSkipTLSVerify", is_open, "local APIServices may not have insecureSkipTLSVerify"))
+        return errors
+    errors += [required(f"spec.service.{field}") for field in ("namespace", "name") if not service.get(field)]
+    port = service.get("port", 443)
+    found = is_valid_port_num(port)
+    if found:
+        errors.append(invalid("spec.service.port", port, "port is not valid: " + ",".join(found)))
+    if is_open and bundle:
+        errors.append(invalid("spec.insecureSkipTLSVerify", is_open, "may not be true if caBundle is present"))
+    return errors
+
+
+def validate_status(_new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:
     return []

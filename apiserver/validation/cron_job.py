@@ -1,4 +1,4 @@
-"""The rules of CronJobs. The syntax of schedules is in `kube/cron.py`. Source: kubernetes `pkg/apis/batch/validation`."""
+"""The rules of CronJobs. The syntax of schedules is in `cron_schedule.py`. Source: kubernetes `pkg/apis/batch/validation`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,40 @@ from collections.abc import Sequence
 from functools import lru_cache
 from zoneinfo import available_timezones
 
-from apiserver.validation.job import validate_job_spec
+from apiserver.validation.cron_schedule import CronError, check_schedule
+from apiserver.validation.job import job_warnings, validate_job_spec
+from apiserver.validation.pod_warnings import Warned, is_new_generation, name_warnings
 from apiserver.validation.workloads import counts_not_negative
-from kube.cron import CronError, parse
 from kube.errors import FieldError, invalid, not_supported, required
 from kube.objects import Object
 
 _NAME_CHARS_MAX = 63 - 11  # the controller appends a dash and ten digits to make a job's name
+_DOCUMENTATION = "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/"
 _POLICIES = ("Allow", "Forbid", "Replace")
 _zone_part_re = re.compile(r"[A-Za-z.\-_0-9+]{1,14}", re.ASCII)
 
 Errors = list[FieldError]
 
 
-def validate(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
     """A write of the CronJob itself."""
     errors = _spec(new["spec"], old["spec"] if old is not None else None)
     name = new["metadata"].get("name") or ""
     if old is None and len(name) > _NAME_CHARS_MAX:
         errors.append(invalid("metadata.name", name, f"must be no more than {_NAME_CHARS_MAX} characters"))
+    if ctx is not None and not errors:
+        ctx.warnings += _warnings(new, old)
     return errors
+
+
+def _warnings(new: Object, old: Object | None) -> list[str]:
+    spec = new["spec"]
+    found = [] if old is not None else name_warnings(new["metadata"].get("name") or "", "Pod names and hostnames")
+    if is_new_generation(new, old):
+        found += job_warnings((spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec")
+    if "TZ" in spec["schedule"]:
+        found.append(f"CRON_TZ or TZ used in {spec['schedule']} is not officially supported, see {_DOCUMENTATION} for more details")
+    return found
 
 
 def _spec(spec: Object, before: Object | None) -> Errors:
@@ -59,7 +73,7 @@ def _schedule(schedule: str, zone: str | None, *, zone_allowed: bool) -> Errors:
             errors.append(invalid(path, schedule, f"provided bad location {place}: unknown time zone {place}"))
     if not errors:
         try:
-            parse(plain.strip(" ") if plain != schedule else schedule)
+            check_schedule(plain.strip(" ") if plain != schedule else schedule)
         except CronError as problem:
             errors.append(invalid(path, schedule, str(problem)))
     if "TZ" in schedule:

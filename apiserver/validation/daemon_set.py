@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apiserver.validation.metadata import has_bad_label_value, immutable, validate_label_selector
+from apiserver.validation.pod_warnings import Warned, warn_of_template
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.workloads import (
     amount_of,
@@ -34,14 +35,14 @@ _COUNTS = (
 )
 
 
-def validate(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
     """A write of the DaemonSet itself. Upstream says first what may not change."""
-    spec = new["spec"]
-    if old is None:
-        return _spec(spec, bad_values=False)
-    before = old["spec"]
-    errors = immutable(spec.get("selector"), before.get("selector"), "spec.selector")
-    return errors + _spec(spec, bad_values=has_bad_label_value(before.get("selector")))
+    selector, before = new["spec"].get("selector"), old["spec"].get("selector") if old is not None else None
+    errors = immutable(selector, before, "spec.selector") if old is not None else []
+    errors += _spec(new["spec"], bad_values=has_bad_label_value(before))
+    if not errors:
+        warn_of_template(ctx, new, old, named=False)
+    return errors
 
 
 def _spec(spec: Object, *, bad_values: bool) -> list[FieldError]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apiserver.validation.metadata import immutable, not_negative
+from apiserver.validation.pod_warnings import Warned, warn_of_template
 from apiserver.validation.replicas import validate_replicated_template
 from apiserver.validation.workloads import (
     amount_of,
@@ -22,11 +23,13 @@ from kube.objects import Object
 _COUNTS = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
 
 
-def validate(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
     """A write of the Deployment itself."""
     errors = _spec(new["spec"])
     if old is not None:
         errors += immutable(new["spec"].get("selector"), old["spec"].get("selector"), "spec.selector")
+    if not errors:
+        warn_of_template(ctx, new, old)
     return errors
 
 

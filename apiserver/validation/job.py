@@ -11,6 +11,7 @@ from apiserver.validation.job_policies import validate_pod_failure_policy, valid
 from apiserver.validation.job_status import validate_job_status
 from apiserver.validation.metadata import complaints, has_bad_label_value, immutable, same, validate_label_selector
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_http_path
+from apiserver.validation.pod_warnings import Warned, is_new_generation, name_warnings, template_warnings
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.workloads import counts_not_negative, mismatch, template_labels
 from kube.errors import FieldError, invalid, not_supported, required, too_long
@@ -31,19 +32,39 @@ _COUNTS = (
 _PARALLELISM_MAX = _FAILED_INDEXES_MAX = _COMPLETIONS_SOFT_MAX = 100_000
 _HIGH_COMPLETIONS_MAX = 10_000
 _MANAGER_CHARS_MAX = 63
+_UNTRACKABLE = (
+    "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+    "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+)
 _IMMUTABLE = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
 
 Errors = list[FieldError]
 
 
-def validate(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
     """A write of the Job itself."""
     bad_values = old is not None and has_bad_label_value(old["spec"].get("selector"))
     had_labels = template_labels(old["spec"].get("template") or {}) if old is not None else None
     prefixed = old is None or {CONTROLLER_UID, JOB_NAME} <= set(had_labels or ())
     spec = _spec(new["spec"], bad_values=bad_values)
     errors = _generated_selector(new, prefixed=prefixed) + spec + _pod_names(new)
-    return errors if old is None else errors + spec + _changes(new, old)
+    if old is not None:
+        errors += spec + _changes(new, old)
+    if ctx is not None and not errors:
+        if old is None:
+            ctx.warnings += name_warnings(new["metadata"].get("name") or "", "Pod names and hostnames")
+        if is_new_generation(new, old):
+            ctx.warnings += job_warnings(new["spec"], "spec")
+    return errors
+
+
+def job_warnings(spec: Object, path: str) -> list[str]:
+    """What is odd in a JobSpec, though valid."""
+    found = []
+    completions, parallelism = spec.get("completions") or 0, spec.get("parallelism") or 0
+    if spec.get("completionMode") == "Indexed" and completions > _COMPLETIONS_SOFT_MAX and parallelism > _HIGH_COMPLETIONS_MAX:
+        found.append(f"{path}: {_UNTRACKABLE}")
+    return found + template_warnings(spec.get("template"), f"{path}.template")
 
 
 def _spec(spec: Object, *, bad_values: bool) -> Errors:

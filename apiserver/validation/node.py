@@ -20,9 +20,15 @@ _CIDR_FIXED = 'node updates may not change podCIDR except from "" to valid'
 
 
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
-    """A write of the node or of its status: an update is checked as a new node too (but for status writes, upstream's do both)."""
+    """A write of the node: an update is checked as a new node too."""
     errors = _node_errors(new)
     return errors + _update_errors(new, old) if old is not None else errors
+
+
+def validate_status(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
+    """A write of the status."""
+    assert old is not None
+    return _update_errors(new, old)
 
 
 def _node_errors(node: Object) -> list[FieldError]:

@@ -20,6 +20,7 @@ from apiserver.validation.pod_annotations import (
 )
 from apiserver.validation.pod_resize import validate_changes
 from apiserver.validation.pod_status import validate_status
+from apiserver.validation.pod_warnings import Warned, name_warnings, pod_warnings
 from apiserver.validation.podspec import INT32_MAX, validate_pod_spec
 from kube.errors import FieldError, invalid, not_allowed, required
 from kube.objects import Object, annotations_of, name_of
@@ -34,9 +35,15 @@ _NODE_TERMS = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringE
 Errors = list[FieldError]
 
 
-def validate(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
-    """A write of the Pod itself."""
-    return _create(new) if old is None else _update(new, old)
+def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+    """A write of the Pod itself. Only creation warns, for people seldom change pods."""
+    if old is not None:
+        return _update(new, old)
+    errors = _create(new)
+    if ctx is not None and not errors:
+        ctx.warnings += name_warnings(name_of(new), "the Pod's hostname")
+        ctx.warnings += pod_warnings(new["spec"], annotations_of(new))
+    return errors
 
 
 def _whole(pod: Object) -> Errors:

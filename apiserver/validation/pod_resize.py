@@ -30,8 +30,7 @@ def validate_changes(new: Object, old: Object) -> Errors:
         errors.append(invalid("spec", shown, "Pod QOS Class may not change as a result of resizing"))
     for name in ("initContainers", "containers"):
         for index, container in enumerate(before.get(name) or ()):
-            if name == "containers" or _is_sidecar(container):
-                errors += _removals((spec[name])[index], container, f"spec.{name}[{index}].resources")
+            errors += _removals((spec[name])[index], container, f"spec.{name}[{index}].resources")
     return errors + _only_compute(spec, before)
 
 
@@ -59,13 +58,9 @@ def _with_old_compute(new: Object, old: Object) -> Object:
 
 def _only_compute(spec: Object, before: Object) -> Errors:
     errors: Errors = []
-    for new, old in zip(spec.get("containers") or [], before.get("containers") or [], strict=True):
-        if not same(_with_old_compute(new, old), old):
-            errors.append(not_allowed("spec", "only cpu and memory resources are mutable"))
-    for new, old in zip(spec.get("initContainers") or [], before.get("initContainers") or [], strict=True):
-        if not _is_sidecar(new):
-            if not same(new, old):
-                errors.append(not_allowed("spec", "resources for non-sidecar init containers are immutable"))
-        elif not same(_with_old_compute(new, old), old):
-            errors.append(not_allowed("spec", "only cpu and memory resources for sidecar containers are mutable"))
+    for name in ("containers", "initContainers"):
+        for new, old in zip(spec.get(name) or [], before.get(name) or [], strict=True):
+            if not same(_with_old_compute(new, old), old):
+                which = " for sidecar containers" if name == "initContainers" and _is_sidecar(new) else ""
+                errors.append(not_allowed("spec", f"only cpu and memory resources{which} are mutable"))
     return errors

@@ -19,6 +19,9 @@ def validate_status(new: Object, old: Object) -> Errors:
     status, before, spec = new.get("status") or {}, old.get("status") or {}, old["spec"]
     errors = _conditions(status)
     errors += _nominated(status, before, spec)
+    generation = status.get("observedGeneration") or 0
+    if generation < 0:
+        errors.append(invalid("status.observedGeneration", generation, "must be a non-negative integer"))
     errors += immutable(status.get("qosClass") or "", before.get("qosClass") or "", "status.qosClass")
     errors += _transitions(status, before, spec)
     errors += _claims(status, spec)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apiserver.validation.metadata import immutable
+from apiserver.validation.pod_warnings import Warned, warn_of_template
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.workloads import (
     counts_not_negative,
@@ -29,12 +30,14 @@ def validate_replicated_template(template: Object, path: str) -> list[FieldError
     return validate_template(template, path) + validate_always_restarts(template, path, "ReplicaSet")
 
 
-def validate_replica_set(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
+def validate_replica_set(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
     spec = new["spec"]
     errors = counts_not_negative(spec, ("replicas", "minReadySeconds"), "spec")
     errors += validate_selector_and_template(spec, validate_replicated_template, empty="deployment")
     if old is not None:
         errors += immutable(spec.get("selector"), old["spec"].get("selector"), "spec.selector")
+    if not errors:
+        warn_of_template(ctx, new, old)
     return errors
 
 
@@ -42,8 +45,15 @@ def validate_replica_set_status(new: Object, _old: Object | None, _ctx: object =
     return _status(new.get("status") or {})
 
 
-def validate_replication_controller(new: Object, _old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
-    spec = new["spec"]
+def validate_replication_controller(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+    """An update is checked like a new one and then once more: its errors are listed twice, as upstream does."""
+    errors = _replication_controller(new["spec"])
+    if not errors:
+        warn_of_template(ctx, new, old)
+    return errors if old is None else errors * 2
+
+
+def _replication_controller(spec: Object) -> list[FieldError]:
     errors = counts_not_negative(spec, ("minReadySeconds",), "spec")
     selector = spec.get("selector") or {}
     if not selector:

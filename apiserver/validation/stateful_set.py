@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from apiserver.validation.claims import validate_claim_spec
 from apiserver.validation.metadata import complaints, not_negative, same
 from apiserver.validation.names import is_dns1123_label
+from apiserver.validation.pod_warnings import Warned, is_new_generation, template_warnings
 from apiserver.validation.podspec import validate_template
+from apiserver.validation.volume_claim import claim_warnings
 from apiserver.validation.workloads import (
     amount_of,
     collision_count_kept,
@@ -44,7 +46,7 @@ _BOUNDED = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableRep
 Errors = list[FieldError]
 
 
-def validate(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
     """A write of the StatefulSet itself."""
     spec, before = new["spec"], old["spec"] if old is not None else {}
     errors = _spec(spec, before)
@@ -52,7 +54,18 @@ def validate(new: Object, old: Object | None, _ctx: object = None) -> Sequence[F
         fixed = {name: value for name, value in spec.items() if name not in _CHANGEABLE}
         if not same(fixed, {name: value for name, value in before.items() if name not in _CHANGEABLE}):
             errors.append(not_allowed("spec", _FORBIDDEN))
+    if ctx is not None and not errors and is_new_generation(new, old):
+        ctx.warnings += _warnings(spec)
     return errors
+
+
+def _warnings(spec: Object) -> list[str]:
+    found = template_warnings(spec.get("template"), "spec.template")
+    for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+        found += claim_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
+    if (spec.get("revisionHistoryLimit") or 0) < 0:
+        found.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+    return found
 
 
 def _spec(spec: Object, before: Object) -> Errors:

@@ -152,6 +152,17 @@ def _source_errors(spec: Object, path: str) -> list[FieldError]:
 # --- the spec ---------------------------------------------------------------------------------------------------------
 
 
+def validate_inline(spec: Object, path: str) -> list[FieldError]:
+    """The volume that a VolumeAttachment describes itself: of CSI, and without what only a cluster's volumes have."""
+    modes = spec.get("accessModes") or []
+    unwanted = ("persistentVolumeReclaimPolicy", "storageClassName", "claimRef", "volumeAttributesClassName")
+    errors = [not_allowed(f"{path}.{name}", "may not be specified in the context of inline volumes") for name in unwanted if spec.get(name)]
+    if spec.get("csi") is None:
+        errors.append(required(f"{path}.csi", "has to be specified in the context of inline volumes"))
+    errors += [] if modes else [required(f"{path}.accessModes")]
+    return errors + access_mode_errors(modes, f"{path}.accessModes") + _source_errors(spec, path)
+
+
 def _spec_errors(spec: Object) -> list[FieldError]:
     modes, capacity = spec.get("accessModes") or [], spec.get("capacity")
     errors = [] if modes else [required("spec.accessModes")]
@@ -159,7 +170,7 @@ def _spec_errors(spec: Object) -> list[FieldError]:
     if not capacity:
         errors.append(required("spec.capacity"))
     if "storage" not in (capacity or {}) or len(capacity or {}) > 1:
-        errors.append(not_supported("spec.capacity", capacity, ["storage"]))
+        errors.append(not_supported("spec.capacity", capacity or {}, ["storage"]))
     for name, text in (capacity or {}).items():
         path = f"spec.capacity[{name}]"
         errors += basic_resource_errors(text, path)

@@ -240,11 +240,15 @@ class CronJobController:
         jobs = self.writes.without_gone(self.jobs.by_index(CONTROLLER, uid_of(cron_job)))
         todo = plan(cron_job, jobs, self.run.clock.now())
         others = [each for each in todo.actions if not isinstance(each, Create)]
-        await perform(others, client=self.run.client, events=self.run.events)
+        by_uid = {uid_of(job): job for job in jobs}
+        answers = await perform(others, client=self.run.client, events=self.run.events)
+        for action, answer in zip(others, answers, strict=True):
+            if isinstance(action, Delete):
+                self.writes.note_deleted(by_uid[action.uid], answer)
         error: ApiError | None = None
-        for action in todo.actions:
-            if isinstance(action, Create):
-                error = await self._create(cron_job, action.obj, todo)
+        for create in todo.actions:
+            if isinstance(create, Create):
+                error = await self._create(cron_job, create.obj, todo)
         await self._tell(cron_job, todo.status)
         if error is not None:
             raise error

@@ -206,6 +206,7 @@ class JobController:
         return await self._sync(job)
 
     async def _sync(self, job: Object) -> float | None:
+        await self.control.settle(job, selector_from(job["spec"].get("selector")))
         pods = await self._claimed(job)
         now = self.run.clock.now()
         verdict = judge(job, pods, self._backoffs.get(uid_of(job), Backoff()), now)

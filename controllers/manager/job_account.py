@@ -89,7 +89,7 @@ def _count(job: Object, pods: Sequence[Object], verdict: Verdict, ending: Object
             break
     status["uncountedTerminatedPods"] = {name: uids for name, uids in lists.items() if uids}
     if is_indexed(job):
-        done = job_index.with_indexes(verdict.counted_indexes, new_indexes) if is_full else verdict.succeeded_indexes
+        done = job_index.with_indexes(verdict.counted_indexes if is_full else verdict.succeeded_indexes, new_indexes)
         status["succeeded"], status["completedIndexes"] = job_index.total(done), job_index.text(done)
         if verdict.failed_indexes is not None:
             status["failedIndexes"] = job_index.text(verdict.failed_indexes)
@@ -103,10 +103,12 @@ def _by_index(pod: Object) -> int:
 
 def _may_release(job: Object, pod: Object, verdict: Verdict, ending: Object | None) -> bool:
     """Whether the pod needs its finalizer no longer, once it is written down."""
-    if is_deleting(job) or ending is not None or phase_of(pod) == "Succeeded":
+    if is_deleting(job) or ending is not None:
         return True
-    if not is_failed(job, pod):
-        return False
+    if uid_of(pod) not in verdict.finished:
+        return False  # still running, or ended after the verdict, which therefore knows nothing of how it ended
+    if phase_of(pod) == "Succeeded":
+        return True
     index = job_index.index_of(pod)
     kept = verdict.replaceable.get(index) if has_limit_per_index(job) and index is not None else None
     return kept is None or uid_of(kept) != uid_of(pod)

@@ -74,6 +74,8 @@ class Verdict:
     failed: int
     ending: Object | None
     backoff: Backoff
+    finished: frozenset[str] = frozenset()
+    """The uids of the pods that had ended when this was judged. What ends later is for the next look."""
     counted_indexes: job_index.Indexes = ()
     succeeded_indexes: job_index.Indexes = ()
     failed_indexes: job_index.Indexes | None = None
@@ -86,20 +88,22 @@ def judge(job: Object, pods: Sequence[Object], backoff: Backoff, now: datetime) 
     """The verdict on a Job and its pods. `backoff` is the record of earlier looks."""
     status = job.get("status") or {}
     uncounted = status.get("uncountedTerminatedPods") or {}
-    new_succeeded = _new(job, pods, uncounted.get("succeeded") or (), [pod for pod in pods if phase_of(pod) == "Succeeded"])
-    new_failed = _new(job, pods, uncounted.get("failed") or (), [pod for pod in pods if is_failed(job, pod)])
+    with_success = [pod for pod in pods if phase_of(pod) == "Succeeded"]
+    with_failure = [pod for pod in pods if is_failed(job, pod)]
+    new_succeeded = _new(job, uncounted.get("succeeded") or (), with_success)
+    new_failed = _new(job, uncounted.get("failed") or (), with_failure)
     succeeded = (status.get("succeeded") or 0) + len(new_succeeded) + len(uncounted.get("succeeded") or ())
     counting = sum(1 for pod in new_failed if match(job, pod).counts)
     failed = (status.get("failed") or 0) + counting + len(uncounted.get("failed") or ())
     ending = _decided(job) or _failure(job, pods, failed, now)
     record = backoff.after(new_succeeded, new_failed)
     deadline_in_s = None if ending is not None else _deadline_in_s(job, now)
-    if not is_indexed(job):
-        return Verdict(succeeded, failed, ending, record, deadline_in_s=deadline_in_s)
-    return _judge_indexes(job, pods, Verdict(succeeded, failed, ending, record, deadline_in_s=deadline_in_s), now)
+    finished = frozenset(uid_of(pod) for pod in (*with_success, *with_failure))
+    verdict = Verdict(succeeded, failed, ending, record, finished, deadline_in_s=deadline_in_s)
+    return _judge_indexes(job, pods, verdict, now) if is_indexed(job) else verdict
 
 
-def _new(job: Object, pods: Sequence[Object], uncounted: Iterable[str], finished: Iterable[Object]) -> list[Object]:
+def _new(job: Object, uncounted: Iterable[str], finished: Iterable[Object]) -> list[Object]:
     """The finished pods that the status knows nothing of yet."""
     known = set(uncounted)
     completions = job["spec"].get("completions") if is_indexed(job) else None
@@ -157,6 +161,7 @@ def _judge_indexes(job: Object, pods: Sequence[Object], so_far: Verdict, now: da
         failed=so_far.failed,
         ending=ending,
         backoff=so_far.backoff,
+        finished=so_far.finished,
         counted_indexes=counted,
         succeeded_indexes=done,
         failed_indexes=lost,

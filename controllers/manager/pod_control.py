@@ -11,8 +11,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from kube.client.base import ConnectionFailed
 from kube.client.client import PatchKind
 from kube.errors import ApiError, Conflict, NotFound
+from kube.labels import Selector
 from kube.objects import Object, name_of, namespace_of, uid_of
 from kube.resources import PODS
 from kube.runtime.controller import Run
@@ -38,6 +40,16 @@ class PodControl:
     def __init__(self, run: Run, writes: OwnWrites) -> None:
         self._run = run
         self._writes = writes
+        self._unsure: set[str] = set()
+
+    async def settle(self, owner: Object, selector: Selector) -> None:
+        """After a creation whose answer got lost: ask the server what there is, lest the pod be made again. Otherwise nothing."""
+        if uid_of(owner) not in self._unsure:
+            return
+        page = await self._run.client.list(PODS, namespace=namespace_of(owner), label_selector=str(selector))
+        for pod in page.get("items") or ():
+            self._writes.note({"apiVersion": PODS.api_version, "kind": PODS.kind, **pod})
+        self._unsure.discard(uid_of(owner))
 
     async def create(self, owner: Object, pods: Sequence[Object]) -> list[Object]:
         """Create the pods for `owner`; the ones created. Raises the first failure, after its whole batch is through."""
@@ -83,6 +95,9 @@ class PodControl:
     async def _create(self, owner: Object, pod: Object) -> Object:
         try:
             answer = await self._run.client.create(PODS, pod)
+        except ConnectionFailed:
+            self._unsure.add(uid_of(owner))
+            raise
         except ApiError as error:
             if not is_namespace_terminating(error):
                 self._run.events.record(owner, "Warning", "FailedCreate", f"Error creating: {error}")

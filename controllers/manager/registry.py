@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from kube.runtime.controller import Controller
 
+from .cron_job import CronJobController
+from .daemon_set import DaemonSetController
 from .deployment import DeploymentController
+from .disruption import DisruptionController
 from .endpoint_slice import EndpointSliceController
 from .endpoints import EndpointsController
 from .garbage_collector import GarbageCollector
@@ -24,6 +27,7 @@ from .replica_set import ReplicaController
 from .replication_controller import replication_controller
 from .root_ca_publisher import RootCaPublisher
 from .service_account import ServiceAccountController
+from .stateful_set import StatefulSetController
 from .taint_eviction import TaintEvictionController
 from .ttl_after_finished import TtlAfterFinishedController
 
@@ -65,6 +69,10 @@ CONTROLLERS: dict[str, Registered] = {
     "deployment-controller": Registered(lambda _: DeploymentController(), "deployment", "deployment-controller"),
     "replicaset-controller": Registered(lambda _: ReplicaController(), "replicaset", "replicaset-controller"),
     "replicationcontroller-controller": Registered(lambda _: replication_controller(), "replicationcontroller", "replication-controller"),
+    "statefulset-controller": Registered(lambda _: StatefulSetController(), "statefulset", "statefulset-controller"),
+    "daemonset-controller": Registered(lambda _: DaemonSetController(), "daemonset", "daemonset-controller", 2),
+    "cronjob-controller": Registered(lambda _: CronJobController(), "cronjob", "cronjob-controller"),
+    "disruption-controller": Registered(lambda _: DisruptionController(), "disruption", "controllermanager"),
     "job-controller": Registered(lambda _: JobController(), "job", "job-controller"),
     "ttl-after-finished-controller": Registered(
         lambda _: TtlAfterFinishedController(), "ttl-after-finished", "ttl-after-finished-controller"

@@ -147,6 +147,7 @@ class ReplicaController:
         desired = self.sets.get(key)
         if desired is None:
             return None
+        await self.control.settle(desired, self.variant.selector_of(desired))
         active = await self._claimed(desired)
         failure: tuple[str, str] | None = None
         error: ApiError | None = None

@@ -1,12 +1,13 @@
 """What all plugins think of all nodes, for one kind of pod; kept up to date by asking again only about nodes that changed.
 
 This is what makes thousands of nodes cheap: replicas of a template share one `Evaluation`, and between two of them usually one node
-has changed (the one that the first was put on). `schedule.py` reads it; nothing here chooses.
+has changed (the one that the first was put on). Nodes that no search has come to are not asked about. `schedule.py` reads it; nothing
+here chooses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from controllers.scheduler.framework import FilterTally, Rejection, ScoreTally
@@ -23,28 +24,35 @@ class Evaluation:
         self.pod, self.profile, self.only = pod, profile, only
         self._snapshot = snapshot
         self.rules_version = snapshot.rules_version
-        self._filters = [
-            (plugin.filter, state) for plugin in profile.filters if (state := plugin.pre_filter(pod, snapshot)) is not None
-        ]
+        self._filters = [(plugin.filter, state) for plugin in profile.filters if (state := plugin.pre_filter(pod, snapshot)) is not None]
         self._filter_tallies: list[FilterTally] = [
             tally for plugin in profile.filter_tallies if (tally := plugin.filter_tally(pod, snapshot)) is not None
         ]
-        self._scored = False
         self._plain: list[tuple[Any, Any, int]] = []
         self._normalized: list[tuple[Any, Any, Any, int]] = []
         self._score_tallies: list[tuple[ScoreTally, int]] = []
+        self._scores_known = False
         self.verdicts: list[Rejection | None] = []
         """By slot: the first plugin that said no, if any. Tallies are asked for each search anew (`active_tallies`)."""
-        self._sums: list[int] = []
+        self.unasked: set[int] = set()
+        """The slots that `verdicts` knows nothing of yet."""
+        self._sums: list[int | None] = []
+        """By slot: the weighted scores that need no normalizing; None where they are not known."""
         self._raw: list[list[int]] = []
         self._position = snapshot.position
+        self._grow()
         self.failed_at = -1
         """The snapshot's version at which no node was feasible."""
         self.failure: Any = None
-        if only is None:
-            self._judge(range(len(snapshot.slots)))
-        else:
-            self._judge(sorted(node.slot for name in only if (node := snapshot.nodes.get(name)) is not None and node.slot >= 0))
+
+    def _grow(self) -> None:
+        """Make room for slots that are new."""
+        known, slots = len(self.verdicts), len(self._snapshot.slots)
+        self.verdicts.extend([None] * (slots - known))
+        self._sums.extend([None] * (slots - known))
+        for raw in self._raw:
+            raw.extend([0] * (slots - known))
+        self.unasked.update(range(known, slots))
 
     def catch_up(self) -> bool:
         """Look at the nodes that have changed. False when everything has to be worked out anew."""
@@ -63,30 +71,27 @@ class Evaluation:
         for score_tally, _ in self._score_tallies:
             for slot in changed:
                 score_tally.update(slot, snapshot.slots[slot])
-        self._judge(changed)
-        if self._scored:
-            self._score(changed)
+        self._grow()
+        for slot in changed - self.unasked:
+            self._sums[slot] = None
+            self.ask(slot)
         return True
 
     # Filtering.
 
-    def _judge(self, slots: Iterable[int]) -> None:
-        nodes, verdicts = self._snapshot.slots, self.verdicts
-        verdicts.extend([None] * (len(nodes) - len(verdicts)))
-        for slot in slots:
-            node = nodes[slot]
-            verdicts[slot] = None if node is None else self._verdict(node)
+    def ask(self, slot: int) -> Rejection | None:
+        """What the filters say of the node in `slot`, from now on also in `verdicts`."""
+        node = self._snapshot.slots[slot]
+        self.unasked.discard(slot)
+        verdict = self.verdicts[slot] = None if node is None else self._verdict(node)
+        return verdict
 
     def _verdict(self, node: NodeInfo) -> Rejection | None:
-        for accepts, state in self._filters:
-            rejected: Rejection | None = accepts(state, node)
-            if rejected is not None:
-                return rejected
-        if node.nominated:
+        rejected = self._first_no(node)
+        if rejected is None and node.nominated:
             crowded = self._with_nominated(node, self.pod)
-            if crowded is not None:
-                return self._first_no(crowded)
-        return None
+            return None if crowded is None else self._first_no(crowded)
+        return rejected
 
     def _first_no(self, node: NodeInfo) -> Rejection | None:
         for accepts, state in self._filters:
@@ -111,40 +116,37 @@ class Evaluation:
         """Those that would refuse some node, ready to `filter`."""
         return [tally for tally in self._filter_tallies if tally.begin()]
 
-    def fits(self, slot: int, node: NodeInfo) -> Rejection | None:
-        """Would the pod be refused if the node in `slot` were as `node`? (`framework.Trial`)"""
+    def fits(self, slot: int, node: NodeInfo, pod: PodInfo) -> Rejection | None:
+        """Would `pod` (alike to this one) be refused if the node in `slot` were as `node`? (`framework.Trial`)"""
+        rejected = self._fits_alone(slot, node)
+        if rejected is None and node.nominated:
+            crowded = self._with_nominated(node, pod)
+            return None if crowded is None else self._fits_alone(slot, crowded)
+        return rejected
+
+    def _fits_alone(self, slot: int, node: NodeInfo) -> Rejection | None:
         rejected = self._first_no(node)
-        if rejected is not None:
+        if rejected is not None or not self._filter_tallies:
             return rejected
         for tally in self._filter_tallies:
             tally.update(slot, node)
         try:
-            for tally in self.active_tallies():
-                rejected = tally.filter(node)
-                if rejected is not None:
-                    return rejected
-            return None
+            return next((no for tally in self.active_tallies() if (no := tally.filter(node)) is not None), None)
         finally:
             for tally in self._filter_tallies:
                 tally.update(slot, self._snapshot.slots[slot])
-
-    def fits_now(self, node: NodeInfo, pod: PodInfo) -> Rejection | None:
-        """Is there room for this very pod, which others may have been promised to wait for?"""
-        rejected = self.fits(node.slot, node)
-        if rejected is None and node.nominated:
-            crowded = self._with_nominated(node, pod)
-            if crowded is not None:
-                return self.fits(node.slot, crowded)
-        return rejected
 
     # Scoring.
 
     def totals(self, slots: Sequence[int]) -> list[int]:
         """The final score of each of the feasible nodes in `slots`."""
-        if not self._scored:
+        if not self._scores_known:
             self._begin_scoring()
         sums = self._sums
-        totals = [sums[slot] for slot in slots]
+        for slot in slots:
+            if sums[slot] is None:
+                self._score(slot)
+        totals: list[int] = [sums[slot] for slot in slots]  # type: ignore[misc]
         for (_, _, normalize, weight), raw in zip(self._normalized, self._raw, strict=True):
             scores = [raw[slot] for slot in slots]
             if any(scores):
@@ -160,7 +162,7 @@ class Evaluation:
     def _begin_scoring(self) -> None:
         """Not before a pod has more than one node to choose from."""
         pod, snapshot = self.pod, self._snapshot
-        self._scored = True
+        self._scores_known = True
         for plugin, weight, normalize in self.profile.scores:
             state = plugin.pre_score(pod, snapshot)
             if state is None:
@@ -169,29 +171,21 @@ class Evaluation:
                 self._plain.append((plugin.score, state, weight))
             else:
                 self._normalized.append((plugin.score, state, normalize, weight))
-                self._raw.append([])
+                self._raw.append([0] * len(snapshot.slots))
         for tally_plugin, weight in self.profile.score_tallies:
             tally = tally_plugin.score_tally(pod, snapshot)
             if tally is not None:
                 self._score_tallies.append((tally, weight))
-        self._score(range(len(snapshot.slots)))
 
-    def _score(self, slots: Iterable[int]) -> None:
-        nodes, sums, verdicts = self._snapshot.slots, self._sums, self.verdicts
-        missing = [0] * (len(nodes) - len(sums))
-        sums.extend(missing)
-        for raw in self._raw:
-            raw.extend(missing)
-        for slot in slots:
-            node = nodes[slot]
-            if node is None or verdicts[slot] is not None:
-                continue
-            total = 0
-            for score, state, weight in self._plain:
-                total += weight * score(state, node)
-            sums[slot] = total
-            for (score, state, _, _), raw in zip(self._normalized, self._raw, strict=True):
-                raw[slot] = score(state, node)
+    def _score(self, slot: int) -> None:
+        node = self._snapshot.slots[slot]
+        assert node is not None
+        total = 0
+        for score, state, weight in self._plain:
+            total += weight * score(state, node)
+        self._sums[slot] = total
+        for (score, state, _, _), raw in zip(self._normalized, self._raw, strict=True):
+            raw[slot] = score(state, node)
 
 
 def _add(totals: list[int], scores: Sequence[int], weight: int) -> None:

@@ -59,6 +59,7 @@ class ClusterEvent(Flag):
     NODE_ALLOCATABLE = auto()
     NODE_LABEL = auto()
     NODE_TAINT = auto()
+    NODE_IMAGES = auto()
     POD_ADD = auto()
     POD_DELETE = auto()
     POD_LABEL = auto()
@@ -194,8 +195,8 @@ class PostFilterResult:
 class Trial(Protocol):
     """Lets a PostFilter plugin ask "what if": see `evaluation.Evaluation`."""
 
-    def fits(self, slot: int, node: NodeInfo) -> Rejection | None:
-        """Would the pod be refused if the node in `slot` were as `node`?"""
+    def fits(self, slot: int, node: NodeInfo, pod: PodInfo) -> Rejection | None:
+        """Would the pod be refused if the node in `slot` were as `node`? Counts in those who were promised room there."""
         ...
 
 

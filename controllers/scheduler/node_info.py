@@ -79,6 +79,7 @@ class NodeInfo:
             event |= ClusterEvent.NODE_ALLOCATABLE
             self._set_allocatable(amounts(status.get("allocatable")))
         if status.get("images") != was_status.get("images"):
+            event |= ClusterEvent.NODE_IMAGES
             self._images = None
         return event
 
@@ -86,6 +87,10 @@ class NodeInfo:
         self.cpu, self.memory = allocatable.pop(CPU, 0), allocatable.pop(MEMORY, 0)
         self.ephemeral_storage, self.pods_max = allocatable.pop(EPHEMERAL_STORAGE, 0), allocatable.pop(PODS, 0)
         self.scalars = allocatable
+
+    @property
+    def has_images(self) -> bool:
+        return bool(((self.node or {}).get("status") or {}).get("images"))
 
     @property
     def images(self) -> dict[str, int]:

@@ -53,7 +53,7 @@ class Profile:
         self.reserve = [each for each in every if isinstance(each, ReservePlugin)]
         self.permit = [each for each in every if isinstance(each, PermitPlugin)]
         self.bind = [each for each in every if isinstance(each, BindPlugin)]
-        self._wakes = {each.name: each.wakes for each in (*self.filters, *self.filter_tallies)}
+        self._wakes = {each.name: each.wakes for each in self.filters} | {each.name: each.wakes for each in self.filter_tallies}
 
     def wakes(self, rejected_by: frozenset[str]) -> ClusterEvent:
         """The events after which a pod that those plugins rejected is worth another try; any, where no plugin did."""

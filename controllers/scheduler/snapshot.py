@@ -43,6 +43,8 @@ class Snapshot:
         """Grows with every change."""
         self.next_start = 0
         """Where in `order` the next search begins, so that all nodes get their chance."""
+        self._free: list[int] = []
+        """Slots of nodes that are gone."""
         self._changes: list[int] = []
         self._forgotten = 0
         self._order: list[int] | None = None
@@ -96,13 +98,15 @@ class Snapshot:
             self._order = None
         if event:
             self._touch(node)
-        elif node._images is None:
-            self._touch(node)  # images changed: no pod waits for that, but scores do
         return event
 
     def _give_slot(self, node: NodeInfo) -> None:
-        node.slot = len(self.slots)
-        self.slots.append(node)
+        if self._free:
+            node.slot = self._free.pop()
+            self.slots[node.slot] = node
+        else:
+            node.slot = len(self.slots)
+            self.slots.append(node)
         self.size += 1
         self._order = None
 
@@ -114,6 +118,7 @@ class Snapshot:
         self._touch(node)
         self.affinity_slots.discard(node.slot)
         self.slots[node.slot] = None
+        self._free.append(node.slot)
         self.size -= 1
         self._order = None
         if node.pods:
@@ -143,11 +148,12 @@ class Snapshot:
 
     def set_pod(self, pod: PodInfo) -> ClusterEvent:
         """A pod is on its node, or has changed there. What was assumed of it is over."""
+        arrived = ClusterEvent.POD_ADD if pod.key in self.assumed else NO_EVENT
         self.assumed.discard(pod.key)
         self.nominate(pod, "")
         old = self.pods.get(pod.key)
         if old is not None and old.node_name == pod.node_name and old.uid == pod.uid:
-            return self._replace(old, pod)
+            return self._replace(old, pod) | arrived
         if old is not None:
             self.remove_pod(pod.key)
         self._put(pod)

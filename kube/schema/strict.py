@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from kube.schema import leaves
+from kube.schema import definitions, leaves
 from kube.schema.goquote import quote
 from kube.schema.types import ListType, MapType, Scalar, ScalarType, StructType, Type
 
@@ -294,8 +294,6 @@ def _inner(walk: Walk, out: Any) -> Any:
 
 def json_schema() -> StructType:
     """The type of a CustomResourceDefinition's schemas."""
-    from kube.schema import definitions
-
     return definitions.load().type(_JSON_SCHEMA)
 
 

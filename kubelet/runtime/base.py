@@ -17,7 +17,7 @@ Times are aware datetimes in UTC. Names: a *sandbox* is what a pod's containers 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -265,8 +265,8 @@ class RuntimeService(Protocol):
 
     async def container_stats(self, pod_uid: str | None = None) -> Sequence[ContainerStats]: ...
 
-    def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """The log, in pieces of whole lines; with `follow` until the container has ended."""
+    def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+        """The log, in pieces of whole lines; with `follow` until the container has ended. Close it (`aclosing`)."""
         ...
 
     # --- getting inside --------------------------------------------------------------------------------------------
@@ -301,6 +301,6 @@ class RuntimeService(Protocol):
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    def events(self) -> AsyncIterator[ContainerEvent]:
+    def events(self) -> AsyncGenerator[ContainerEvent, None]:
         """What happens from now on; a reader that is too slow may miss some, so the agent also looks by itself now and then."""
         ...

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -64,18 +65,19 @@ class MemoryLog:
     def lines(self) -> list[LogLine]:
         return list(self._lines)
 
-    async def read(self, options: LogOptions) -> AsyncIterator[bytes]:
+    async def read(self, options: LogOptions) -> AsyncGenerator[bytes, None]:
         """The log in pieces; see `RuntimeService.logs`."""
         left = options.limit_bytes
-        async for line in self._selected(options):
-            data = formatted(line, options)
-            if left is not None and len(data) >= left:
-                yield data[:left]
-                return
-            left = None if left is None else left - len(data)
-            yield data
+        async with aclosing(self._selected(options)) as selected:
+            async for line in selected:
+                data = formatted(line, options)
+                if left is not None and len(data) >= left:
+                    yield data[:left]
+                    return
+                left = None if left is None else left - len(data)
+                yield data
 
-    async def _selected(self, options: LogOptions) -> AsyncIterator[LogLine]:
+    async def _selected(self, options: LogOptions) -> AsyncGenerator[LogLine, None]:
         seen = self._count
         for line in wanted(self._lines, options):
             yield line

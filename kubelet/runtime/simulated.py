@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
 from kube.clock import Clock
@@ -188,7 +188,7 @@ class SimulatedRuntime:
         if container.state is not ContainerState.CREATED:
             raise InvalidState(f"container {container_id} is in {container.state} state, not CREATED")
         known = self._pods[container.pod_uid]
-        container.run(quiet=Program.is_known(argv_of(container.spec)))
+        container.run(quiet=Program.is_known(argv_of(container.spec, container.config.envs)))
         self._tell(ContainerEvent(known.uid, container.id, "started"))
         self._live(known, container)
         self._stage_pod(known)
@@ -238,7 +238,7 @@ class SimulatedRuntime:
             found.append(ContainerStats(container.id, container.name, container.pod_uid, now, int(nanos * age_s), nanos, memory))
         return found
 
-    def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
+    def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
         return self._container(container_id).log.read(options)
 
     # --- getting inside --------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class SimulatedRuntime:
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    async def events(self) -> AsyncIterator[ContainerEvent]:
+    async def events(self) -> AsyncGenerator[ContainerEvent, None]:
         queue: asyncio.Queue[ContainerEvent] = asyncio.Queue(EVENTS_MAX)
         self._listeners.append(queue)
         try:
@@ -330,7 +330,9 @@ class SimulatedRuntime:
 
     def _live(self, known: SimulatedPod, container: SimulatedContainer) -> None:
         """A container that has just started (or come back) goes its way: its command's, or a Stage's, or on and on."""
-        obj = simulated_streams.container_object(known.pod, container, is_known=Program.is_known(argv_of(container.spec)))
+        obj = simulated_streams.container_object(
+            known.pod, container, is_known=Program.is_known(argv_of(container.spec, container.config.envs))
+        )
         stage = self._stages.next("Container", obj, self._rng)
         lived_s = (self._clock.now() - (container.started_at or self._clock.now())).total_seconds()
         if stage is None:

@@ -85,10 +85,11 @@ class SimulatedContainer:
         if not quiet:
             self.say(f"Wherry simulates this container: image {self.spec.get('image')} started at {rfc3339(self.started_at)}")
 
-    def restored(self, status: ContainerStatus) -> None:
+    def restored(self, status: ContainerStatus, *, quiet: bool) -> None:
         """It is what `status` says, from before the agent's restart."""
         self.state, self.started_at, self.finished_at = status.state, status.started_at, status.finished_at
         self.exit_code, self.reason, self.message, self._status = status.exit_code, status.reason, status.message, status
+        self.quiet = quiet
         if status.state is ContainerState.EXITED:
             self.log.close()
 

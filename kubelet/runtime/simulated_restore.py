@@ -1,4 +1,6 @@
-"""Simulated pods as they were before the agent's restart, rebuilt from their status: the only memory a simulated node has."""
+"""Simulated pods as they were before the agent's restart, rebuilt from their status: the only memory a simulated node has.
+
+Of their environment only the literal values come back."""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from kubelet.observed import all_containers, init_containers
 from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus, SandboxStatus
 from kubelet.runtime.simulated_container import SimulatedContainer
 from kubelet.runtime.simulated_pod import SimulatedPod
+from kubelet.runtime.simulated_program import Program, argv_of
 
 
 def was_here(pod: Object) -> bool:
@@ -35,9 +38,10 @@ def rebuilt(
         if spec is None:
             continue
         for found in _statuses(entry, known.sandbox, f"{name}://", created):
-            config = ContainerConfig(spec, found.image_ref, found.attempt, is_init=entry["name"] in inits)
+            envs = {each["name"]: each.get("value") or "" for each in spec.get("env") or () if "valueFrom" not in each}
+            config = ContainerConfig(spec, found.image_ref, found.attempt, envs, is_init=entry["name"] in inits)
             container = SimulatedContainer(found.id, known.sandbox.id, known.uid, config, found.image, created, now, on_end)
-            container.restored(found)
+            container.restored(found, quiet=Program.is_known(argv_of(spec, envs)))
             known.containers[found.id] = container
     return known
 

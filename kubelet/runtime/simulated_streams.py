@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 
 from kube.objects import Object, name_of, namespace_of
 from kubelet.images import Reference
@@ -120,8 +121,9 @@ async def _shell(program: Program, streams: ExecStreams, write: object) -> int:
 
 async def attach(container: SimulatedContainer, streams: ExecStreams) -> None:
     """The log so far, and what follows, until the container has ended; stdin goes nowhere."""
-    async for data in container.log.read(LogOptions(follow=True)):
-        await streams.write_stdout(data.replace(b"\n", b"\r\n") if streams.tty else data)
+    async with aclosing(container.log.read(LogOptions(follow=True))) as lines:
+        async for data in lines:
+            await streams.write_stdout(data.replace(b"\n", b"\r\n") if streams.tty else data)
 
 
 # --- port-forward -----------------------------------------------------------------------------------------------------------

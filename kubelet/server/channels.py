@@ -1,6 +1,7 @@
 """Several byte streams over one WebSocket: the `channel.k8s.io` family. The first byte of a message is the channel's number.
 
-v5 adds a message `[255, channel]`, by which a client ends its side of a channel (stdin); the base64 variants are text messages with the number as a digit.
+v5 adds a message `[255, channel]`, by which a client ends its side of a channel (stdin); the base64 variants are text messages with
+the number as a digit.
 Source: apimachinery `pkg/util/remotecommand/websocket.go`, streaming `pkg/httpstream/wsstream/conn.go`.
 """
 

@@ -19,6 +19,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from kube.objects import Object, uid_of
@@ -271,8 +272,9 @@ async def _usage(nodes: list[NodeAgent]) -> tuple[list[Object], list[ContainerSt
 
 
 async def _copy_log(stream: Any, answer: Answer) -> None:
-    async for data in stream:
-        await answer.chunk(data)
+    async with aclosing(stream) as pieces:
+        async for data in pieces:
+            await answer.chunk(data)
     await answer.end()
 
 

@@ -399,3 +399,13 @@ def test_a_finished_job_goes_when_its_time_is_over() -> None:
     assert isinstance(action, Delete)
     assert (action.propagation, action.uid, action.resource_version) == ("Foreground", "job", "7")
     assert plan_ttl(job(ttlSecondsAfterFinished=101, status={"conditions": done}), NOW) == []
+
+
+def test_a_pod_that_ends_after_the_verdict_is_left_to_the_next_look() -> None:
+    of = indexed(2, backoffLimitPerIndex=1)
+    before = [pod("a", "Succeeded", index=0), pod("b", index=1)]
+    verdict = judge(of, before, Backoff(), NOW)
+    for phase in ("Succeeded", "Failed"):
+        told = account(of, [before[0], pod("b", phase, index=1)], verdict, NOW, managed=True)
+        assert [name_of(each) for each in told.release] == ["a"]
+        assert told.status["completedIndexes"] == "0"

@@ -100,6 +100,7 @@ DAEMON_SET = Kind(
     default=default,
     prepare=prepare,
     validate=validation.validate,
+    metadata_passes=("update",),
     has_generation=True,
 )
 

@@ -90,6 +90,7 @@ DEPLOYMENT = Kind(
     row=_row,
     default=default,
     prepare=prepare,
+    metadata_passes=("update",),
     validate=validation.validate,
 )
 

@@ -59,6 +59,7 @@ REPLICA_SET = Kind(
     default=default,
     prepare=template_owner({"replicas": 0}),
     validate=validation.validate_replica_set,
+    metadata_passes=("update",),
     has_generation=True,
 )
 

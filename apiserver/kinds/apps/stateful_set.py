@@ -40,10 +40,10 @@ def _default_strategy(spec: Object) -> None:
     strategy = spec.setdefault("updateStrategy", {})
     if not strategy.get("type"):
         strategy["type"] = "RollingUpdate"
-    if strategy["type"] == "RollingUpdate":
-        rolling = strategy.get("rollingUpdate")
-        if rolling is None:
-            rolling = strategy["rollingUpdate"] = {}
+        if strategy.get("rollingUpdate") is None:
+            strategy["rollingUpdate"] = {}
+    rolling = strategy.get("rollingUpdate")
+    if strategy["type"] == "RollingUpdate" and rolling is not None:
         if rolling.get("partition") is None:
             rolling["partition"] = 0
 
@@ -89,6 +89,7 @@ STATEFUL_SET = Kind(
     prepare=prepare,
     validate=validation.validate,
     name_rule="label",
+    metadata_passes=("update",),
     has_generation=True,
 )
 

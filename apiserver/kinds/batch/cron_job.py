@@ -66,7 +66,7 @@ CRON_JOB = Kind(
     singular="cronjob",
     short_names=("cj",),
     categories=("all",),
-    subresources=(status_subresource(validation.validate_status),),
+    subresources=(status_subresource(validation.validate_status, metadata_passes=()),),
     columns=(
         NAME,
         Column("Schedule", description="When it runs, in cron format."),
@@ -83,6 +83,7 @@ CRON_JOB = Kind(
     default=default,
     prepare=prepare,
     validate=validation.validate,
+    metadata_passes=("update",),
     has_generation=True,
 )
 

@@ -152,6 +152,7 @@ JOB = Kind(
     default=default,
     prepare=prepare,
     validate=validation.validate,
+    metadata_passes=("create", "update"),
     has_generation=True,
     default_orphan=True,
 )

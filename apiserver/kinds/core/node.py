@@ -82,7 +82,7 @@ NODE = Kind(
     storage="minions",
     subresources=(
         Subresource("proxy", ("create", "delete", "get", "patch", "update"), kind="NodeProxyOptions", connect=True),
-        status_subresource(validation.validate),
+        status_subresource(validation.validate_status),
     ),
     columns=(
         NAME,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apiserver.kinds import pod_columns
+from apiserver.kinds.pod_app_armor import sync_app_armor
 from apiserver.kinds.pod_binding import bind, bind_named
 from apiserver.kinds.pod_eviction import evict
 from apiserver.kinds.pod_features import drop_disabled_fields
@@ -68,6 +69,7 @@ def prepare(pod: Object, old: Object | None, ctx: Context) -> None:
     """A write of the Pod itself: the status is the server's on create, and stays on update."""
     if old is None:
         _prepare_new(pod, rfc3339(ctx.now))
+        sync_app_armor(pod, ctx)
         return
     _keep_status(pod, old)
     drop_disabled_fields(pod["spec"], old["spec"])
@@ -227,6 +229,10 @@ def _first_address(pod: Object) -> str:
     return str(((pod.get("status") or {}).get("podIPs") or [{}])[0].get("ip") or "")
 
 
+def _node_name(pod: Object) -> str:
+    return pod["spec"].get("nodeName") or ""
+
+
 def _host_network(pod: Object) -> str:
     return "true" if pod["spec"].get("hostNetwork") else "false"
 
@@ -274,7 +280,8 @@ POD = Kind(
     row=pod_columns.row,
     row_conditions=pod_columns.row_conditions,
     selectable={
-        "spec.nodeName": lambda pod: pod["spec"].get("nodeName") or "",
+        "spec.nodeName": _node_name,
+        "spec.host": _node_name,  # what it was called once
         "spec.restartPolicy": lambda pod: pod["spec"].get("restartPolicy") or "",
         "spec.schedulerName": lambda pod: pod["spec"].get("schedulerName") or "",
         "spec.serviceAccountName": lambda pod: pod["spec"].get("serviceAccountName") or "",

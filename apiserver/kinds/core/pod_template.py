@@ -44,6 +44,7 @@ POD_TEMPLATE = Kind(
     default=default,
     prepare=prepare,
     validate=validation.validate,
+    metadata_passes=("update",),
     has_generation=True,
     delete_answers_object=True,
 )

@@ -1,0 +1,45 @@
+"""NodeAffinity: nodes that do not match the pod's selector or required affinity are refused, those it prefers score more."""
+
+from __future__ import annotations
+
+from controllers.scheduler.framework import ClusterEvent, Code, Rejection, rejection
+from controllers.scheduler.node_info import NodeInfo
+from controllers.scheduler.plugins.node_selector import NodeTerm, RequiredNodes, preferred_terms
+from controllers.scheduler.plugins.normalize import normalized
+from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.snapshot import Snapshot
+
+
+class NodeAffinity:
+    name = "NodeAffinity"
+    wakes = ClusterEvent.NODE_ADD | ClusterEvent.NODE_LABEL
+
+    def node_names(self, pod: PodInfo) -> frozenset[str] | Rejection | None:
+        """DaemonSet pods name their node in a field of their affinity: then only that one is looked at."""
+        required = RequiredNodes.of(pod)
+        if required is None or not required.terms:
+            return None
+        names: frozenset[str] = frozenset()
+        for term in required.terms:
+            found = term.node_names()
+            if found is None:
+                return None
+            names |= found
+        return names or rejection(self.name, Code.UNRESOLVABLE, "pod affinity terms conflict")
+
+    def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> RequiredNodes | None:
+        return RequiredNodes.of(pod)
+
+    def filter(self, state: RequiredNodes, node: NodeInfo) -> Rejection | None:
+        if state.matches(node):
+            return None
+        return rejection(self.name, Code.UNRESOLVABLE, "node(s) didn't match Pod's node affinity/selector")
+
+    def pre_score(self, pod: PodInfo, snapshot: Snapshot) -> list[tuple[int, NodeTerm]] | None:
+        return preferred_terms(pod) or None
+
+    def score(self, state: list[tuple[int, NodeTerm]], node: NodeInfo) -> int:
+        return sum(weight for weight, term in state if term.matches(node))
+
+    def normalize(self, scores: list[int]) -> list[int]:
+        return normalized(scores)

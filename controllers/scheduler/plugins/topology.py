@@ -1,0 +1,188 @@
+"""Counting pods by topology: the work behind `pod_topology_spread.py`.
+
+Both tallies keep, per node, how many pods each constraint selects there, and sums over the nodes that share a value of the topology key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+from controllers.scheduler.framework import MAX_NODE_SCORE, Code, Rejection, rejection
+from controllers.scheduler.node_info import NodeInfo
+from controllers.scheduler.plugins.node_selector import RequiredNodes
+from controllers.scheduler.plugins.toleration import HARD, first_untolerated
+from controllers.scheduler.pod_info import PodInfo, selector_of
+from controllers.scheduler.snapshot import Snapshot
+from kube.labels import Operator, Requirement, Selector
+
+HOSTNAME = "kubernetes.io/hostname"
+_MISMATCH = "node(s) didn't match pod topology spread constraints"
+_MISSING_LABEL = f"{_MISMATCH} (missing required label)"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A TopologySpreadConstraint. Nodes that the pod's affinity rules out do not count; those that their taints rule out do, mostly."""
+
+    key: str
+    max_skew: int
+    selector: Selector
+    domains_min: int = 1
+    honors_affinity: bool = True
+    honors_taints: bool = False
+
+    @classmethod
+    def of(cls, constraint: Mapping[str, Any], pod: PodInfo) -> Constraint:
+        selector = selector_of(constraint.get("labelSelector"))
+        own = [Requirement(key, Operator.IN, (pod.labels[key],)) for key in constraint.get("matchLabelKeys") or () if key in pod.labels]
+        if own and not selector.is_nothing:
+            selector = Selector((*selector.requirements, *own))
+        return cls(
+            key=constraint.get("topologyKey", ""),
+            max_skew=constraint.get("maxSkew", 1),
+            selector=selector,
+            domains_min=constraint.get("minDomains") or 1,
+            honors_affinity=constraint.get("nodeAffinityPolicy") != "Ignore",
+            honors_taints=constraint.get("nodeTaintsPolicy") == "Honor",
+        )
+
+    def counts(self, pod: PodInfo, required: RequiredNodes | None, node: NodeInfo) -> bool:
+        """Whether the node is one that the constraint spreads over."""
+        if self.honors_affinity and required is not None and not required.matches(node):
+            return False
+        return not self.honors_taints or first_untolerated(node.taints, pod.tolerations, HARD) is None
+
+    def selected(self, namespace: str, node: NodeInfo) -> int:
+        """How many pods it selects there. Pods on their way out do not count; a selector of nothing or of everything selects none."""
+        selector = self.selector
+        if not node.pods or selector.is_empty or selector.is_nothing:
+            return 0
+        matches = selector.matches
+        return sum(1 for pod in node.pods.values() if pod.namespace == namespace and not pod.is_deleting and matches(pod.labels))
+
+
+class HardSpread:
+    """Refuses nodes where one more pod would make the skew too large."""
+
+    def __init__(self, plugin: str, pod: PodInfo, constraints: Sequence[Constraint], snapshot: Snapshot) -> None:
+        self._plugin, self._pod, self._constraints = plugin, pod, constraints
+        self._required = RequiredNodes.of(pod)
+        self._self = [int(each.selector.matches(pod.labels)) for each in constraints]
+        self._counted: dict[int, list[tuple[int, str, int]]] = {}
+        """By slot: (constraint, value of its key, pods) for each constraint that counts the node."""
+        self._pods: list[dict[str, int]] = [{} for _ in constraints]
+        self._nodes: list[dict[str, int]] = [{} for _ in constraints]
+        self._least: list[int] = []
+        for slot, node in enumerate(snapshot.slots):
+            self.update(slot, node)
+
+    def update(self, slot: int, node: NodeInfo | None) -> None:
+        for index, value, pods in self._counted.pop(slot, ()):
+            self._nodes[index][value] -= 1
+            self._pods[index][value] -= pods
+            if not self._nodes[index][value]:
+                del self._nodes[index][value], self._pods[index][value]
+        if node is None or not all(each.key in node.labels for each in self._constraints):
+            return
+        counted = [
+            (index, node.labels[each.key], each.selected(self._pod.namespace, node))
+            for index, each in enumerate(self._constraints)
+            if each.counts(self._pod, self._required, node)
+        ]
+        self._counted[slot] = counted
+        for index, value, pods in counted:
+            self._nodes[index][value] = self._nodes[index].get(value, 0) + 1
+            self._pods[index][value] = self._pods[index].get(value, 0) + pods
+
+    def begin(self) -> bool:
+        """Find the least crowded domain of each constraint: 0 pods where there are fewer domains than asked for."""
+        self._least = [
+            0 if len(pods) < each.domains_min else min(pods.values(), default=2**31)
+            for each, pods in zip(self._constraints, self._pods, strict=True)
+        ]
+        return True
+
+    def filter(self, node: NodeInfo) -> Rejection | None:
+        labels = node.labels
+        for index, each in enumerate(self._constraints):
+            value = labels.get(each.key)
+            if value is None:
+                return rejection(self._plugin, Code.UNRESOLVABLE, _MISSING_LABEL)
+            if self._pods[index].get(value, 0) + self._self[index] - self._least[index] > each.max_skew:
+                return rejection(self._plugin, Code.UNSCHEDULABLE, _MISMATCH)
+        return None
+
+
+class SoftSpread:
+    """Scores nodes by how few pods are in their domains; the more domains a key has, the more it weighs."""
+
+    def __init__(self, pod: PodInfo, constraints: Sequence[Constraint], snapshot: Snapshot, *, needs_all_keys: bool) -> None:
+        self._pod, self._constraints, self._needs_all_keys = pod, constraints, needs_all_keys
+        self._required = RequiredNodes.of(pod)
+        self._counts: dict[int, tuple[list[str | None], list[int]]] = {}
+        """By slot with any: the node's value of each key, and the pods of each constraint there."""
+        self._sums: list[dict[str, int]] = [{} for _ in constraints]
+        """By constraint: the pods of all nodes that share a value."""
+        for slot, node in enumerate(snapshot.slots):
+            if node is not None and node.pods:
+                self.update(slot, node)
+
+    def update(self, slot: int, node: NodeInfo | None) -> None:
+        if slot in self._counts:
+            self._add(*self._counts.pop(slot), -1)
+        if node is None or not node.pods:
+            return
+        values = [node.labels.get(each.key) for each in self._constraints]
+        complete = not self._needs_all_keys or None not in values
+        counts = [
+            each.selected(self._pod.namespace, node)
+            if each.key == HOSTNAME or (complete and each.counts(self._pod, self._required, node))
+            else 0
+            for each in self._constraints
+        ]
+        if any(counts):
+            self._counts[slot] = values, counts
+            self._add(values, counts, 1)
+
+    def _add(self, values: list[str | None], counts: list[int], sign: int) -> None:
+        for index, (value, count) in enumerate(zip(values, counts, strict=True)):
+            if count:
+                sums = self._sums[index]
+                sums[value or ""] = sums.get(value or "", 0) + sign * count
+
+    def score(self, slots: Sequence[int], nodes: Sequence[NodeInfo]) -> list[int] | None:
+        columns = [[node.labels.get(each.key) for node in nodes] for each in self._constraints]
+        ignored: list[bool] = []
+        if self._needs_all_keys and any(None in values for values in columns):
+            ignored = [None in row for row in zip(*columns, strict=True)]
+        scored = len(slots) - sum(ignored)
+        if not scored:
+            return None
+        parts = [self._column(index, slots, values, ignored, scored) for index, values in enumerate(columns)]
+        raw = [int(sum(each) + 0.5) for each in zip(*parts, strict=True)]
+        known = [score for score, is_ignored in zip(raw, ignored, strict=True) if not is_ignored] if ignored else raw
+        lowest, highest = min(known), max(known)
+        if ignored:
+            return [0 if left_out else _normalized(score, lowest, highest) for score, left_out in zip(raw, ignored, strict=True)]
+        return None if lowest == highest else [_normalized(score, lowest, highest) for score in raw]
+
+    def _column(self, index: int, slots: Sequence[int], values: list[str | None], ignored: list[bool], scored: int) -> list[float]:
+        """What one constraint adds to the raw score of each node: the fewer, the better."""
+        each = self._constraints[index]
+        base = float(each.max_skew - 1)
+        if each.key == HOSTNAME:
+            weight, counts = log(scored + 2), self._counts
+            full = [counts[slot][1][index] * weight + base if slot in counts else base for slot in slots]
+            return full if None not in values else [0.0 if value is None else part for value, part in zip(values, full, strict=True)]
+        distinct = {value for value, left_out in zip(values, ignored, strict=True) if not left_out} if ignored else set(values)
+        weight, sums = log(len(distinct) + 2), self._sums[index]
+        worth: dict[str | None, float] = {value: sums.get(value, 0) * weight + base for value in distinct if value is not None}
+        worth[None] = 0.0
+        return [worth.get(value, 0.0) for value in values]
+
+
+def _normalized(score: int, lowest: int, highest: int) -> int:
+    return MAX_NODE_SCORE * (highest + lowest - score) // highest if highest else MAX_NODE_SCORE

@@ -1,0 +1,242 @@
+"""The scheduler: takes pods from the queue, decides, and has the decision carried out. Read `framework.py` and `schedule.py` first.
+
+Deciding is one synchronous step on the snapshot, which handlers keep like the cluster. A decided pod is assumed to be on its node at once,
+while it is bound in the background; so the next decision need not wait for the API server. Source: `pkg/scheduler/schedule_one.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+from controllers.scheduler import metrics
+from controllers.scheduler.cluster_events import Watcher
+from controllers.scheduler.framework import Rejection
+from controllers.scheduler.messages import unavailable
+from controllers.scheduler.plugins.default import default_profile
+from controllers.scheduler.plugins.default_binder import DefaultBinder
+from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.preempting import preempt
+from controllers.scheduler.queue import QueuedPod, SchedulingQueue
+from controllers.scheduler.reports import Report, Reporter
+from controllers.scheduler.schedule import Decision, Evaluations, schedule
+from controllers.scheduler.snapshot import Snapshot
+from kube.client.client import Client
+from kube.client.informer import Informers
+from kube.clock import Clock
+from kube.errors import ApiError, NotFound
+from kube.objects import is_deleting
+from kube.resources import PODS
+from kube.runtime.events import EventRecorder
+
+BINDS_MAX = 32
+"""How many pods are being bound at a time."""
+MESSAGE_CHARS_MAX = 1024
+_TURN = 4
+"""After so many decisions, others get a turn on the loop."""
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """One profile. `run` schedules until cancelled; the informers must be run by someone else."""
+
+    def __init__(
+        self,
+        client: Client,
+        informers: Informers,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        events: EventRecorder,
+        scheduler_name: str = "default-scheduler",
+    ) -> None:
+        self._client, self._clock, self._rng, self._events = client, clock, rng, events
+        self._informers = informers.scoped()
+        self._pods = self._informers.of(PODS)
+        self.profile = default_profile(scheduler_name, DefaultBinder(client))
+        self.snapshot = Snapshot()
+        self.queue = SchedulingQueue(self.profile)
+        self.decisions: dict[str, Decision] = {}
+        """By pod key: why a pod that is waiting has no node yet."""
+        self._watcher = Watcher(self.snapshot, self.queue, scheduler_name, self._forget_decision)
+        self._memory = Evaluations()
+        self._reporter = Reporter(client, clock, self._pods.get)
+        self._binds = asyncio.Semaphore(BINDS_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        self._watcher.start(self._informers)
+        await self._informers.wait_synced()
+        metrics.show_pending(self.queue)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._reporter.run(), name="scheduler reports")
+                tasks.create_task(self._schedule_all(), name="scheduler")
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _schedule_all(self) -> None:
+        turns = 0
+        while True:
+            await self._binds.acquire()
+            try:
+                queued = await self.queue.pop()
+                bind = self._schedule_one(queued)
+            except BaseException:
+                self._binds.release()
+                raise
+            if bind is None:
+                self._binds.release()
+            else:
+                self._start(bind)
+            turns += 1
+            if turns % _TURN == 0:
+                await asyncio.sleep(0)
+
+    def _schedule_one(self, queued: QueuedPod) -> Coroutine[Any, Any, None] | None:
+        """Decide for one pod. What is left to do, when there is: binding it."""
+        pod = queued.info
+        if is_deleting(pod.pod):
+            self._events.record(pod.pod, "Warning", "FailedScheduling", f"skip schedule deleting pod: {pod.key}")
+            self.queue.remove(pod.key)
+            return None
+        began = self._clock.monotonic()
+        try:
+            decision = schedule(pod, self.snapshot, self.profile, rng=self._rng, memory=self._memory)
+        except Exception as error:  # a bug in a plugin must not stop everyone else
+            _log.exception("deciding about pod %s failed", pod.key)
+            self._failed(queued, str(error) or type(error).__name__)
+            return None
+        metrics.ALGORITHM_DURATION.observe(self._clock.monotonic() - began)
+        self.snapshot.advance(decision.visited)
+        if decision.node is None:
+            self._unschedulable(queued, decision)
+            return None
+        return self._assume(queued, decision.node)
+
+    # A node was found.
+
+    def _assume(self, queued: QueuedPod, node: str) -> Coroutine[Any, Any, None] | None:
+        pod = queued.info
+        self.snapshot.assume(pod, node)
+        refused = self._reserve(pod, node)
+        if refused is None:
+            return self._bind(queued, node)
+        self._undo(pod, node)
+        message = unavailable(1, [refused], None)
+        self._rejected(queued, frozenset((refused.plugin,)), message, nominated_node=None)
+        return None
+
+    def _reserve(self, pod: PodInfo, node: str) -> Rejection | None:
+        for plugin in self.profile.reserve:
+            refused = plugin.reserve(pod, node)
+            if refused is not None:
+                return refused
+        return next((refused for each in self.profile.permit if (refused := each.permit(pod, node)) is not None), None)
+
+    def _undo(self, pod: PodInfo, node: str) -> None:
+        for plugin in reversed(self.profile.reserve):
+            plugin.unreserve(pod, node)
+        if self.snapshot.forget(pod):
+            self._watcher.room_was_freed()
+
+    async def _bind(self, queued: QueuedPod, node: str) -> None:
+        """In the background. A failure puts the pod back in the queue."""
+        pod = queued.info
+        try:
+            await self.profile.bind[0].bind(pod, node)
+        except (ApiError, OSError) as error:
+            self._undo(pod, node)
+            self._bind_failed(queued, error)
+            return
+        except BaseException:
+            self._undo(pod, node)
+            raise
+        finally:
+            self._binds.release()
+        self._events.record(pod.pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
+        self._forget_decision(pod.key)
+        self._count_success(queued)
+        if self.queue.get(pod.key) is queued:
+            self.queue.remove(pod.key)
+
+    def _count_success(self, queued: QueuedPod) -> None:
+        metrics.ATTEMPTS.labels("scheduled", self.profile.name).inc()
+        metrics.POD_ATTEMPTS.observe(queued.attempts)
+        waited_s = asyncio.get_running_loop().time() - queued.added_at
+        metrics.SLI_DURATION.labels(str(queued.attempts) if queued.attempts < 15 else "15+").observe(waited_s)
+
+    def _bind_failed(self, queued: QueuedPod, error: Exception) -> None:
+        pod = self._pods.get(queued.info.key)
+        if isinstance(error, NotFound) or pod is None or pod["spec"].get("nodeName"):
+            self.queue.remove(queued.info.key)  # it is gone, or someone else has found it a node
+            return
+        self.queue.put(pod)  # changes of a pod that is being bound were not looked at
+        self._failed(queued, f'binding rejected: running Bind plugin "{self.profile.bind[0].name}": {error}')
+
+    # No node was found.
+
+    def _unschedulable(self, queued: QueuedPod, decision: Decision) -> None:
+        pod, preemption = queued.info, decision.preemption
+        self.decisions[pod.key] = decision
+        nominated_node: str | None = None
+        if preemption is not None and (preemption.node is not None or preemption.clears_nomination):
+            nominated_node = preemption.node or ""
+            self.snapshot.nominate(pod, nominated_node)
+        self._rejected(queued, decision.rejected_by, decision.message, nominated_node=nominated_node)
+        if preemption is not None and preemption.node is not None:
+            metrics.PREEMPTION_VICTIMS.observe(len(preemption.victims))
+            self._start(self._preempt(queued, decision))
+        if decision.preemption is not None:
+            metrics.PREEMPTION_ATTEMPTS.inc()
+
+    async def _preempt(self, queued: QueuedPod, decision: Decision) -> None:
+        pod, result = queued.info, decision.preemption
+        assert result is not None
+        assert result.node is not None
+        for other in list(self.snapshot.nodes[result.node].nominated.values()):
+            if other.priority < pod.priority:
+                self.snapshot.nominate(other, "")
+                self._reporter.report(Report(other.pod, nominated_node=""))
+                self.queue.activate(other.key)
+        try:
+            await preempt(pod, result, client=self._client, events=self._events, clock=self._clock)
+        except (ApiError, OSError) as error:
+            _log.warning("preemption for pod %s failed: %s", pod.key, error)
+            self.queue.activate(pod.key)
+
+    def _rejected(self, queued: QueuedPod, rejected_by: frozenset[str], message: str, *, nominated_node: str | None) -> None:
+        """Nothing wrong with the scheduler: the pod has to wait."""
+        metrics.ATTEMPTS.labels("unschedulable", self.profile.name).inc()
+        self.queue.give_back(queued, rejected_by)
+        self._tell(queued.info, "Unschedulable", message, nominated_node)
+
+    def _failed(self, queued: QueuedPod, message: str) -> None:
+        """Something went wrong: the pod is tried again after a back-off."""
+        metrics.ATTEMPTS.labels("error", self.profile.name).inc()
+        _log.warning("scheduling pod %s failed: %s", queued.info.key, message)
+        self.queue.give_back(queued, frozenset(), error=True)
+        self._tell(queued.info, "SchedulerError", message, None)
+
+    def _tell(self, pod: PodInfo, reason: str, message: str, nominated_node: str | None) -> None:
+        short = message if len(message) <= MESSAGE_CHARS_MAX else f"{message[: MESSAGE_CHARS_MAX - 4]} ..."
+        self._events.record(pod.pod, "Warning", "FailedScheduling", short)
+        self._reporter.report(Report(pod.pod, reason, message, nominated_node))
+
+    def _forget_decision(self, key: str) -> None:
+        self.decisions.pop(key, None)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task of the scheduler failed", exc_info=error)
