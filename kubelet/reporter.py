@@ -186,11 +186,25 @@ class Reporter:
         except NotFound:
             self.forget(uid_of(entry.pod))
         except Conflict as error:
-            log.info("pod %s/%s was replaced: %s", namespace_of(entry.pod), name_of(entry.pod), error)
-            self.forget(uid_of(entry.pod))
+            await self._look_again(entry, error)
         except (ApiError, ConnectionFailed, TimeoutError) as error:
             log.warning("cannot write the status of pod %s/%s: %s", namespace_of(entry.pod), name_of(entry.pod), error)
             self._again(entry)
+
+    async def _look_again(self, entry: _Entry, error: Conflict) -> None:
+        """A conflict: another pod has the name now, or somebody wrote at the same moment and it is worth another try."""
+        try:
+            found = await self._client.get(PODS, name_of(entry.pod), namespace=namespace_of(entry.pod))
+        except NotFound:
+            self.forget(uid_of(entry.pod))
+        except (ApiError, ConnectionFailed, TimeoutError):
+            self._again(entry)
+        else:
+            if uid_of(found) != uid_of(entry.pod):
+                log.info("pod %s/%s was replaced: %s", namespace_of(entry.pod), name_of(entry.pod), error)
+                self.forget(uid_of(entry.pod))
+            else:
+                self._again(entry)
 
     async def _patch(self, entry: _Entry, patch: Object) -> None:
         body = {"metadata": {"uid": uid_of(entry.pod)}, "status": patch}

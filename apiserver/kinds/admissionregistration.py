@@ -139,6 +139,8 @@ def _webhooks(plural: str, kind: str, default: Callable[[Object], None], validat
         default=default,
         validate=validate,
         has_generation=True,
+        metadata_passes=("create",),
+        legacy_finalizers=False,
         unconditional_update=False,
     )
 
@@ -154,6 +156,8 @@ def _binding(plural: str, kind: str, validate: Validate) -> Kind:
         default=default_binding,
         validate=validate,
         has_generation=True,
+        metadata_passes=("create",),
+        legacy_finalizers=False,
         unconditional_update=False,
     )
 
@@ -168,6 +172,8 @@ MUTATING_ADMISSION_POLICY = Kind(
     default=default_policy,
     validate=policy_rules.validate_mutating_policy,
     has_generation=True,
+    metadata_passes=("create",),
+    legacy_finalizers=False,
     unconditional_update=False,
 )
 
@@ -176,13 +182,15 @@ VALIDATING_ADMISSION_POLICY = Kind(
     definition=DEFINITION + "ValidatingAdmissionPolicy",
     singular="validatingadmissionpolicy",
     categories=CATEGORIES,
-    subresources=(status_subresource(policy_rules.validate_policy_status, keeps_metadata=True),),
+    subresources=(status_subresource(policy_rules.validate_policy_status, keeps_metadata=True, metadata_passes=()),),
     columns=(NAME, Column("Validations", "integer"), Column("ParamKind"), AGE),
     row=_policy_row("validations"),
     default=default_policy,
     prepare=status_is_the_servers({}),
     validate=policy_rules.validate_validating_policy,
     has_generation=True,
+    metadata_passes=("create",),
+    legacy_finalizers=False,
     unconditional_update=False,
 )
 

@@ -57,6 +57,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     validate=validation.validate,
     has_generation=True,
     unconditional_update=False,
+    legacy_finalizers=False,
 )
 
 KINDS = [CUSTOM_RESOURCE_DEFINITION]

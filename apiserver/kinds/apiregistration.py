@@ -69,6 +69,7 @@ API_SERVICE = Kind(
     validate=validation.validate,
     name_rule="path-segment",
     unconditional_update=False,
+    legacy_finalizers=False,
 )
 
 KINDS = [API_SERVICE]

@@ -37,6 +37,7 @@ LEASE = Kind(
     validate=validation.validate,
     create_on_update=True,
     unconditional_update=False,
+    legacy_finalizers=False,
 )
 
 KINDS = [LEASE]

@@ -1,6 +1,6 @@
-"""What is odd in a pod or a pod template, though valid: warnings for whoever writes it by hand. Source: kubernetes `pkg/api/pod/warnings.go`.
+"""What is odd in a pod or a pod template, though valid: warnings for whoever writes it by hand.
 
-Runs for every new pod, so that what is not there costs next to nothing.
+Runs for every new pod, so that what is not there costs next to nothing. Source: kubernetes `pkg/api/pod/warnings.go`.
 """
 
 from __future__ import annotations
@@ -166,7 +166,11 @@ def _overlapping_paths(volumes: list[Object]) -> Found:
     """Files of a volume that would be written over each other."""
     for volume in volumes:
         name = volume.get("name") or ""
-        for kind, field, key in (("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName"), ("DownwardAPI", "downwardAPI", "")):
+        for kind, field, key in (
+            ("ConfigMap", "configMap", "name"),
+            ("Secret", "secret", "secretName"),
+            ("DownwardAPI", "downwardAPI", ""),
+        ):
             source = volume.get(field) or {}
             if source.get("items"):
                 of = f" {quoted(source.get(key) or '')}" if key else ""

@@ -307,8 +307,15 @@ class DeploymentController:
     async def _perform(self, actions: Sequence[Action]) -> None:
         answers = await perform(actions, client=self.run.client, events=self.run.events)
         for action, answer in zip(actions, answers, strict=True):
-            if isinstance(action, Create | Update) and answer is not None:
+            if isinstance(action, Delete):
+                self._note_deleted(action, answer)
+            elif isinstance(action, Create | Update) and answer is not None:
                 (self.sets if action.resource is REPLICA_SETS else self.deployments).put(answer)
+
+    def _note_deleted(self, action: Delete, answer: Object | None) -> None:
+        cached = self.sets.get(f"{action.namespace}/{action.name}")
+        if cached is not None and uid_of(cached) == action.uid:
+            self.set_writes.note_deleted(cached, answer)
 
     async def _create(self, desired: Object, actions: Sequence[Action]) -> bool:
         """Create the new ReplicaSet, if the plan has one; False when the rest of the plan does not hold any more."""

@@ -89,7 +89,7 @@ class Evaluation:
     def _verdict(self, node: NodeInfo) -> Rejection | None:
         rejected = self._first_no(node)
         if rejected is None and node.nominated:
-            crowded = self._with_nominated(node, self.pod)
+            crowded = _with_nominated(node, self.pod.priority)
             return None if crowded is None else self._first_no(crowded)
         return rejected
 
@@ -100,18 +100,6 @@ class Evaluation:
                 return rejected
         return None
 
-    @staticmethod
-    def _with_nominated(node: NodeInfo, pod: PodInfo) -> NodeInfo | None:
-        """The node with those on it who have been promised room there and are not less important; None when there are none."""
-        promised = [each for each in node.nominated.values() if each.priority >= pod.priority and each.uid != pod.uid]
-        promised = [each for each in promised if each.key not in node.pods]
-        if not promised:
-            return None
-        crowded = node.copy()
-        for each in promised:
-            crowded.add_pod(each)
-        return crowded
-
     def active_tallies(self) -> list[FilterTally]:
         """Those that would refuse some node, ready to `filter`."""
         return [tally for tally in self._filter_tallies if tally.begin()]
@@ -120,7 +108,7 @@ class Evaluation:
         """Would `pod` (alike to this one) be refused if the node in `slot` were as `node`? (`framework.Trial`)"""
         rejected = self._fits_alone(slot, node)
         if rejected is None and node.nominated:
-            crowded = self._with_nominated(node, pod)
+            crowded = _with_nominated(node, pod.priority, leave_out=pod.key)
             return None if crowded is None else self._fits_alone(slot, crowded)
         return rejected
 
@@ -190,3 +178,14 @@ class Evaluation:
 
 def _add(totals: list[int], scores: Sequence[int], weight: int) -> None:
     totals[:] = [total + weight * score for total, score in zip(totals, scores, strict=True)]
+
+
+def _with_nominated(node: NodeInfo, priority: int, *, leave_out: str = "") -> NodeInfo | None:
+    """The node with those on it who have been promised room there and are not less important; None when there are none."""
+    promised = [pod for pod in node.nominated.values() if pod.priority >= priority and pod.key != leave_out and pod.key not in node.pods]
+    if not promised:
+        return None
+    crowded = node.copy()
+    for pod in promised:
+        crowded.add_pod(pod)
+    return crowded

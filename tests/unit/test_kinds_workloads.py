@@ -21,7 +21,17 @@ from apiserver.registry.kind import Context, Kind, User
 from kube.objects import Object
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-ALL = [DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB, REPLICATION_CONTROLLER, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET]
+ALL = [
+    DEPLOYMENT,
+    REPLICA_SET,
+    STATEFUL_SET,
+    DAEMON_SET,
+    JOB,
+    CRON_JOB,
+    REPLICATION_CONTROLLER,
+    HORIZONTAL_POD_AUTOSCALER,
+    POD_DISRUPTION_BUDGET,
+]
 
 
 def made(kind: Kind, spec: Object, **metadata: object) -> Object:
@@ -59,7 +69,12 @@ DEFAULTS: list[tuple[str, Kind, Object, Object]] = [
             "progressDeadlineSeconds": 600,
         },
     ),
-    ("a Recreate Deployment has no rolling update", DEPLOYMENT, {**WEB, "strategy": {"type": "Recreate"}}, {"strategy": {"type": "Recreate"}}),
+    (
+        "a Recreate Deployment has no rolling update",
+        DEPLOYMENT,
+        {**WEB, "strategy": {"type": "Recreate"}},
+        {"strategy": {"type": "Recreate"}},
+    ),
     (
         "a StatefulSet keeps order and claims",
         STATEFUL_SET,
@@ -89,14 +104,24 @@ DEFAULTS: list[tuple[str, Kind, Object, Object]] = [
         {"template": template()},
         {"parallelism": 1, "completions": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "suspend": False},
     ),
-    ("a Job with parallelism alone works off a queue", JOB, {"template": template(), "parallelism": 3}, {"parallelism": 3, "completions": None}),
+    (
+        "a Job with parallelism alone works off a queue",
+        JOB,
+        {"template": template(), "parallelism": 3},
+        {"parallelism": 3, "completions": None},
+    ),
     (
         "a CronJob keeps three successes and one failure",
         CRON_JOB,
         {"schedule": "@daily", "jobTemplate": {"spec": {"template": template()}}},
         {"concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1},
     ),
-    ("a ReplicationController selects by its template", REPLICATION_CONTROLLER, {"template": template(app="a")}, {"selector": {"app": "a"}}),
+    (
+        "a ReplicationController selects by its template",
+        REPLICATION_CONTROLLER,
+        {"template": template(app="a")},
+        {"selector": {"app": "a"}},
+    ),
     (
         "an autoscaler aims at 80 % CPU",
         HORIZONTAL_POD_AUTOSCALER,
@@ -199,7 +224,10 @@ POLICIES = [{"type": "Percent", "value": 50, "periodSeconds": 30}]
 ROUND_TRIPS: list[tuple[str, Object]] = [
     ("a CPU target", {"metrics": [CPU]}),
     ("memory besides CPU", {"metrics": [MEMORY, CPU]}),
-    ("behaviour", {"metrics": [CPU], "behavior": {"scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": POLICIES}}}),
+    (
+        "behaviour",
+        {"metrics": [CPU], "behavior": {"scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": POLICIES}}},
+    ),
     (
         "metrics of pods",
         {"metrics": [{"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "1k"}}}, CPU]},
@@ -210,7 +238,10 @@ ROUND_TRIPS: list[tuple[str, Object]] = [
 @pytest.mark.parametrize("spec", [each[1] for each in ROUND_TRIPS], ids=[f"{each[0]} survives" for each in ROUND_TRIPS])
 def test_the_way_to_v1_and_back(spec: Object) -> None:
     hpa = autoscaler(**spec)
-    hpa["status"] |= {"currentMetrics": None, "conditions": [{"type": "AbleToScale", "status": "True", "lastTransitionTime": "2026-05-01T12:00:00Z"}]}
+    hpa["status"] |= {
+        "currentMetrics": None,
+        "conditions": [{"type": "AbleToScale", "status": "True", "lastTransitionTime": "2026-05-01T12:00:00Z"}],
+    }
     there_and_back = copy.deepcopy(hpa)
     V1.from_hub(there_and_back)
     V1.to_hub(there_and_back)

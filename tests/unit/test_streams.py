@@ -24,9 +24,14 @@ from tests.virtual import virtual
 
 
 def test_a_head_is_read() -> None:
-    head = parse_head(
-        b"POST /exec/ns/pod/c?command=sh&command=-c&input=1&tty=true HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX: a\r\nX: b\r\n\r\n"
-    )
+    lines = [
+        b"POST /exec/ns/pod/c?command=sh&command=-c&input=1&tty=true HTTP/1.1",
+        b"Connection: Upgrade",
+        b"Upgrade: SPDY/3.1",
+        b"X: a",
+        b"X: b",
+    ]
+    head = parse_head(b"\r\n".join(lines) + b"\r\n\r\n")
     assert (head.method, head.segments) == ("POST", ("exec", "ns", "pod", "c"))
     assert head.values("command") == ["sh", "-c"]
     assert head.flag("input")

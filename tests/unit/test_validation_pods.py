@@ -85,7 +85,7 @@ CREATED: list[tuple[str, Object, list[str]]] = [
         [
             f"{AT}.image: Required value",
             'spec.dnsPolicy: Unsupported value: "X": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"',
-            'spec.hostname: Invalid value: "A_b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \'-\', '
+            "spec.hostname: Invalid value: \"A_b\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
             "and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', "
             "regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
         ],
@@ -103,7 +103,8 @@ def test_new_pods(pod: Object, expected: list[str]) -> None:
 
 def edited(pod: Object, **spec: Any) -> Object:
     new = copy.deepcopy(pod)
-    new["spec"] |= spec
+    new["spec"] |= copy.deepcopy(spec)
+    POD.default(new)
     return new
 
 
@@ -133,8 +134,7 @@ UPDATED: list[tuple[str, Object, list[str]]] = [
 
 @pytest.mark.parametrize(("pod", "expected"), [each[1:] for each in UPDATED], ids=[each[0] for each in UPDATED])
 def test_changed_pods(pod: Object, expected: list[str]) -> None:
-    found = said(validation.validate(pod, OLD))
-    assert [each for each in found if not each.endswith("Required value") and "Required" not in each] == expected
+    assert said(validation.validate(pod, OLD)) == expected
 
 
 def test_that_anything_else_may_not_change() -> None:
@@ -176,7 +176,11 @@ def test_that_a_resize_may_not_change_other_resources() -> None:
 
 STATUSES: list[tuple[str, Object, list[str]]] = [
     ("addresses and conditions are fine", {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}, []),
-    ("a generation is not negative", {"observedGeneration": -1}, ["status.observedGeneration: Invalid value: -1: must be a non-negative integer"]),
+    (
+        "a generation is not negative",
+        {"observedGeneration": -1},
+        ["status.observedGeneration: Invalid value: -1: must be a non-negative integer"],
+    ),
     ("the QoS class stays", {"qosClass": "Guaranteed"}, ['status.qosClass: Invalid value: "Guaranteed": field is immutable']),
 ]
 
@@ -208,7 +212,11 @@ WARNED: list[tuple[str, Object, list[str]]] = [
         made(container={"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}),
         [f'{AT}.env[1]: hides previous definition of "A", which may be dropped when using apply'],
     ),
-    ("a variable that builds on itself is fine", made(container={"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}]}), []),
+    (
+        "a variable that builds on itself is fine",
+        made(container={"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}]}),
+        [],
+    ),
     (
         "half a byte",
         made(container={"resources": {"requests": {"memory": "500m"}}}),

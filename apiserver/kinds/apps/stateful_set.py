@@ -43,9 +43,8 @@ def _default_strategy(spec: Object) -> None:
         if strategy.get("rollingUpdate") is None:
             strategy["rollingUpdate"] = {}
     rolling = strategy.get("rollingUpdate")
-    if strategy["type"] == "RollingUpdate" and rolling is not None:
-        if rolling.get("partition") is None:
-            rolling["partition"] = 0
+    if strategy["type"] == "RollingUpdate" and rolling is not None and rolling.get("partition") is None:
+        rolling["partition"] = 0
 
 
 def _default_claim(claim: Object) -> None:
