@@ -36,7 +36,7 @@ async def environment_of(
     """The variables by name. Asks the API only for ConfigMaps and Secrets that are named."""
     if not container.get("env") and not container.get("envFrom"):
         return {}
-    sources = _Sources(pod, client)
+    sources = Sources(pod, client)
     envs: dict[str, str] = {}
     for source in container.get("envFrom") or ():
         envs |= await _all_of(source, sources)
@@ -50,8 +50,8 @@ async def environment_of(
     return envs
 
 
-class _Sources:
-    """ConfigMaps and Secrets of the pod's namespace, each fetched once."""
+class Sources:
+    """ConfigMaps and Secrets of the pod's namespace, each fetched once (by this object)."""
 
     def __init__(self, pod: Object, client: Client) -> None:
         self._namespace, self._client = namespace_of(pod), client
@@ -86,7 +86,7 @@ def _texts(resource: Resource, obj: Object) -> dict[str, str]:
     return {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
 
 
-async def _all_of(source: Object, sources: _Sources) -> dict[str, str]:
+async def _all_of(source: Object, sources: Sources) -> dict[str, str]:
     for field, resource in (("configMapRef", CONFIG_MAPS), ("secretRef", SECRETS)):
         if ref := source.get(field):
             data = await sources.data(resource, ref.get("name", ""), optional=bool(ref.get("optional")))
@@ -95,7 +95,7 @@ async def _all_of(source: Object, sources: _Sources) -> dict[str, str]:
 
 
 async def _value_from(
-    pod: Object, container: Object, source: Object, sources: _Sources, pod_ips: Sequence[str], host_ips: Sequence[str]
+    pod: Object, container: Object, source: Object, sources: Sources, pod_ips: Sequence[str], host_ips: Sequence[str]
 ) -> str | None:
     if "configMapKeyRef" in source:
         return await sources.value(CONFIG_MAPS, source["configMapKeyRef"])

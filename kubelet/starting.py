@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kube.clock import parse_time
 from kube.objects import Object
 from kubelet import backoff, hooks, images
 from kubelet.backoff import BackOff
@@ -16,11 +17,13 @@ from kubelet.environment import ConfigError, environment_of
 from kubelet.observed import RuntimeState, Waiting, all_containers
 from kubelet.plan import StartContainer
 from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus, CRIError, ImagePullError, ImageStatus
+from kubelet.volumes.contents import MountError, files_of
 
 if TYPE_CHECKING:
     from kubelet.worker import PodWorker
 
 RETRY_S = 10.0
+MOUNT_RETRY_S = 5.0
 SHOW_ERROR_S = (2.0, 5.0)
 """For how long ErrImagePull is shown before it becomes ImagePullBackOff."""
 
@@ -38,6 +41,16 @@ class Starts:
     """Images that have come and wait for their container to be made."""
     images: dict[str, str] = field(default_factory=dict)
     """Container id -> the image that its spec named."""
+
+    def remember(self, pod: Object) -> None:
+        """What the pod's status tells a restarted agent: how long crashing containers have come to wait."""
+        status = pod.get("status", {})
+        for entry in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())):
+            waits = ((entry.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+            ended = parse_time(((entry.get("lastState") or {}).get("terminated") or {}).get("finishedAt"))
+            if waits and ended:
+                delay_s = min(backoff.INITIAL_S * 2 ** max(int(entry.get("restartCount") or 0) - 1, 0), backoff.MAX_S)
+                self.back_off[entry["name"]] = BackOff(delay_s, ended.timestamp())
 
     def changed(self, pod: Object, newest: Mapping[str, ContainerStatus]) -> frozenset[str]:
         """Containers that run another image than the spec now names."""
@@ -88,6 +101,16 @@ def _cannot(worker: PodWorker, name: str, reason: str, message: str, *, retry_s:
     worker.wake_at(now_s + retry_s)
     worker.record(name, "Warning", "Failed", f"Error: {told or reason}")
     return is_news
+
+
+def _cannot_mount(worker: PodWorker, name: str, image: ImageStatus, message: str) -> bool:
+    """The container goes on as ContainerCreating; upstream, too, says why in an event only."""
+    now_s = worker.host.clock.now().timestamp()
+    worker.starts.retry_at[name] = now_s + MOUNT_RETRY_S
+    worker.starts.pulled[name] = image
+    worker.wake_at(now_s + MOUNT_RETRY_S)
+    worker.host.record(worker.pod, "Warning", "FailedMount", message)
+    return False
 
 
 # --- the image --------------------------------------------------------------------------------------------------------------
@@ -150,8 +173,12 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
         envs = await environment_of(worker.pod, container, client=host.client, pod_ips=observed.sandbox.ips, host_ips=host.ips)
     except ConfigError as error:
         return _cannot(worker, name, "CreateContainerConfigError", str(error), told=str(error))
+    try:
+        files = await files_of(worker.pod, container, client=host.client, pod_ips=observed.sandbox.ips, host_ips=host.ips)
+    except MountError as error:
+        return _cannot_mount(worker, name, image, str(error))
     log_path = f"{name}/{action.attempt}.log"
-    config = ContainerConfig(container, image.ref, action.attempt, envs, log_path, is_init=action.is_init)
+    config = ContainerConfig(container, image.ref, action.attempt, envs, log_path, is_init=action.is_init, files=files)
     try:
         container_id = await host.runtime.create_container(observed.sandbox.id, config)
     except CRIError as error:

@@ -140,6 +140,7 @@ class PodWorker:
             return
         if self._is_new:
             await self.host.runtime.restore(self.pod)
+            self.starts.remember(self.pod)
             self._start_time = self._start_time or rfc3339(self.host.clock.now())
         self._wake_s = None
         observed = await self._observe()
@@ -220,6 +221,9 @@ class PodWorker:
         self.prober.stop()
         for task in list(self._beside.values()):
             task.cancel()
+        for container in await self.host.runtime.list_containers(self.uid):
+            if container.state is ContainerState.RUNNING and container.id not in self._stopping:
+                self.record(container.name, "Normal", "Killing", f"Stopping container {container.name}")
         for sandbox in await self.host.runtime.list_pod_sandboxes(self.uid):
             await self.host.runtime.remove_pod_sandbox(sandbox.id)
         self.host.released(self)

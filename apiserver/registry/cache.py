@@ -99,7 +99,7 @@ class ResourceCache:
         self.field_index = {name: i for i, name in enumerate(self._selectable)}
         self._namespaces: dict[str, dict[str, Entry]] = {}
         self._names: dict[str, list[str]] = {}
-        self._sorted_namespaces: list[str] = []
+        self._sorted_prefixes: list[str] = []  # each namespace and a slash: as keys sort (`a-b/` before `a/`)
         self._count = 0
         self._history: deque[Change] = deque()
         self._history_bytes = 0
@@ -127,7 +127,7 @@ class ResourceCache:
         page = await self._store.list(self.prefix)
         self._namespaces.clear()
         self._names.clear()
-        self._sorted_namespaces.clear()
+        self._sorted_prefixes.clear()
         self._count = 0
         for kv in page.items:
             self._put(self._entry(kv))
@@ -160,22 +160,13 @@ class ResourceCache:
         group = self._namespaces.get(namespace)
         return group.get(name) if group is not None else None
 
-    def entries(self, namespace: str = "", *, after: tuple[str, str] | None = None) -> Iterator[Entry]:
-        """In key order: one namespace, or all; `after` (namespace, name) starts at the first entry behind that one."""
-        names = [namespace] if namespace else self._sorted_namespaces
-        for each in names:
+    def entries(self, namespace: str = "") -> Iterator[Entry]:
+        """In key order: one namespace, or all."""
+        for each in [namespace] if namespace else [prefix[:-1] for prefix in self._sorted_prefixes]:
             group = self._namespaces.get(each)
-            if not group:
-                continue
-            start = 0
-            if after is not None:
-                if each < after[0]:
-                    continue
-                if each == after[0]:
-                    start = bisect_left(self._names[each], after[1] + "\0")
-            ordered = self._names[each]
-            for name in ordered[start:] if start else ordered:
-                yield group[name]
+            if group:
+                for name in self._names[each]:
+                    yield group[name]
 
     def count(self, namespace: str = "") -> int:
         return len(self._namespaces.get(namespace, ())) if namespace else self._count
@@ -239,7 +230,7 @@ class ResourceCache:
         if group is None:
             group = self._namespaces[entry.namespace] = {}
             self._names[entry.namespace] = []
-            insort(self._sorted_namespaces, entry.namespace)
+            insort(self._sorted_prefixes, f"{entry.namespace}/")
         previous = group.get(entry.name)
         group[entry.name] = entry
         if previous is None:
@@ -257,7 +248,7 @@ class ResourceCache:
         self._count -= 1
         if not group:
             del self._namespaces[namespace], self._names[namespace]
-            self._sorted_namespaces.remove(namespace)
+            self._sorted_prefixes.remove(f"{namespace}/")
         return previous
 
     def _deliver(self, events: Sequence[Event]) -> None:

@@ -21,10 +21,13 @@ FOREGROUND: Final = "foregroundDeletion"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`gone`: remove it now. Otherwise `obj` is what to store (the very object given, when nothing changes)."""
+    """`gone`: remove it now. Otherwise `obj` is what to store (the very object given, when nothing changes).
+
+    `told_first`: it goes, but watchers are to see it as `obj` before (a pod whose grace is over, whatever lost its orphan finalizer)."""
 
     gone: bool
     obj: Object
+    told_first: bool = False
 
 
 def check_preconditions(kind: Kind, obj: Object, options: Object) -> None:
@@ -42,76 +45,64 @@ def check_preconditions(kind: Kind, obj: Object, options: Object) -> None:
             )
 
 
-def _finalizers(kind: Kind, obj: Object, options: Object) -> list[str]:
-    """The finalizers after the propagation policy has had its say."""
-    present = [each for each in obj["metadata"].get("finalizers") or () if each not in (ORPHAN, FOREGROUND)]
-    had = set(obj["metadata"].get("finalizers") or ())
+def finalizers_after(kind: Kind, obj: Object, options: Object) -> list[str]:
+    """The finalizers after the propagation policy has had its say; the object's own list when it changes nothing."""
+    own: list[str] = obj["metadata"].get("finalizers") or []
     policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
-    if policy is not None:
-        wants = {"Orphan": ORPHAN, "Foreground": FOREGROUND}.get(policy)
-    elif orphan is not None:
+    if orphan is not None:
         wants = ORPHAN if orphan else None
-    elif ORPHAN in had:
-        wants = ORPHAN
-    elif FOREGROUND in had:
-        wants = FOREGROUND
+    elif policy is not None:
+        wants = {"Orphan": ORPHAN, "Foreground": FOREGROUND}.get(policy)
     else:
-        wants = ORPHAN if kind.default_orphan else None
-    return [*present, wants] if wants else present
-
-
-def _grace(kind: Kind, obj: Object, options: Object) -> int:
-    asked = options.get("gracePeriodSeconds")
-    if kind.grace_period is None:
-        return 0
-    return kind.grace_period(obj, asked)
+        wants = next((each for each in own if each in (ORPHAN, FOREGROUND)), ORPHAN if kind.default_orphan else None)
+    kept = [each for each in own if each not in (ORPHAN, FOREGROUND)]
+    wanted = [*kept, wants] if wants else kept
+    return own if set(wanted) == set(own) else wanted
 
 
 def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
     """What becomes of `obj` (which is not changed) when it is deleted with `options` at `now`."""
     meta = obj["metadata"]
-    finalizers = _finalizers(kind, obj, options)
+    asked, graceful = options.get("gracePeriodSeconds"), kind.grace_period is not None
+    before = meta.get("deletionGracePeriodSeconds") or 0
+    deleting = bool(meta.get("deletionTimestamp"))
+    if graceful and deleting and before and (asked is None or asked >= before):
+        return Outcome(False, obj)  # it goes already, and only sooner could be asked for
     changed = dict(meta)
     new = {**obj, "metadata": changed}
     if "status" in obj:
         new["status"] = dict(obj["status"])  # what `mark_deleting` may change
-    if finalizers != (meta.get("finalizers") or []):
+    finalizers = finalizers_after(kind, obj, options)
+    if finalizers is not meta.get("finalizers"):
+        changed.pop("finalizers", None)
         if finalizers:
             changed["finalizers"] = finalizers
-        else:
-            changed.pop("finalizers", None)
-    grace = _grace(kind, obj, options)
     held = bool(finalizers) or kind.holds_deletion(obj)
-    if meta.get("deletionTimestamp"):
-        return _again(kind, obj, new, grace, held=held, asked=options.get("gracePeriodSeconds"))
-    gone = not held and grace == 0
-    if gone and kind.grace_period is None:
-        return Outcome(True, new)
-    changed["deletionTimestamp"] = rfc3339(now + timedelta(seconds=grace))
-    if kind.marks_grace:
-        changed["deletionGracePeriodSeconds"] = grace
-    if meta.get("generation"):
-        changed["generation"] = meta["generation"] + 1
-    kind.mark_deleting(new)
-    return Outcome(gone, new)
-
-
-def _again(kind: Kind, obj: Object, new: Object, grace: int, *, held: bool, asked: int | None) -> Outcome:
-    """A second delete can only shorten the grace period, and ends the wait where nothing else holds."""
-    meta = obj["metadata"]
-    before = meta.get("deletionGracePeriodSeconds") or 0
-    if kind.grace_period is not None and before > 0:
-        if asked is None or grace >= before:
-            return Outcome(False, new)
-        if grace > 0 or held:
+    if deleting:
+        marked = graceful and before > 0
+        grace = max(asked or 0, 0) if marked else 0
+        if marked:
             started = parse_time(meta["deletionTimestamp"])
             assert started is not None
-            new["metadata"]["deletionTimestamp"] = rfc3339(started - timedelta(seconds=before) + timedelta(seconds=grace))
-            new["metadata"]["deletionGracePeriodSeconds"] = grace
-            return Outcome(False, new)
-    if kind.grace_period is not None and grace == 0 and before:
-        new["metadata"]["deletionGracePeriodSeconds"] = 0
-    return Outcome(not held, new)
+            changed["deletionTimestamp"] = rfc3339(started + timedelta(seconds=grace - before))
+            changed["deletionGracePeriodSeconds"] = grace
+    else:
+        marked = graceful or held
+        grace = kind.grace_period(obj, asked) if kind.grace_period is not None else 0
+        if marked:
+            _mark(kind, new, now, grace)
+    gone = not held and not grace
+    return Outcome(gone, new, told_first=gone and (marked or changed.get("finalizers") != meta.get("finalizers")))
+
+
+def _mark(kind: Kind, new: Object, now: datetime, grace: int) -> None:
+    meta = new["metadata"]
+    meta["deletionTimestamp"] = rfc3339(now + timedelta(seconds=grace))
+    if kind.marks_grace:
+        meta["deletionGracePeriodSeconds"] = grace
+    if meta.get("generation"):
+        meta["generation"] += 1
+    kind.mark_deleting(new)
 
 
 def is_released(kind: Kind, new: Object, old: Object) -> bool:

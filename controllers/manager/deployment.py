@@ -62,6 +62,8 @@ from .pod_control import is_namespace_terminating
 from .status import same_status
 
 NO_HISTORY_LIMIT = 2**31 - 1
+SET_CHANGES_BATCHED_S = 0.05
+"""Changes of its ReplicaSets within this time are looked at together: a large rollout changes their status many times a second."""
 
 
 def plan(desired: Object, observed: Sequence[Object], now: datetime, *, old_pods_run: bool = False) -> list[Action]:
@@ -359,7 +361,7 @@ class DeploymentController:
 
     def _set_changed(self, old: Object | None, new: Object | None) -> None:
         for key in {key for each in (old, new) if each is not None for key in self._keys_of(each)}:
-            self.run.queue.add(key)
+            self.run.queue.add_after(key, SET_CHANGES_BATCHED_S)
 
     def _keys_of(self, replica_set: Object) -> list[str]:
         """The Deployments that a set's change concerns: its controller, or for an orphan all that would have it."""

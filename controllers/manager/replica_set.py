@@ -49,7 +49,7 @@ from .pod import (
 from .pod_control import BURST, PodControl, is_namespace_terminating
 from .status import omit_zeros, same_status
 
-POD_CHANGES_BATCHED_S = 0.01
+POD_CHANGES_BATCHED_S = 0.05
 """Pods become ready in bursts: so long is waited for the others, so that a burst is one look and one write."""
 
 

@@ -112,9 +112,12 @@ class Snapshot:
 
     def remove_node(self, name: str) -> ClusterEvent:
         """The node is gone. Pods that are still on it are remembered, should it come back."""
-        node = self.nodes.pop(name, None)
+        node = self.nodes.get(name)
         if node is None or node.node is None:
             return NO_EVENT
+        del self.nodes[name]
+        for key in node.nominated:
+            self.nominations.pop(key, None)
         self._touch(node)
         self.affinity_slots.discard(node.slot)
         self.slots[node.slot] = None

@@ -79,6 +79,8 @@ class ContainerConfig:
     envs: Mapping[str, str] = field(default_factory=dict)
     log_path: str = ""
     is_init: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files from configMap, secret, downwardAPI and projected volumes: path -> text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,7 @@ class SimulatedRuntime:
         container = SimulatedContainer(
             self._new_id(), sandbox_id, known.uid, config, image, self._clock.now(), self._clock.now, self._ended
         )
+        container.files.update(config.files)
         self._containers[container.id] = known.containers[container.id] = container
         return container.id
 

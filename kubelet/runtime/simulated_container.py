@@ -14,6 +14,7 @@ from kubelet.runtime.log import LogLine, MemoryLog
 
 KILLED_EXIT_CODE = 137
 TERMINATED_EXIT_CODE = 143
+_MESSAGE_CHARS_MAX, _FALLBACK_CHARS_MAX, _MESSAGE_LINES_MAX = 4096, 2048, 80
 
 
 @dataclass(slots=True, eq=False)
@@ -100,7 +101,7 @@ class SimulatedContainer:
         self.cancel_timer()
         self.state, self.finished_at, self._status = ContainerState.EXITED, self.now(), None
         self.exit_code = exit_code
-        self.reason, self.message = reason or ("Completed" if exit_code == 0 else "Error"), message
+        self.reason, self.message = reason or ("Completed" if exit_code == 0 else "Error"), message or self._last_words()
         if not self.quiet:
             self.say(f"Wherry simulates this container: ended with exit code {exit_code} ({self.reason})")
         self.log.close()
@@ -109,6 +110,14 @@ class SimulatedContainer:
                 waiter.set_result(None)
         self.ends.clear()
         self.on_end(self)
+
+    def _last_words(self) -> str:
+        """The termination message: what the container wrote to its file for that, or the end of its log if it is to be that."""
+        written = self.files.get(self.spec.get("terminationMessagePath") or "/dev/termination-log", "")
+        if not written and self.exit_code and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            written = "".join(f"{line.text}\n" for line in self.log.lines()[-_MESSAGE_LINES_MAX:])
+            return written[-_FALLBACK_CHARS_MAX:]
+        return written[:_MESSAGE_CHARS_MAX]
 
     def cancel_timer(self) -> None:
         if self.timer is not None:

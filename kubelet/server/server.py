@@ -24,6 +24,7 @@ from typing import Any
 
 from kube.objects import Object, uid_of
 from kube.runtime import metrics
+from kubelet import metrics as kubelet_metrics
 from kubelet.agent import Agents, NodeAgent
 from kubelet.observed import newest_first
 from kubelet.runtime.base import ByteStream, CommandTimeout, ContainerState, ContainerStats, CRIError
@@ -245,7 +246,8 @@ class KubeletServer:
     async def _metrics(self, head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
         which = head.segments[1:]
         if which == ():
-            await answer.send(200, metrics.exposition(), metrics.CONTENT_TYPE)
+            own = await kubelet_metrics.exposition(node.host for node in self._nodes(head))
+            await answer.send(200, metrics.exposition() + own, metrics.CONTENT_TYPE)
         elif which == ("resource",):
             pods, stats = await _usage(self._nodes(head))
             await answer.send(200, statistics.resource_metrics(pods, stats).encode(), metrics.CONTENT_TYPE)

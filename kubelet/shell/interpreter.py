@@ -19,7 +19,8 @@ from typing import Any
 from kubelet.shell import syntax
 from kubelet.shell.commands import COMMANDS
 from kubelet.shell.machine import Effect, Effects, Machine, Out, absolute
-from kubelet.shell.syntax import Command, For, Group, If, Loop, Node, Part, Pipeline, Redirect, Sequence_, ShellSyntaxError, Word
+from kubelet.shell.syntax import Command, For, Group, If, Loop, Node, Pipeline, Redirect, Sequence_
+from kubelet.shell.words import Part, ShellSyntaxError, Word
 
 STEPS_MAX = 20_000
 """Commands between two sleeps; a script that needs more is stopped."""

@@ -9,7 +9,8 @@ says what happens `next`. Three kinds of object (`spec.resourceRef.kind`) are si
                                         restartCount, runsOnce, isSidecar, known}}` (known: its command is interpreted, and ends it).
                                         next.statusTemplate: how it ends (`exitCode`, `reason`, `message`)
     Pod        KWOK's own               a pod whose state has changed. Of next.statusTemplate (or the first status patch) the simulated
-                                        runtime obeys `containerStatuses[].state.terminated`: such a container ends like that
+                                        runtime obeys `containerStatuses[].state.terminated`: such a container ends like that.
+                                        The rest of what KWOK would do (phases, events, deletes) is the kubelet's own work here
 
 `metadata.annotations` of an Image's or Container's object are the pod's, with `<container>.wherry.dev/x` standing in for `wherry.dev/x`.
 The defaults are the YAML files beside this one. Not understood (StageError): CEL expressions, `steps` with `apply`, finalizers.

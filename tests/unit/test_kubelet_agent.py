@@ -17,7 +17,7 @@ from kube.client.base import ConnectionFailed
 from kube.clock import LoopClock, rfc3339
 from kube.errors import AlreadyExists, Conflict, NotFound, not_found
 from kube.objects import Object, condition_of, is_condition_true, key_of
-from kube.resources import CONFIG_MAPS, LEASES, NODES, PODS, Resource
+from kube.resources import CONFIG_MAPS, LEASES, NODES, PODS, SECRETS, Resource
 from kubelet.agent import Agents
 from kubelet.runtime.simulated import SimulatedRuntime
 from tests.virtual import virtual
@@ -737,3 +737,61 @@ def test_node_names_must_be_there_and_differ() -> None:
     for names in ((), ("a", "a")):
         with pytest.raises(ValueError, match="node_names"):
             Agents(None, node_names=names, runtime_factory=SimulatedRuntime, informers=None, clock=None, rng=random.Random(1), events=None)  # type: ignore[arg-type]
+
+
+# --- volumes --------------------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_container_sees_the_files_of_its_volumes() -> None:
+    async with world() as w:
+        volumes = [
+            {"name": "conf", "configMap": {"name": "cm", "items": [{"key": "a", "path": "sub/a.txt"}]}},
+            {
+                "name": "all",
+                "projected": {
+                    "sources": [
+                        {"secret": {"name": "s"}},
+                        {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+                    ]
+                },
+            },
+            {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+        ]
+        mounts = [
+            {"name": "conf", "mountPath": "/etc/conf"},
+            {"name": "conf", "mountPath": "/one.txt", "subPath": "sub/a.txt"},
+            {"name": "all", "mountPath": "/all/"},
+            {"name": "token", "mountPath": "/var/run/token"},
+        ]
+        w.api.set(CONFIG_MAPS, {"metadata": {"name": "cm", "namespace": "default"}, "data": {"a": "hello"}}, "default/cm")
+        w.api.set(SECRETS, {"metadata": {"name": "s", "namespace": "default"}, "data": {"p": "c2VjcmV0"}}, "default/s")
+        w.api.pod(container={"volumeMounts": mounts}, volumes=volumes, meta={"labels": {"app": "web"}})
+        await ready(w.api)
+        runtime = w.agents.nodes["n1"].host.runtime
+        (container,) = await runtime.list_containers("uid-web")
+        script = "cat /etc/conf/sub/a.txt /one.txt /all/p /all/l"
+        assert (await runtime.exec_sync(container.id, ["sh", "-c", script], timeout_s=5)).stdout == b'hellohellosecretapp="web"'
+
+
+@virtual
+async def test_a_pod_waits_for_a_volume_that_cannot_be_set_up() -> None:
+    async with world() as w:
+        volumes = [{"name": "conf", "configMap": {"name": "cm"}}]
+        w.api.pod(container={"volumeMounts": [{"name": "conf", "mountPath": "/c"}]}, volumes=volumes)
+        await asyncio.sleep(20)
+        assert w.api.status()["containerStatuses"][0]["state"] == {"waiting": {"reason": "ContainerCreating"}}
+        assert ("Warning", "FailedMount", 'MountVolume.SetUp failed for volume "conf" : configmap "cm" not found', "") in w.events.seen
+        w.api.set(CONFIG_MAPS, {"metadata": {"name": "cm", "namespace": "default"}, "data": {}}, "default/cm")
+        await ready(w.api)
+        assert w.events.reasons().count("Pulling") == 1
+
+
+@virtual
+async def test_a_containers_last_words_are_its_termination_message() -> None:
+    async with world() as w:
+        script = "echo gone wrong > /dev/termination-log; exit 7"
+        w.api.pod(container={"image": "busybox:1", "command": ["sh", "-c", script]}, restartPolicy="Never")
+        await until(lambda: w.api.status()["phase"] == "Failed")
+        ended = w.api.status()["containerStatuses"][0]["state"]["terminated"]
+        assert (ended["exitCode"], ended["message"]) == (7, "gone wrong\n")

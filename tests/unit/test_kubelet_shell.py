@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kubelet.shell import interpreter, syntax
 from kubelet.shell.interpreter import NotSimulated
 from kubelet.shell.machine import Machine, Out, Sleep
-from kubelet.shell.syntax import ShellSyntaxError
+from kubelet.shell.words import ShellSyntaxError
 
 
 def machine(**rest: object) -> Machine:
