@@ -94,7 +94,9 @@ class Authority:
         except (ValueError, TypeError) as error:
             raise IdentityError(f"{directory}: cannot read the cluster's CA ({error}); restore it, or move the directory away") from error
         except OSError as error:
-            raise IdentityError(f"{error.filename or directory}: {error.strerror}; the data directory must belong to the user who starts the server") from error
+            raise IdentityError(
+                f"{error.filename or directory}: {error.strerror}; the data directory must belong to the user who starts the server"
+            ) from error
 
     @classmethod
     def _create(cls, directory: Path, clock: Clock) -> Authority:
@@ -131,7 +133,9 @@ class Authority:
         certificate = builder.sign(self._key, hashes.SHA256())
         return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
-    def kept(self, file_name: str, user: str, groups: Sequence[str] = (), *, server_names: Sequence[str] = (), client: bool = True) -> KeyPair:
+    def kept(
+        self, file_name: str, user: str, groups: Sequence[str] = (), *, server_names: Sequence[str] = (), client: bool = True
+    ) -> KeyPair:
         """Like `issue`, kept as `<file_name>.crt` and `.key`; made anew when it nears its end or its names change."""
         crt, key = self.directory / f"{file_name}.crt", self.directory / f"{file_name}.key"
         try:

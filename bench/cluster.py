@@ -50,7 +50,13 @@ async def measure(directory: Path, *, nodes: int, pods: int, console: Console) -
         stack.push_async_callback(client.close)
         start("controller-manager", "controllers", "manager", f"--kubeconfig={data / 'manager'}", "--healthz-port=0")
         start("scheduler", "controllers", "scheduler", f"--kubeconfig={data / 'scheduler'}", "--healthz-port=0")
-        kubelet = ("kubelet", f"--kubeconfig={data / 'kubelet'}", f"--hostname-override=node-{{1..{nodes}}}", "--port=0", "--healthz-port=0")
+        kubelet = (
+            "kubelet",
+            f"--kubeconfig={data / 'kubelet'}",
+            f"--hostname-override=node-{{1..{nodes}}}",
+            "--port=0",
+            "--healthz-port=0",
+        )
         begin = time.perf_counter()
         start(f"kubelet ({nodes} nodes)", *kubelet)
         await _until(lambda: _ready_nodes(client, nodes))

@@ -55,7 +55,9 @@ async def measure(directory: Path, *, storage: str = "sqlite", pods: int = 10_00
         with running(echo_command, log):
             await until_listening(echo_port)
             echo_post, echo_get = await _echo(data, echo_port)
-        table = Table("what", "per second", "share of echo", "upstream's share", "p50 ms", "p99 ms", "failed", box=None, header_style="bold")
+        table = Table(
+            "what", "per second", "share of echo", "upstream's share", "p50 ms", "p99 ms", "failed", box=None, header_style="bold"
+        )
         _row(table, "echo POST", echo_post, None, None)
         _row(table, "echo GET", echo_get, None, None)
         connections = await _connect(data, port)
@@ -85,7 +87,9 @@ async def measure(directory: Path, *, storage: str = "sqlite", pods: int = 10_00
 def _row(table: Table, what: str, result: Result, ceiling: Result | None, upstream: float | None) -> None:
     share = f"{result.per_second / ceiling.per_second:.3f}" if ceiling else ""
     p50, p99 = result.percentile(0.5) * 1000, result.percentile(0.99) * 1000
-    table.add_row(what, f"{result.per_second:,.0f}", share, f"{upstream:.3f}" if upstream else "", f"{p50:.1f}", f"{p99:.1f}", str(result.failed))
+    table.add_row(
+        what, f"{result.per_second:,.0f}", share, f"{upstream:.3f}" if upstream else "", f"{p50:.1f}", f"{p99:.1f}", str(result.failed)
+    )
 
 
 async def _memory(pid: int) -> float:
@@ -130,7 +134,11 @@ async def _prepare(connection: Connection) -> None:
 
 
 async def _lists(connection: Connection, base: str, console: Console) -> None:
-    for what, query in (("LIST all", ""), ("LIST with a label selector of 1 %", "?labelSelector=hundred%3D7"), ("LIST limit=500", "?limit=500")):
+    for what, query in (
+        ("LIST all", ""),
+        ("LIST with a label selector of 1 %", "?labelSelector=hundred%3D7"),
+        ("LIST limit=500", "?limit=500"),
+    ):
         best, size = 1e9, 0
         for _ in range(3):
             begin = time.perf_counter()

@@ -18,8 +18,9 @@ A request for one of these gets a clear error (501 with reason NotImplemented, o
 - Custom resources: CustomResourceDefinitions are stored, their resources are not served. API aggregation likewise.
 - Alpha and beta API versions.
 - Container runtimes other than the simulated one; kube-proxy and cluster DNS; the cloud controller manager; the etcd store.
-- Controllers: HorizontalPodAutoscaler, volumes (binding, provisioning, attaching), ResourceClaims, certificates, quota, cluster role aggregation.
-- The scheduler's volume and dynamic resource plugins, preemption, and extenders.
+- Controllers: HorizontalPodAutoscaler, volumes (binding, provisioning, attaching), ResourceClaims, certificates, quota,
+  cluster role aggregation.
+- The scheduler's volume and dynamic resource plugins, extenders, and KubeSchedulerConfiguration files.
 - `pods/proxy`, `services/proxy`, and answers in protobuf or CBOR (requests in protobuf are read).
 
 ## Knowingly different

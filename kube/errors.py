@@ -232,7 +232,9 @@ def duplicate(field: str, value: Any) -> FieldError:
 def not_supported(field: str, value: Any, supported: Sequence[str]) -> FieldError:
     """`supported` is printed in the order given; upstream sorts most, but not all, of its lists."""
     listed = ", ".join(f'"{each}"' for each in supported)
-    return FieldError("FieldValueNotSupported", field, f"Unsupported value: {quoted(value)}" + (f": supported values: {listed}" if listed else ""))
+    return FieldError(
+        "FieldValueNotSupported", field, f"Unsupported value: {quoted(value)}" + (f": supported values: {listed}" if listed else "")
+    )
 
 
 def not_allowed(field: str, why: str) -> FieldError:

@@ -191,7 +191,9 @@ async def in_process_cluster(
         await cluster.built.stop()
 
 
-async def _with_kit(cluster: InProcessCluster, name: str, work: Callable[[Client, Informers, EventRecorder], Coroutine[Any, Any, None]]) -> None:
+async def _with_kit(
+    cluster: InProcessCluster, name: str, work: Callable[[Client, Informers, EventRecorder], Coroutine[Any, Any, None]]
+) -> None:
     client = cluster.make_client(name)
     rng = random.Random(cluster.rng.getrandbits(64))
     informers = Informers(client, rng=rng)

@@ -1,7 +1,9 @@
 """What form a client wants its answer in, from the Accept header. Pure. Source: apiserver `handlers/negotiation/negotiate.go`.
 
-Served are JSON and YAML; protobuf and CBOR are not (a client that lists JSON too gets JSON). Forms besides the object itself:
-Table, PartialObjectMetadata and PartialObjectMetadataList of meta.k8s.io/v1 (v1beta1 is accepted, too).
+Upstream looks twice, and so do we: its router asks whether the path can answer in any listed media type at all, parameters aside
+(`check_acceptable`); then the handler picks the first clause, by q value, whose parameters it can satisfy (`negotiate`). Served are JSON and
+YAML; protobuf and CBOR are not (a client that lists JSON too gets JSON). Forms besides the object itself: Table, PartialObjectMetadata
+and PartialObjectMetadataList of meta.k8s.io/v1 (v1beta1 is accepted, too).
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ from typing import Final
 from apiserver.handlers.request import JSON, YAML
 from kube.errors import NotAcceptable
 
-ACCEPTED: Final = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-_FORMS: Final = frozenset({"Table", "PartialObjectMetadata", "PartialObjectMetadataList"})
-_WILD: Final = frozenset({"*/*", "application/*"})
+PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
+OBJECTS: Final = (JSON, YAML, PROTOBUF)
+"""What paths of resources produce."""
+STREAMS: Final = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
+_ACCEPTED: Final = "only the following media types are accepted: "
+_FORMS: Final = frozenset({"PartialObjectMetadata", "PartialObjectMetadataList"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +30,91 @@ class Form:
     media: str = JSON
     as_: str = ""
     version: str = "v1"
-    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    media: str
+    quality: float
+    params: dict[str, str]
+
+
+def _is_acceptable(accept: str, produces: tuple[str, ...]) -> bool:
+    listed = [each.partition(";")[0].strip(" \t") for each in accept.split(",")] if accept else ["*/*"]
+    return any(each == "*/*" or each in produces for each in listed)
 
 
 @lru_cache(maxsize=1024)
-def negotiate(accept: str) -> Form:
-    """The first acceptable form of an Accept header, by its order and q values. Raises NotAcceptable."""
-    if not accept.strip():
+def _refused(accept: str, produces: tuple[str, ...]) -> bool:
+    return not _is_acceptable(accept, produces)
+
+
+def check_acceptable(accept: str, produces: tuple[str, ...] = OBJECTS) -> None:
+    """Raises NotAcceptable where none of the listed media types (taken literally, but for `*/*`) is one that the path produces."""
+    if _refused(accept, produces):
+        raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(produces)}", details={})
+
+
+def negotiate(accept: str, *, tables: bool = True) -> Form:
+    """The first acceptable form of an Accept header, by its order and q values. `tables` False: not as a Table. Raises NotAcceptable."""
+    form = _negotiated(accept, tables=tables)
+    if form is None:
+        served = OBJECTS if any(each.media != PROTOBUF for each in _clauses(accept)) else (JSON, YAML)
+        raise NotAcceptable(_ACCEPTED + ", ".join(served))
+    return form
+
+
+def negotiate_stream(accept: str) -> Form:
+    """The form of a watch's events, which come as JSON only. Raises NotAcceptable."""
+    form = negotiate(accept)
+    if form.media != JSON:
+        raise NotAcceptable(_ACCEPTED + ", ".join(STREAMS))
+    return form
+
+
+@lru_cache(maxsize=1024)
+def error_media(accept: str) -> str:
+    """The media type of an error's Status: what was asked for, but always something."""
+    form = _negotiated(accept, tables=False)
+    return form.media if form is not None and not form.as_ else JSON
+
+
+@lru_cache(maxsize=1024)
+def _negotiated(accept: str, *, tables: bool) -> Form | None:
+    if not accept:
         return Form()
-    clauses = []
-    for index, clause in enumerate(accept.split(",")):
-        media, *rest = (part.strip() for part in clause.split(";"))
-        params = dict(part.partition("=")[::2] for part in rest)
-        try:
-            quality = float(params.get("q", "1"))
-        except ValueError:
-            quality = 1.0
-        clauses.append((-quality, index, media, params))
-    unknown_form = False
-    for _, _, media, params in sorted(clauses, key=lambda each: each[:2]):
-        served = JSON if media in _WILD or media == JSON else YAML if media in (YAML, "application/x-yaml", "text/yaml") else ""
-        if not served:
+    return next((form for clause in _clauses(accept) if (form := _form(clause, tables=tables)) is not None), None)
+
+
+def _clauses(accept: str) -> list[_Clause]:
+    """The clauses, best first. Source: munnerz/goautoneg."""
+    found = []
+    for text in accept.split(","):
+        media, *rest = text.split(";")
+        kind, slash, subtype = media.strip(" ").partition("/")
+        if not slash and kind != "*":
             continue
-        as_ = params.get("as", "")
-        if not as_:
-            return Form(served, stream=params.get("stream") == "watch")
-        if as_ in _FORMS and params.get("g") == "meta.k8s.io" and params.get("v") in ("v1", "v1beta1"):
-            return Form(served, as_, params["v"], stream=params.get("stream") == "watch")
-        unknown_form = True
-    if unknown_form or any("as" in params for _, _, _, params in clauses):
-        raise NotAcceptable(f"only the following media types are accepted: {ACCEPTED}")
-    raise NotAcceptable(f"only the following media types are accepted: {ACCEPTED}")
+        params = {name.strip(" "): value.strip(" ") for name, equals, value in (each.partition("=") for each in rest) if equals}
+        found.append(_Clause(f"{kind}/{subtype.strip(' ') or '*'}", _quality(params.pop("q", "1")), params))
+    return sorted(found, key=lambda each: (-each.quality, each.media.startswith("*/"), each.media.endswith("/*")))
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _form(clause: _Clause, *, tables: bool) -> Form | None:
+    """How to satisfy one clause; None where that cannot be."""
+    media = {"*/*": JSON, "application/*": JSON, JSON: JSON, YAML: YAML}.get(clause.media)
+    params = clause.params
+    if media is None or (params.get("stream") and (params["stream"] != "watch" or media == YAML)) or params.get("sv", "v1") not in ("", "v1"):
+        return None
+    if not params.keys() & {"as", "g", "v"}:
+        return Form(media)
+    as_, version = params.get("as", ""), params.get("v", "")
+    if params.get("g") != "meta.k8s.io" or version not in ("v1", "v1beta1") or not (as_ in _FORMS or (as_ == "Table" and tables)):
+        return None
+    return Form(media, as_, version)

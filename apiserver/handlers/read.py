@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
-import yaml
 
 from apiserver.handlers import continue_token
-from apiserver.handlers.negotiation import Form, negotiate
+from apiserver.handlers.negotiation import Form, error_media, negotiate
 from apiserver.handlers.options import ListOptions, list_options, parse_version, too_large, version_number
 from apiserver.handlers.request import YAML, Request, Response
 from apiserver.handlers.table import include_policy, partial, table
 from apiserver.registry.cache import Entry
 from apiserver.registry.registry import Served
 from apiserver.store.base import Compacted, FutureRevision
-from kube.errors import Expired, NotAcceptable
+from kube.errors import ApiError, BadRequest, Expired, NotAcceptable
 from kube.objects import Object
+from kube.schema import goyaml_dump
 
 
 def shown(served: Served, obj: Object) -> Object:
@@ -31,16 +31,26 @@ def shown(served: Served, obj: Object) -> Object:
 def document(form: Form, status: int, value: Any) -> Response:
     """An answer in the media type that was asked for."""
     if form.media == YAML:
-        text = yaml.dump(
-            value, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True, default_flow_style=False, allow_unicode=True
-        )
-        return Response(status, text.encode(), YAML)
+        return Response(status, goyaml_dump.dump(value), YAML)
     return Response(status, orjson.dumps(value))
 
 
-def object_response(request: Request, served: Served, obj: Object, *, status: int = 200, body: bytes | None = None) -> Response:
+def error_response(error: ApiError, accept: str) -> Response:
+    """A failure as its Status, in the media type that was asked for."""
+    headers = list(error.headers.items())
+    wait_s = (error.details or {}).get("retryAfterSeconds")
+    if wait_s and "Retry-After" not in error.headers:
+        headers.append(("Retry-After", str(wait_s)))
+    answer = document(Form(error_media(accept)), error.http_code, error.status)
+    answer.headers += headers
+    return answer
+
+
+def object_response(
+    request: Request, served: Served, obj: Object, *, status: int = 200, body: bytes | None = None, tables: bool = True
+) -> Response:
     """An object (in the hub version) as the client wants it; `body` is its JSON where the server has it already."""
-    form = negotiate(request.header(b"accept"))
+    form = negotiate(request.header(b"accept"), tables=tables)
     if form.as_ == "PartialObjectMetadataList":
         kind = served.resource.kind
         raise NotAcceptable(
@@ -67,9 +77,9 @@ def _internal(served: Served) -> str:
     return group.split(".", 1)[0] if group else "core"
 
 
-async def get(request: Request, served: Served) -> Response:
+async def get(request: Request, served: Served, *, tables: bool = True) -> Response:
     """GET of one object, or of a subresource that is the object (status)."""
-    form = negotiate(request.header(b"accept"))
+    form = negotiate(request.header(b"accept"), tables=tables)
     registry, info = served.registry, request.info
     version = version_number(request.param("resourceVersion"))
     namespace = info.namespace if registry.resource.namespaced else ""
@@ -79,7 +89,7 @@ async def get(request: Request, served: Served) -> Response:
     cache = registry.cache
     if not form.as_ and form.media != YAML and served.conversion is None:
         return Response(200, cache.encoding.served(entry.value, entry.revision))
-    return object_response(request, served, cache.object_of(entry))
+    return object_response(request, served, cache.object_of(entry), tables=tables)
 
 
 async def list_(request: Request, served: Served) -> Response:
@@ -111,7 +121,8 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
         )
     if form.as_ == "PartialObjectMetadataList":
         items = [partial(obj, form) for obj in objects]
-        value = {"kind": "PartialObjectMetadataList", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": metadata, "items": items}
+        api_version = f"meta.k8s.io/{form.version}"
+        value = {"kind": "PartialObjectMetadataList", "apiVersion": api_version, "metadata": metadata, "items": items or None}
         return document(form, 200, value)
     plain = [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects]
     return document(form, 200, {"kind": kind.list_kind, "apiVersion": served.resource.api_version, "metadata": metadata, "items": plain})
@@ -123,8 +134,6 @@ async def select(served: Served, options: ListOptions, namespace: str) -> tuple[
     current = await cache.catch_up()
     if options.continue_:
         if options.resource_version and options.resource_version != "0":
-            from kube.errors import BadRequest
-
             raise BadRequest("specifying resource version is not allowed when using continue")
         revision, start = continue_token.decode(options.continue_)
         return await _at_revision(served, options, namespace, revision, start)

@@ -1,16 +1,29 @@
-"""The one route of all resources: from a RequestInfo to the handler of its verb. Knows which verbs there are, and no kind."""
+"""The one route of all resources: from a RequestInfo to the handler of its verb. Knows which verbs there are, and no kind.
+
+The order in which a request is refused is upstream's router's: no such path (404), no such method there (405), a body that is not taken
+(415, patches only), no form to answer in (406); only then comes the handler. A failure is answered here, in the client's media type.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Set
+from typing import Final
+
 from apiserver.handlers import connect, patch, read, scale, watch, write
+from apiserver.handlers.negotiation import OBJECTS, STREAMS, check_acceptable
 from apiserver.handlers.request import Answer, Request
-from apiserver.registry.kind import Subresource
+from apiserver.pipeline.request_info import RequestInfo
+from apiserver.registry.kind import Kind, Subresource
 from apiserver.registry.registry import Served
 from kube import errors
 from kube.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
 
-_NOT_FOUND = "the server could not find the requested resource"
-_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+_NOT_FOUND: Final = "the server could not find the requested resource"
+_NOT_ALLOWED: Final = "the server does not allow this method on the requested resource"
+_COLLECTION_VERBS: Final = frozenset({"list", "watch", "create", "deletecollection"})
+_OBJECT_VERBS: Final = frozenset({"get", "watch", "update", "patch", "delete"})
+_UNPLACED_VERBS: Final = frozenset({"list", "watch"})
+_WITH_TABLES: Final = frozenset({"status", "scale"})
 
 
 def no_such_path() -> ApiError:
@@ -18,29 +31,75 @@ def no_such_path() -> ApiError:
     return NotFound(_NOT_FOUND, details={})
 
 
-def _not_allowed() -> ApiError:
+def not_allowed() -> ApiError:
+    """The 405 for a method that a path does not have."""
     return MethodNotAllowed(_NOT_ALLOWED, details={})
 
 
 async def serve(request: Request) -> Answer:
-    """Answer a resource request. Raises ApiError."""
+    """Answer a resource request."""
+    try:
+        return await _serve(request)
+    except ApiError as error:
+        return read.error_response(error, request.header(b"accept"))
+
+
+async def _serve(request: Request) -> Answer:
     info = request.info
-    registries = request.server.registries
-    served = registries.served(info.group, info.version, info.resource)
+    served = request.server.registries.served(info.group, info.version, info.resource)
     if served is None:
         raise no_such_path()
     kind = served.registry.kind
-    if info.namespace and not kind.resource.namespaced and (info.resource != "namespaces" or info.namespace != info.name):
-        raise no_such_path()
+    part = _part(kind, info)
+    _check_route(request, _verbs(kind, part, info))
     check_path_segment(info.name)
-    if info.subresource:
-        part = next((each for each in kind.subresources if each.name == info.subresource), None)
-        if part is None or (info.rest and not part.connect) or (kind.resource.namespaced and not info.namespace):
-            raise no_such_path()
-        return await _subresource(request, served, part)
-    if info.name and kind.resource.namespaced and not info.namespace:
+    return await (_object(request, served) if part is None else _subresource(request, served, part))
+
+
+def _part(kind: Kind, info: RequestInfo) -> Subresource | None:
+    """The subresource that is asked for; None for the resource itself. Raises NotFound for paths that are none of this kind."""
+    namespaced = kind.resource.namespaced
+    if info.namespace and not namespaced and (info.resource != "namespaces" or info.namespace != info.name):
         raise no_such_path()
-    return await _object(request, served)
+    if info.name and namespaced and not info.namespace:
+        raise no_such_path()
+    if not info.subresource:
+        return None
+    part = next((each for each in kind.subresources if each.name == info.subresource), None)
+    if part is None or (info.rest and not part.connect):
+        raise no_such_path()
+    return part
+
+
+def _verbs(kind: Kind, part: Subresource | None, info: RequestInfo) -> Set[str]:
+    """The verbs of a path. Raises NotFound where it has none, and so is no path."""
+    if part is not None:
+        return frozenset(part.verbs)
+    verbs = frozenset(kind.verbs)
+    if info.name:
+        there = verbs & _OBJECT_VERBS - ({"watch"} if "get" not in verbs else frozenset())
+    elif kind.resource.namespaced and not info.namespace and kind.create is None:
+        there = verbs & _UNPLACED_VERBS
+    else:
+        there = verbs & _COLLECTION_VERBS
+    if not there:
+        raise no_such_path()
+    return there
+
+
+def _check_route(request: Request, verbs: Set[str]) -> None:
+    """What upstream's router refuses before any handler. Raises MethodNotAllowed, UnsupportedMediaType, NotAcceptable."""
+    verb, method = request.info.verb, request.method
+    if request.info.subresource:
+        verb = "get" if verb == "watch" else verb
+    elif verb == "watch" and not request.info.name:
+        verb = "list"  # whether it can be watched is the handler's to say
+    if method == "HEAD" or verb not in verbs:
+        raise not_allowed()
+    if method == "PATCH":
+        patch.check_media_type(request.header(b"content-type"))
+    if request.info.subresource not in connect.STREAMED:
+        check_acceptable(request.header(b"accept"), OBJECTS + STREAMS if verb == "list" else OBJECTS)
 
 
 def check_path_segment(name: str) -> None:
@@ -52,24 +111,15 @@ def check_path_segment(name: str) -> None:
 
 
 async def _object(request: Request, served: Served) -> Answer:
-    verb, info, kind = request.info.verb, request.info, served.registry.kind
-    if info.name and kind.verbs == ("create",):
-        raise no_such_path()
-    if verb == "watch" and "list" in kind.verbs and "watch" not in kind.verbs:
-        plural = kind.resource.plural
-        raise MethodNotAllowed(f'watch is not supported on resources of kind "{plural}"', details={"kind": plural})
-    if verb not in kind.verbs or request.method == "HEAD":
-        raise _not_allowed()
-    collection_only = verb in ("create", "list", "deletecollection")
-    if bool(info.name) is collection_only and verb != "watch":
-        raise _not_allowed()
-    if verb in ("create", "deletecollection") and kind.resource.namespaced and not info.namespace and kind.create is None:
-        raise _not_allowed()
+    verb = request.info.verb
     if verb == "get":
         return await read.get(request, served)
     if verb == "list":
         return await read.list_(request, served)
     if verb == "watch":
+        if "watch" not in served.registry.kind.verbs:
+            plural = served.resource.plural
+            raise MethodNotAllowed(f'watch is not supported on resources of kind "{plural}"', details={"kind": plural})
         return await watch.watch(request, served)
     if verb == "create":
         return await write.create(request, served)
@@ -86,18 +136,16 @@ async def _subresource(request: Request, served: Served, part: Subresource) -> A
     if part.connect:
         return await connect.connect(request, served, part)
     verb = request.info.verb
-    if verb not in part.verbs or request.method == "HEAD":
-        raise _not_allowed()
     if part.name == "scale":
-        if verb == "get":
-            return await scale.get(request, served)
         if verb == "update":
             return await scale.update(request, served, part)
-        return await patch.patch(request, served, part)
+        if verb == "patch":
+            return await scale.patch(request, served)
+        return await scale.get(request, served)
     if verb == "create":
         return await write.create_subresource(request, served, part)
-    if verb == "get":
-        return await read.get(request, served)
     if verb == "update":
         return await write.update(request, served, part)
-    return await patch.patch(request, served, part)
+    if verb == "patch":
+        return await patch.patch(request, served, part)
+    return await read.get(request, served, tables=part.name in _WITH_TABLES)

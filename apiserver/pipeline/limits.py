@@ -19,9 +19,11 @@ class InFlight:
         reads = method in _READS
         limit = self._limits[reads]
         if limit and self.now[reads] >= limit:
-            raise TooManyRequests("Too many requests, please try again later.", details={"retryAfterSeconds": 1}, headers={"Retry-After": "1"})
+            raise TooManyRequests(
+                "Too many requests, please try again later.", details={"retryAfterSeconds": 1}, headers={"Retry-After": "1"}
+            )
         self.now[reads] += 1
         return reads
 
-    def leave(self, reads: bool) -> None:  # noqa: FBT001
+    def leave(self, reads: bool) -> None:
         self.now[reads] -= 1

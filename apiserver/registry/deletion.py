@@ -63,7 +63,7 @@ def finalizers_after(kind: Kind, obj: Object, options: Object) -> list[str]:
 def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
     """What becomes of `obj` (which is not changed) when it is deleted with `options` at `now`."""
     meta = obj["metadata"]
-    asked, graceful = options.get("gracePeriodSeconds"), kind.grace_period is not None
+    asked, graceful = _asked(options), kind.grace_period is not None
     before = meta.get("deletionGracePeriodSeconds") or 0
     deleting = bool(meta.get("deletionTimestamp"))
     if graceful and deleting and before and (asked is None or asked >= before):
@@ -80,7 +80,7 @@ def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
     held = bool(finalizers) or kind.holds_deletion(obj)
     if deleting:
         marked = graceful and before > 0
-        grace = max(asked or 0, 0) if marked else 0
+        grace = (asked or 0) if marked else 0
         if marked:
             started = parse_time(meta["deletionTimestamp"])
             assert started is not None
@@ -93,6 +93,12 @@ def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
             _mark(kind, new, now, grace)
     gone = not held and not grace
     return Outcome(gone, new, told_first=gone and (marked or changed.get("finalizers") != meta.get("finalizers")))
+
+
+def _asked(options: Object) -> int | None:
+    """The seconds of grace asked for; a negative number is one second."""
+    seconds: int | None = options.get("gracePeriodSeconds")
+    return 1 if seconds is not None and seconds < 0 else seconds
 
 
 def _mark(kind: Kind, new: Object, now: datetime, grace: int) -> None:

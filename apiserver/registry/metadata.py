@@ -37,13 +37,22 @@ def resource_version_number(text: str | None) -> int:
     return int(text)
 
 
-def fill_new(obj: Object, *, now: datetime, rng: random.Random) -> None:
-    """What the server sets on every new object, and clears of what a client may not set."""
-    meta = obj["metadata"]
-    if resource_version_number(meta.pop("resourceVersion", None)):
-        raise InternalError("resourceVersion should not be set on objects to be created", reason="")
-    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
+def wipe_new(meta: Object) -> None:
+    """Take out of a new object's metadata what only the server sets."""
+    for field in ("creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         meta.pop(field, None)
+
+
+def check_no_version(meta: Object) -> None:
+    """A resourceVersion has no place on what is new. Takes it out, or raises InternalError as upstream's storage does."""
+    given = meta.pop("resourceVersion", "")
+    if given.isascii() and given.isdigit() and 0 < int(given) < 1 << 64:
+        raise InternalError("resourceVersion should not be set on objects to be created", reason="")
+
+
+def fill_new(obj: Object, *, now: datetime, rng: random.Random) -> None:
+    """What the server sets on every new object."""
+    meta = obj["metadata"]
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = meta["generateName"][: NAME_LENGTH_MAX - GENERATED_LENGTH] + random_suffix(rng)
     meta["uid"] = new_uid(rng)

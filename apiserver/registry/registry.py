@@ -15,15 +15,15 @@ from apiserver.registry import deletion
 from apiserver.registry.admission import Admission, Attributes, NoAdmission
 from apiserver.registry.cache import Entry, ResourceCache
 from apiserver.registry.kind import Context, Conversion, Kind, Subresource
-from apiserver.registry.metadata import fill_new, keep_system_fields, resource_version_number
+from apiserver.registry.metadata import check_no_version, fill_new, keep_system_fields, resource_version_number, wipe_new
+from apiserver.registry.ownership import Ownership
 from apiserver.store.base import KeyExists, RevisionMismatch, Store, StoreUnavailable
-from apiserver.validation.metadata import validate_object_meta, validate_object_meta_update
+from apiserver.validation.metadata import update_errors, validate_object_meta, validate_object_meta_update
 from kube import errors
 from kube.clock import Clock
 from kube.labels import Selector
 from kube.objects import Object
-from kube.patch.fieldset import FieldSet, of_path, union
-from kube.patch.managed import managed_after_update, with_old_times
+from kube.patch.managed import with_old_times
 from kube.resources import Resource
 from kube.schema.definitions import Definitions
 from kube.schema.types import StructType
@@ -55,16 +55,12 @@ class Registry:
         self.resource = kind.resource
         self.cache = ResourceCache(kind, registries.store)
         self._lease: tuple[int, float] = (0, 0.0)
-        self._type: StructType | None = None
         self._subresources = {each.name: each for each in kind.subresources}
-        self._has_status = "status" in self._subresources
-        self._reset_fields: dict[str, FieldSet] = {}
+        self.ownership = Ownership(kind, registries.definitions)
 
     @property
     def type(self) -> StructType:
-        if self._type is None:
-            self._type = self.registries.definitions.type(self.kind.definition)
-        return self._type
+        return self.ownership.type
 
     def not_found(self, name: str) -> errors.NotFound:
         return errors.not_found(self.resource.plural, self.resource.group, name)
@@ -108,9 +104,10 @@ class Registry:
             meta["namespace"] = namespace
         else:
             meta.pop("namespace", None)
+        wipe_new(meta)
         self._check_owners(meta, ctx)
         if managed and ctx.field_manager:
-            self._own(obj, None, ctx)
+            self.ownership.update(obj, None, ctx)
         attributes = Attributes(kind, "CREATE", namespace, meta.get("name", ""), obj, None, ctx, self.registries, options or {})
         await self.registries.admission.mutate(attributes)
         generated = not meta.get("name") and bool(meta.get("generateName"))
@@ -131,8 +128,9 @@ class Registry:
             kind.prepare(obj, None, ctx)
             if kind.has_generation:
                 meta["generation"] = 1
+        namespaced, legacy = self.resource.namespaced, kind.legacy_finalizers
         problems = [
-            *validate_object_meta(meta, namespaced=self.resource.namespaced, name_rule=kind.name_rule),
+            *validate_object_meta(meta, namespaced=namespaced, name_rule=kind.name_rule, legacy_finalizers=legacy),
             *kind.validate(obj, None, ctx),
         ]
         if problems:
@@ -140,10 +138,12 @@ class Registry:
         attributes.name = meta["name"]
         await self.registries.admission.validate(attributes)
         key = self.cache.key(namespace, meta["name"])
+        if not ctx.dry_run:
+            check_no_version(meta)
         await self.cache.catch_up()
         present = self.cache.get(namespace, meta["name"])
         if present is not None:
-            raise self._exists(present)
+            raise self._exists(present, meta)
         undo = await kind.begin(obj, None, ctx, self.registries) if kind.begin else None
         if ctx.dry_run:
             if undo:
@@ -156,7 +156,7 @@ class Registry:
             if undo:
                 await undo()
             if isinstance(error, KeyExists):
-                raise errors.already_exists(self.resource.plural, self.resource.group, meta["name"]) from error
+                raise self._exists(None, meta) from error
             raise
         meta["resourceVersion"] = str(revision)
         return Written(obj, self.cache.encoding.served(value, revision), created=True)
@@ -213,8 +213,7 @@ class Registry:
             raise errors.conflict(self.resource.plural, self.resource.group, name, why)
         if meta.get("uid"):
             raise self._uid_conflict(namespace, name, meta["uid"], "")
-        if managed and resource_version_number(meta.get("resourceVersion")):
-            raise self._modified(name)
+        resource_version_number(meta.get("resourceVersion"))
         meta.pop("resourceVersion", None)
         ctx.verb = "create"
         return await self.write_new(namespace, obj, ctx, options=options, managed=managed)
@@ -237,7 +236,7 @@ class Registry:
         keep_system_fields(new, old)
         self._check_owners(meta, ctx)
         if managed and ctx.field_manager:
-            self._own(new, old, ctx)
+            self.ownership.update(new, old, ctx)
         attributes = Attributes(kind, "UPDATE", entry.namespace, entry.name, new, old, ctx, self.registries, options or {})
         await self.registries.admission.mutate(attributes)
         part = self._subresources.get(subresource)
@@ -248,9 +247,7 @@ class Registry:
         if kind.has_generation:
             _count_generation(new, old)
         validate = part.validate if part is not None and part.validate is not None else kind.validate
-        metadata_problems = validate_object_meta_update(new["metadata"], old["metadata"])
-        # upstream checks metadata in the generic path and again in each kind's own, so its causes come twice
-        problems = [*metadata_problems, *metadata_problems, *validate(new, old, ctx)]
+        problems = [*self._metadata_problems(new["metadata"], old["metadata"], part), *validate(new, old, ctx)]
         if problems:
             raise errors.invalid_object(self.resource.kind, self.resource.group, entry.name, problems)
         await self.registries.admission.validate(attributes)
@@ -277,6 +274,16 @@ class Registry:
             raise
         new["metadata"]["resourceVersion"] = str(revision)
         return Written(new, encoding.served(value, revision))
+
+    def _metadata_problems(self, new: Object, old: Object, part: Subresource | None) -> list[errors.FieldError]:
+        """What is wrong with an update's metadata. Looked at once, and again as often as upstream does only to list what is wrong."""
+        kind, namespaced = self.kind, self.resource.namespaced
+        legacy = kind.legacy_finalizers
+        once = validate_object_meta(new, namespaced=namespaced, name_rule="path-segment", legacy_finalizers=legacy)
+        if not once and not validate_object_meta_update(new, old):
+            return []
+        passes = part.metadata_passes if part is not None and part.validate is not None else kind.metadata_passes
+        return update_errors(new, old, namespaced=namespaced, name_rule=kind.name_rule, passes=passes, legacy_finalizers=legacy)
 
     async def _remove_released(self, entry: Entry, new: Object, ctx: Context) -> Written:
         """The last finalizer of a deleted object is gone: so is the object. Upstream answers with it as it was to be."""
@@ -313,18 +320,34 @@ class Registry:
         await self.registries.admission.validate(attributes)
         outcome = deletion.plan(kind, old, options, ctx.now)
         if outcome.gone:
-            revision = entry.revision
-            if not ctx.dry_run:
-                revision = await self.registries.store.delete(entry.key, expected=entry.revision)
-                await self._after_delete(old, ctx)
-            old["metadata"]["resourceVersion"] = str(entry.revision if ctx.dry_run else revision)
-            return Written(outcome.obj, None, deleted=True)
+            return await self._remove_now(entry, old, outcome, options, ctx)
         if outcome.obj is old or ctx.dry_run or _same(outcome.obj, old):
             return Written(outcome.obj, None)
-        value = encoding.encode(outcome.obj)
-        revision = await self.registries.store.update(entry.key, value, expected=entry.revision, hint=outcome.obj)
+        revision = await self._store_marked(entry, outcome.obj)
         outcome.obj["metadata"]["resourceVersion"] = str(revision)
         return Written(outcome.obj, None)
+
+    async def _store_marked(self, entry: Entry, obj: Object) -> int:
+        return await self.registries.store.update(entry.key, self.cache.encoding.encode(obj), expected=entry.revision, hint=obj)
+
+    async def _remove_now(self, entry: Entry, old: Object, outcome: deletion.Outcome, options: Object, ctx: Context) -> Written:
+        if ctx.dry_run:
+            return Written(old, None, deleted=True)
+        revision = entry.revision
+        if outcome.told_first:
+            revision = await self._store_marked(entry, outcome.obj)
+        try:
+            revision = await self.registries.store.delete(entry.key, expected=revision)
+        except RevisionMismatch as error:
+            if not outcome.told_first:
+                raise
+            if error.current is None:
+                return Written(outcome.obj, None, deleted=True)  # somebody else has removed it, which is as good
+            uid = old["metadata"]["uid"]
+            return await self.remove(entry.namespace, entry.name, {**options, "preconditions": {"uid": uid}}, ctx)
+        await self._after_delete(old, ctx)
+        outcome.obj["metadata"]["resourceVersion"] = str(revision)
+        return Written(outcome.obj, None, deleted=True)
 
     async def _after_delete(self, old: Object, ctx: Context) -> None:
         hook = getattr(self.kind, "after_delete", None)
@@ -350,40 +373,6 @@ class Registry:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def _own(self, new: Object, old: Object | None, ctx: Context) -> None:
-        """Keep managedFields: who last set which field."""
-        version = ctx.api_version or self.resource.api_version
-        entries = managed_after_update(
-            self.type,
-            old,
-            new,
-            manager=ctx.field_manager,
-            api_version=version,
-            subresource=ctx.subresource,
-            time=ctx.timestamp,
-            reset_fields=self.reset_fields(ctx.subresource),
-        )
-        if entries:
-            new["metadata"]["managedFields"] = entries
-        else:
-            new["metadata"].pop("managedFields", None)
-
-    def reset_fields(self, subresource: str) -> FieldSet:
-        """The fields that a write to this (sub)resource never sets."""
-        found = self._reset_fields.get(subresource)
-        if found is None:
-            paths: tuple[tuple[str, ...], ...] = ()
-            if subresource:
-                part = self._subresources.get(subresource)
-                paths = part.reset_fields if part is not None else ()
-            elif self._has_status:
-                paths = self.kind.status_reset_fields
-            found = {}
-            for path in paths:
-                found = union(found, of_path(*[each if each.startswith("f:") else f"f:{each}" for each in path]))
-            self._reset_fields[subresource] = found
-        return found
-
     async def _lease_for(self, ttl_s: int) -> int:
         """A store lease that ends `ttl_s` from now; writes of one minute share one."""
         if not ttl_s:
@@ -395,9 +384,12 @@ class Registry:
             self._lease = (lease, now + LEASE_SHARED_S)
         return lease
 
-    def _exists(self, present: Entry) -> errors.AlreadyExists:
-        error = errors.already_exists(self.resource.plural, self.resource.group, present.name)
-        if b'"deletionTimestamp"' in present.value and self.cache.object_of(present)["metadata"].get("deletionTimestamp"):
+    def _exists(self, present: Entry | None, meta: Object) -> errors.AlreadyExists:
+        error = errors.already_exists(self.resource.plural, self.resource.group, meta["name"])
+        if meta.get("generateName"):
+            error.message += ", the server was not able to generate a unique name for the object"
+            error.details = {**(error.details or {}), "retryAfterSeconds": 1}
+        if present is not None and b'"deletionTimestamp"' in present.value and self.cache.object_of(present)["metadata"].get("deletionTimestamp"):
             error.message = f"object is being deleted: {error.message}"
         return error
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.ip import is_valid_cidr, is_valid_ip, parse_cidr
 from apiserver.validation.metadata import IMMUTABLE, complaints, immutable
 from apiserver.validation.names import is_dns1123_subdomain, is_path_segment_name
 from kube.errors import FieldError, invalid, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 _FAMILIES = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
 

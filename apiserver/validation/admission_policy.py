@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.admission_rules import FAILURE_POLICIES, MATCH_POLICIES, validate_match_conditions, validate_named_rule
 from apiserver.validation.metadata import complaints, validate_conditions, validate_label_selector
 from apiserver.validation.names import byte_length, is_dns1035_label, is_dns1123_subdomain, is_path_segment_name, is_qualified_name
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 ACTIONS = ("Audit", "Deny", "Warn")

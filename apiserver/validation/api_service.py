@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import complaints
 from apiserver.validation.names import is_dns1035_label, is_dns1123_subdomain, is_valid_port_num
 from kube.errors import FieldError, invalid, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 GROUP_PRIORITY_MAX, VERSION_PRIORITY_MAX = 20_000, 1000
 

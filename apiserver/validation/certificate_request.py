@@ -10,15 +10,18 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import complaints, same
 from apiserver.validation.names import byte_length, is_dns1123_label, is_dns1123_subdomain
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_long
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 LIFETIME_MIN_S = 600

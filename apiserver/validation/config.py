@@ -6,13 +6,16 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import complaints, immutable
 from apiserver.validation.names import byte_length, is_config_map_key
 from kube.errors import FieldError, invalid, not_allowed, required, too_long
 from kube.objects import Object, annotations_of
 from kube.schema.gojson import syntax_error
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 SIZE_MAX = 1024 * 1024
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
@@ -114,7 +117,7 @@ def _pair_warnings(certificate: bytes, key: bytes) -> list[str]:
             continue
         if not found:
             return [f"tls: failed to find any PEM data in {what} input"]
-        wanted = '"CERTIFICATE" PEM block in certificate' if what == "certificate" else "PEM block with type ending in \"PRIVATE KEY\" in key"
+        wanted = '"CERTIFICATE" PEM block in certificate' if what == "certificate" else 'PEM block with type ending in "PRIVATE KEY" in key'
         listed = " ".join(found)
         return [f"tls: failed to find {wanted} input after skipping PEM blocks of the following types: [{listed}]"]
     return []

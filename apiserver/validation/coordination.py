@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.metadata import not_negative
 from kube.errors import FieldError, invalid
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 
 def validate(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:

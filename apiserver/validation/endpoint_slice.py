@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.endpoints import PROTOCOLS, special_ip_errors
 from apiserver.validation.ip import is_valid_ip, parse_ip
 from apiserver.validation.metadata import complaints, immutable
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_qualified_name, is_valid_label_value
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_many
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 ADDRESSES_MAX, PORTS_MAX, ENDPOINTS_MAX, HINTS_MAX, TOPOLOGY_MAX = 100, 20000, 1000, 8, 16
@@ -81,7 +84,9 @@ def _topology(endpoint: Object, path: str) -> list[FieldError]:
         errors += complaints(f"{path}.deprecatedTopology", key, is_qualified_name(key))
         errors += complaints(f"{path}.deprecatedTopology", value, is_valid_label_value(value))
     if topology.get("topology.kubernetes.io/zone") is not None:
-        errors.append(not_allowed(f"{path}.deprecatedTopology[topology.kubernetes.io/zone]", "deprecated topology keys can not include zone"))
+        errors.append(
+            not_allowed(f"{path}.deprecatedTopology[topology.kubernetes.io/zone]", "deprecated topology keys can not include zone")
+        )
     return errors
 
 

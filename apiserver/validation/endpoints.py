@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.ip import is_valid_legacy_ip, parse_ip
 from apiserver.validation.metadata import complaints
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_qualified_name, is_valid_port_num
 from kube.errors import FieldError, invalid, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 
@@ -82,5 +86,3 @@ def _port(port: Object, path: str, *, needs_name: bool) -> list[FieldError]:
     if port.get("appProtocol") is not None:
         errors += complaints(f"{path}.appProtocol", port["appProtocol"], is_qualified_name(port["appProtocol"]))
     return errors
-
-

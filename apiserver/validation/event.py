@@ -6,11 +6,15 @@ reportingController.
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.metadata import IMMUTABLE, complaints, same, validate_object_meta, validate_object_meta_update
 from apiserver.validation.names import byte_length, is_dns1123_label, is_qualified_name
 from kube.errors import FieldError, invalid, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 INSTANCE_MAX = ACTION_MAX = REASON_MAX = 128
 NOTE_MAX = 1024
@@ -48,7 +52,11 @@ def _reporter_errors(event: Object, component: str) -> list[FieldError]:
     action, reason, message = (event.get(each) or "" for each in ("action", "reason", "message"))
     errors = [] if controller else [required(component)]
     errors += complaints(component, controller, is_qualified_name(controller))
-    for path, value, limit in (("reportingInstance", instance, INSTANCE_MAX), ("action", action, ACTION_MAX), ("reason", reason, REASON_MAX)):
+    for path, value, limit in (
+        ("reportingInstance", instance, INSTANCE_MAX),
+        ("action", action, ACTION_MAX),
+        ("reason", reason, REASON_MAX),
+    ):
         if not value:
             errors.append(required(path))
         elif byte_length(value) > limit:

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import complaints, same
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 PRECEDENCE_MAX = 10_000
 QUEUES_MAX = 10_000_000

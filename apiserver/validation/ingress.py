@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.ip import is_valid_legacy_ip, parse_ip
 from apiserver.validation.metadata import complaints, immutable
 from apiserver.validation.names import (
@@ -17,6 +18,9 @@ from apiserver.validation.names import (
 )
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required, too_long
 from kube.objects import Object, annotations_of
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 CONTROLLER_MAX = 250

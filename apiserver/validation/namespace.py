@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.metadata import complaints, finalizer_name_errors
 from apiserver.validation.names import is_qualified_name
 from kube.errors import FieldError, invalid
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 
 def _finalizers(namespace: Object) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.ip import Network, is_valid_legacy_cidr, parse_cidr
 from apiserver.validation.metadata import complaints, validate_label_selector
 from apiserver.validation.names import is_valid_port_name, is_valid_port_num
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 POLICY_TYPES = ("Ingress", "Egress")
@@ -37,9 +41,7 @@ def _cidrs(spec: Object) -> set[str]:
 def _types(types: list[str]) -> list[FieldError]:
     if len(types) > len(POLICY_TYPES):
         return [invalid("spec.policyTypes", types, "may not specify more than two policyTypes")]
-    return [
-        not_supported(f"spec.policyTypes[{index}]", each, POLICY_TYPES) for index, each in enumerate(types) if each not in POLICY_TYPES
-    ]
+    return [not_supported(f"spec.policyTypes[{index}]", each, POLICY_TYPES) for index, each in enumerate(types) if each not in POLICY_TYPES]
 
 
 def _port(port: Object, path: str) -> list[FieldError]:

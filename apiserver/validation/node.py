@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.ip import is_valid_cidr, parse_cidr
 from apiserver.validation.metadata import complaints, validate_label_name
 from apiserver.validation.names import is_config_map_key, is_dns1123_label, is_dns1123_subdomain, is_valid_label_value
@@ -14,6 +14,9 @@ from apiserver.validation.requirements import quantity_value
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.objects import Object
 from kube.quantity import parse
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _CIDR_FIXED = 'node updates may not change podCIDR except from "" to valid'

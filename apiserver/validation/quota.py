@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import IMMUTABLE, complaints
 from apiserver.validation.names import is_qualified_name
 from apiserver.validation.requirements import container_resource_name, is_huge_page, is_overcommit_allowed, quantity_value, resource_name
@@ -12,14 +12,45 @@ from kube.errors import FieldError, duplicate, invalid, not_allowed, required
 from kube.objects import Object
 from kube.quantity import Quantity, from_value, parse
 
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
+
 _STANDARD_QUOTA = frozenset(
-    """cpu memory ephemeral-storage requests.cpu requests.memory requests.storage requests.ephemeral-storage limits.cpu limits.memory
-    limits.ephemeral-storage pods resourcequotas services replicationcontrollers secrets persistentvolumeclaims configmaps
-    services.nodeports services.loadbalancers""".split()
+    [
+        "cpu",
+        "memory",
+        "ephemeral-storage",
+        "requests.cpu",
+        "requests.memory",
+        "requests.storage",
+        "requests.ephemeral-storage",
+        "limits.cpu",
+        "limits.memory",
+        "limits.ephemeral-storage",
+        "pods",
+        "resourcequotas",
+        "services",
+        "replicationcontrollers",
+        "secrets",
+        "persistentvolumeclaims",
+        "configmaps",
+        "services.nodeports",
+        "services.loadbalancers",
+    ]
 )
 _POD_COMPUTE = frozenset(
-    """pods cpu memory ephemeral-storage requests.cpu requests.memory requests.ephemeral-storage limits.cpu limits.memory
-    limits.ephemeral-storage""".split()
+    [
+        "pods",
+        "cpu",
+        "memory",
+        "ephemeral-storage",
+        "requests.cpu",
+        "requests.memory",
+        "requests.ephemeral-storage",
+        "limits.cpu",
+        "limits.memory",
+        "limits.ephemeral-storage",
+    ]
 )
 _SCOPES = frozenset(
     {"Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity", "VolumeAttributesClass"}

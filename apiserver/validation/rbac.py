@@ -6,12 +6,15 @@ Not here: whether the writer may grant what he grants (escalation) - that is aut
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import complaints, validate_label_selector
 from apiserver.validation.names import is_dns1123_subdomain, is_path_segment_name
 from kube.errors import FieldError, invalid, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 GROUP = "rbac.authorization.k8s.io"
 _NAMESPACED_ROLES, _CLUSTER_ROLES = ("Role", "ClusterRole"), ("ClusterRole",)

@@ -1,5 +1,9 @@
 """PLACEHOLDER"""
+
 from __future__ import annotations
+
 from typing import Any
+
+
 def validate(*args: Any) -> list[Any]:
     return []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.affinity import validate_tolerations
 from apiserver.validation.metadata import complaints, immutable, validate_labels
 from apiserver.validation.names import is_dns1123_label
 from apiserver.validation.requirements import validate_requirements
 from kube.errors import FieldError, duplicate, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 
 def validate(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:

@@ -5,10 +5,14 @@ An update is looked at only for what must not change.
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.metadata import immutable
 from kube.errors import FieldError, not_allowed, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 SYSTEM_PREFIX = "system-"
 USER_PRIORITY_MAX = 1_000_000_000

@@ -6,15 +6,17 @@ here: it is allocated after validation.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apiserver.registry.kind import Context
 from apiserver.validation.endpoints import PROTOCOLS, special_ip_errors
 from apiserver.validation.ip import cidr_warnings, ip_warnings, is_valid_ip, is_valid_legacy_cidr, is_valid_legacy_ip, parse_ip
 from apiserver.validation.metadata import complaints, validate_labels
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_qualified_name, is_valid_port_name, is_valid_port_num
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.objects import Object, annotations_of
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 FAMILIES = ("IPv4", "IPv6")

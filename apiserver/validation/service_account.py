@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from kube.errors import FieldError, invalid
 from kube.objects import Object, annotations_of
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 LIFETIME_MIN_S, LIFETIME_MAX_S = 600, 1 << 32
 _MOUNTABLE = "kubernetes.io/enforce-mountable-secrets"

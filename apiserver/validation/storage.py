@@ -6,8 +6,8 @@ Source: kubernetes `pkg/apis/storage/validation/validation.go`. The path `spec.a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import IMMUTABLE, NOT_NEGATIVE, complaints, immutable, not_negative, same, validate_label_selector
 from apiserver.validation.names import byte_length, is_dns1123_subdomain, is_qualified_name
 from apiserver.validation.volume import validate_inline
@@ -15,6 +15,9 @@ from apiserver.validation.volumes import csi_driver_name
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_long
 from kube.objects import Object
 from kube.quantity import parse
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 RECLAIM_POLICIES = ("Delete", "Retain")
 BINDING_MODES = ("Immediate", "WaitForFirstConsumer")

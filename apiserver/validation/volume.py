@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apiserver.registry.kind import Context
 from apiserver.validation.affinity import validate_node_selector
 from apiserver.validation.file_paths import no_backsteps
 from apiserver.validation.metadata import IMMUTABLE, complaints, immutable, same
@@ -16,6 +15,9 @@ from apiserver.validation.volumes import csi_driver_name
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.objects import Object, annotations_of
 from kube.quantity import parse
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
@@ -235,7 +237,9 @@ def _update_errors(spec: Object, before: Object) -> list[FieldError]:
     if not same(sources, had):
         errors.append(not_allowed("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation\n"))
     errors += immutable(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode")
-    if before.get("nodeAffinity") is not None and not same(spec.get("nodeAffinity"), _renamed(before["nodeAffinity"], spec.get("nodeAffinity"))):
+    if before.get("nodeAffinity") is not None and not same(
+        spec.get("nodeAffinity"), _renamed(before["nodeAffinity"], spec.get("nodeAffinity"))
+    ):
         why = f"{IMMUTABLE}, except for updating from beta label to GA"
         errors.append(invalid("nodeAffinity", spec.get("nodeAffinity"), why))
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:

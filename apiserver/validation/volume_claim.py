@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.metadata import complaints, immutable, same, validate_label_selector
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_qualified_name
 from apiserver.validation.requirements import is_native, quantity_value
@@ -14,6 +14,9 @@ from apiserver.validation.volume import VOLUME_MODES, access_mode_errors, basic_
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.objects import Object, annotations_of
 from kube.quantity import parse
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 RESIZE_STATUSES = (

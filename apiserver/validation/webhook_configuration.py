@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.admission_rules import FAILURE_POLICIES, MATCH_POLICIES, validate_match_conditions, validate_rule
 from apiserver.validation.metadata import complaints, has_bad_label_value, validate_label_selector
 from apiserver.validation.names import is_dns1035_label, is_dns1123_subdomain
 from apiserver.validation.webhook_client import validate_client_config
 from kube.errors import FieldError, duplicate, invalid, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 REVIEW_VERSIONS = ("v1", "v1beta1")
 SIDE_EFFECTS, ALL_SIDE_EFFECTS = ("None", "NoneOnDryRun"), ("None", "NoneOnDryRun", "Some", "Unknown")

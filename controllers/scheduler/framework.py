@@ -222,7 +222,9 @@ class ReservePlugin(Protocol):
 
 @runtime_checkable
 class PermitPlugin(Protocol):
-    """May refuse at the last moment. (Upstream's third answer, "wait", is not there yet.)"""
+    """May refuse at the last moment."""
+
+    # deviates: upstream's third answer, "wait", is not there yet.
 
     name: str
 

@@ -1,8 +1,10 @@
-"""Which plugins decide, in which order and with what weight. The default is upstream's (`apis/config/v1/default_plugins.go`).
+"""Which plugins decide, in which order and with what weight. The default (`plugins/default.py`) is upstream's.
 
-Not there yet, of upstream's list: the volume plugins (VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone),
-DynamicResources, GangScheduling and NodeDeclaredFeatures.
+Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 """
+
+# deviates: not there yet, of upstream's list, are the volume plugins (VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone),
+# DynamicResources, GangScheduling and NodeDeclaredFeatures.
 
 from __future__ import annotations
 

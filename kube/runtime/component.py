@@ -29,8 +29,12 @@ SERVER_WAIT_S = 1.0
 def add_flags(parser: argparse.ArgumentParser, *, default_port: int, elects: bool) -> None:
     """Add the shared flags to a command line."""
     parser.add_argument("--kubeconfig", required=True, metavar="FILE", help="how to reach the API server, and as whom")
-    parser.add_argument("--bind-address", default="127.0.0.1", metavar="IP", help="address of /healthz, /readyz and /metrics (default 127.0.0.1)")
-    parser.add_argument("--healthz-port", type=_port, default=default_port, metavar="PORT", help=f"their port, 0 for any (default {default_port})")
+    parser.add_argument(
+        "--bind-address", default="127.0.0.1", metavar="IP", help="address of /healthz, /readyz and /metrics (default 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--healthz-port", type=_port, default=default_port, metavar="PORT", help=f"their port, 0 for any (default {default_port})"
+    )
     if elects:
         parser.add_argument(
             "--leader-elect", type=_flag, nargs="?", const=True, default=False, metavar="BOOL", help="work only while holding the Lease"

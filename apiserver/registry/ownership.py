@@ -1,0 +1,106 @@
+"""Who owns which field: keeps metadata.managedFields on every write of one kind, in whatever version the writer speaks.
+
+The rules are in `kube/patch/managed.py` and `apply.py`; here they meet a kind's versions and subresources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from apiserver.registry.kind import Context, Conversion, Kind
+from kube.objects import Object
+from kube.patch.fieldset import FieldSet, of_path, union
+from kube.patch.managed import Convert, entries_of, managed_after_update
+from kube.schema.definitions import Definitions
+from kube.schema.types import StructType
+
+
+class Ownership:
+    """The managedFields of one kind."""
+
+    def __init__(self, kind: Kind, definitions: Definitions) -> None:
+        self._kind, self._definitions = kind, definitions
+        self._conversions: Mapping[str, Conversion] = {each.resource.api_version: each for each in kind.conversions}
+        self._api_version = kind.resource.api_version
+        self._type: StructType | None = None
+        self._reset_fields: dict[str, FieldSet] = {}
+
+    @property
+    def type(self) -> StructType:
+        """The type of the hub version."""
+        if self._type is None:
+            self._type = self._definitions.type(self._kind.definition)
+        return self._type
+
+    def update(self, new: Object, old: Object | None, ctx: Context) -> None:
+        """Keep `new`'s managedFields after a create, update or patch of `old` (None: it is created). Both are of the hub version."""
+        version = ctx.api_version or self._api_version
+        of, live, wanted = self.type, old, new
+        if version != self._api_version:
+            of, wanted = self._must(new, version)
+            live = self._must(old, version)[1] if old is not None else None
+        entries = managed_after_update(
+            of,
+            live,
+            wanted,
+            manager=ctx.field_manager,
+            api_version=version,
+            subresource=ctx.subresource,
+            time=ctx.timestamp,
+            reset_fields=self.reset_fields(ctx.subresource),
+            convert=self.converter(old, new),
+        )
+        if entries:
+            new["metadata"]["managedFields"] = entries
+        else:
+            new["metadata"].pop("managedFields", None)
+
+    def converter(self, *objects: Object | None) -> Convert | None:
+        """What turns objects of this kind into the versions their entries are in; None where all entries are of the only version."""
+        if self._conversions or any(
+            each.get("apiVersion") != self._api_version for obj in objects for each in entries_of(obj) or () if isinstance(each, dict)
+        ):
+            return self.convert
+        return None
+
+    def convert(self, obj: Object, api_version: str) -> tuple[StructType, Object] | None:
+        """A copy of `obj` (of any version of this kind) in `api_version`, and its type; None when this server has no such version."""
+        target = self._conversions.get(api_version)
+        if target is None and api_version != self._api_version:
+            return None
+        source = self._conversions.get(obj.get("apiVersion", ""))
+        if source is target:
+            return (self.type if target is None else self._definitions.type(target.definition)), obj
+        copy: Object = orjson.loads(orjson.dumps(obj))
+        if source is not None:
+            source.to_hub(copy)
+        if target is None:
+            copy["kind"], copy["apiVersion"] = self._kind.resource.kind, self._api_version
+            return self.type, copy
+        target.from_hub(copy)
+        copy["kind"], copy["apiVersion"] = target.resource.kind, api_version
+        return self._definitions.type(target.definition), copy
+
+    def _must(self, obj: Object, api_version: str) -> tuple[StructType, Object]:
+        found = self.convert(obj, api_version)
+        assert found is not None, f"a request came in for {api_version}, which {self._kind.resource.plural} do not have"
+        return found
+
+    def reset_fields(self, subresource: str) -> FieldSet:
+        """The fields that a write to this (sub)resource never sets."""
+        found = self._reset_fields.get(subresource)
+        if found is None:
+            found = {}
+            for path in self._reset_paths(subresource):
+                found = union(found, of_path(*[each if each.startswith("f:") else f"f:{each}" for each in path]))
+            self._reset_fields[subresource] = found
+        return found
+
+    def _reset_paths(self, subresource: str) -> tuple[tuple[str, ...], ...]:
+        parts = {each.name: each for each in self._kind.subresources}
+        if subresource:
+            part = parts.get(subresource)
+            return part.reset_fields if part is not None else ()
+        return self._kind.status_reset_fields if "status" in parts else ()
