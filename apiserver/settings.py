@@ -114,5 +114,8 @@ def read(arguments: list[str] | None = None) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = [f"--{str(each['loc'][0]).replace('_', '-')} {each['input']}: {each['msg']}" for each in error.errors()]
+        problems = [
+            f"--{str(each['loc'][0]).replace('_', '-')} {each['input']}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        ]
         raise SettingsError("; ".join(problems)) from error

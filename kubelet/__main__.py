@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 
-from kube.runtime.component import Component, add_flags, run_component
+from kube.runtime.component import Component, add_flags, address, port, run_component
 from kubelet.process import Settings, serve
 
 HEALTH_PORT, SERVER_PORT, NODES_MAX = 10248, 10250, 100_000
@@ -38,6 +38,16 @@ def _labels(text: str) -> dict[str, str]:
     return out
 
 
+def _node_ip(text: str) -> str:
+    return text if text in ("", "auto") else address(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="python -m kubelet", description="Wherry's node agent.", allow_abbrev=False)
@@ -46,13 +56,19 @@ def parser() -> argparse.ArgumentParser:
         "--hostname-override", required=True, type=node_names, metavar="NAME", help="the node's name; name{1..100} for many simulated nodes"
     )
     p.add_argument("--runtime", choices=["simulated", "process", "cri", "docker"], default="simulated", help="what runs containers")
-    p.add_argument("--address", default="127.0.0.1", metavar="IP", help="address the kubelet's own server listens on (default 127.0.0.1)")
-    p.add_argument("--port", type=int, default=SERVER_PORT, metavar="PORT", help="its port, 0 for any free one (default 10250)")
     p.add_argument(
-        "--node-ip", default="", metavar="IP", help="the node's address, as others reach it (default: --address); auto: this host's"
+        "--address", type=address, default="127.0.0.1", metavar="IP", help="address the kubelet's own server listens on (default 127.0.0.1)"
+    )
+    p.add_argument("--port", type=port, default=SERVER_PORT, metavar="PORT", help="its port, 0 for any free one (default 10250)")
+    p.add_argument(
+        "--node-ip",
+        type=_node_ip,
+        default="",
+        metavar="IP",
+        help="the node's address, as others reach it (default: --address); auto: this host's",
     )
     p.add_argument("--node-labels", type=_labels, default={}, metavar="K=V,...", help="labels to register the node with")
-    p.add_argument("--max-pods", type=int, default=110, metavar="N", help="how many pods a node takes (default 110)")
+    p.add_argument("--max-pods", type=_count, default=110, metavar="N", help="how many pods a node takes (default 110)")
     return p
 
 
@@ -67,11 +83,16 @@ def main() -> int:
         print(f"kubelet: --runtime {flags.runtime}: not implemented yet; this version has only the simulated runtime", file=sys.stderr)
         return 2
     names: list[str] = flags.hostname_override
+    try:
+        node_ip = _own_address() if flags.node_ip == "auto" else flags.node_ip or flags.address
+    except OSError as error:
+        print(f"kubelet: --node-ip auto: the name of this host, {socket.gethostname()}, has no address ({error.strerror})", file=sys.stderr)
+        return 1
     settings = Settings(
         node_names=names,
         address=flags.address,
         port=flags.port,
-        node_ip=_own_address() if flags.node_ip == "auto" else flags.node_ip or flags.address,
+        node_ip=node_ip,
         labels=flags.node_labels,
         pods_max=flags.max_pods,
     )

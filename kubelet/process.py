@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kube.client.config import ClientConfig
 from kube.runtime.component import Component
+from kube.runtime.process import CannotRun, cannot_listen
 from kubelet.agent import Agents
 from kubelet.node import DEFAULT_CAPACITY
 from kubelet.runtime.simulated import SimulatedRuntime
@@ -28,14 +29,10 @@ class Settings:
     pods_max: int = 110
 
 
-class CannotServe(ValueError):
-    """The kubeconfig has not what a kubelet's server needs."""
-
-
 def serving_context(config: ClientConfig) -> ssl.SSLContext:
     """The server's TLS: the node's own certificate (good for both sides), and only clients with a certificate of the cluster's CA."""
     if not (config.client_cert_data and config.client_key_data and config.ca_data):
-        raise CannotServe("the kubeconfig must hold the cluster's CA and a client certificate with its key")
+        raise CannotRun("--kubeconfig: it must hold the cluster's CA and a client certificate with its key")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     with tempfile.TemporaryDirectory() as directory:  # OpenSSL reads certificates from files only; 0700, gone at once
@@ -63,7 +60,10 @@ async def serve(component: Component, settings: Settings) -> None:
         capacity={**DEFAULT_CAPACITY, "pods": str(settings.pods_max)},
     )
     server = KubeletServer(agents, serving_context(component.config), host=settings.address, port=settings.port)
-    await server.start()
+    try:
+        await server.start()
+    except OSError as error:
+        raise cannot_listen(settings.address, settings.port, error, "--port (or --address)") from error
     try:
         agents.set_server_port(server.port)
         await agents.run()

@@ -29,14 +29,16 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="wherry", description="A whole Kubernetes, on this machine.", allow_abbrev=False)
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--data-dir", type=Path, default=Path(DATA_DIR), metavar="DIR", help=f"where the cluster lives (default ./{DATA_DIR})")
+    where = f"where the cluster lives (default ./{DATA_DIR})"
+    shared.add_argument("--data-dir", type=Path, default=Path(DATA_DIR), metavar="DIR", help=where)
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", parents=[shared], help="start the cluster, or continue it as it was", allow_abbrev=False)
     up.add_argument("--nodes", type=_nodes, default=3, metavar="N", help="how many nodes, a process each (default 3)")
-    up.add_argument("--runtime", choices=["simulated", "process", "cri", "docker"], default="simulated", help="what runs containers (default simulated)")
-    up.add_argument("--secure-port", type=_port, default=6443, metavar="PORT", help="the API server's port, 0 for any free one (default 6443)")
+    runtimes = ["simulated", "process", "cri", "docker"]
+    up.add_argument("--runtime", choices=runtimes, default="simulated", help="what runs containers (default simulated)")
+    up.add_argument("--secure-port", type=_port, default=6443, metavar="PORT", help="the API server's port, 0 for any (default 6443)")
     up.add_argument("--bind-address", default="127.0.0.1", metavar="IP", help="the API server's address (default 127.0.0.1)")
-    up.add_argument("--storage", choices=["sqlite", "memory"], default="sqlite", help="sqlite keeps everything (default); memory forgets it")
+    up.add_argument("--storage", choices=["sqlite", "memory"], default="sqlite", help="sqlite keeps everything (default), memory nothing")
     up.add_argument("--emulated-version", default="1.36", metavar="X.Y", help="the Kubernetes version to play (default 1.36)")
     up.add_argument("--detach", action="store_true", help="run in the background; `wherry down` stops it")
     up.add_argument("-v", "--v", type=int, default=2, metavar="LEVEL", help="log level of the components (4 and more: debug)")
@@ -45,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
     kubectl = commands.add_parser("kubectl", help="kubectl, pointed at this cluster", add_help=False, allow_abbrev=False)
     kubectl.add_argument("--data-dir", type=Path, default=Path(DATA_DIR))
     kubectl.add_argument("arguments", nargs=argparse.REMAINDER)
-    explain = commands.add_parser("explain", parents=[shared], help="why a pod is (not) scheduled: per node, who said no", allow_abbrev=False)
+    why = "why a pod is (not) scheduled: per node, who said no"
+    explain = commands.add_parser("explain", parents=[shared], help=why, allow_abbrev=False)
     explain.add_argument("what", choices=["pod"])
     explain.add_argument("name")
     explain.add_argument("-n", "--namespace", default="default")
@@ -76,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(flags: argparse.Namespace, given: list[str]) -> int:
+    from apiserver.settings import SettingsError
     from wherry.up import CannotStart, check, detach, up
 
     options = Options(
@@ -92,7 +96,10 @@ def _up(flags: argparse.Namespace, given: list[str]) -> int:
         print(f"wherry: --runtime {options.runtime}: not implemented yet; this version has only the simulated runtime", file=sys.stderr)
         return 2
     try:
-        check(options)
+        options = check(options)
+    except SettingsError as error:
+        print(f"wherry: {error}", file=sys.stderr)
+        return 2
     except CannotStart as error:
         print(f"wherry: {error}", file=sys.stderr)
         return 1

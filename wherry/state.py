@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 
@@ -55,5 +55,15 @@ def load(data_dir: Path) -> Run | None:
     return run if run.started and process_start(run.pid) == run.started else None
 
 
+def update(data_dir: Path, children: dict[str, int]) -> None:
+    """Write down the children's new process ids, if this process's run is written down."""
+    run = load(data_dir)
+    if run is not None and run.pid == os.getpid():
+        save(data_dir, replace(run, children=children))
+
+
 def clear(data_dir: Path) -> None:
-    (data_dir / "run.json").unlink(missing_ok=True)
+    """Forget this process's run (another's stays)."""
+    run = load(data_dir)
+    if run is None or run.pid == os.getpid():
+        (data_dir / "run.json").unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Starts processes, keeps them running, and stops every one of them. Knows nothing of Kubernetes.
 
 Children get no terminal signals of their own (each has its own session) and die with the supervisor, even if that is killed with -9
-(PR_SET_PDEATHSIG, where the kernel has it). One that ends unasked is started again, with growing pauses; one that keeps ending fails the whole.
+(PR_SET_PDEATHSIG, where the kernel has it). One that ends unasked is started again, with growing pauses; one that keeps ending fails
+the whole.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ def log_tail(process: Process, lines: int = 8) -> str:
 
 
 class Supervisor:
-    """Runs processes until `stop`. `say(text)` is told what happens."""
+    """Runs processes until `stop`. `say(text)` is told what happens, `changed(pids)` the process ids after one was started again."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, say: Callable[[str], None], changed: Callable[[dict[str, int]], None] = lambda pids: None) -> None:
+        self._say, self._changed = say, changed
+        self.restarts = False
+        """Whether one that ends is started again. Not at first: what cannot even start would only fail once more."""
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
@@ -81,9 +84,10 @@ class Supervisor:
                 return
             now = loop.time()
             ends = [each for each in ends if now - each < RESTART_WINDOW_S] + [now]
-            if len(ends) > RESTARTS_MAX or code == 2:
+            if len(ends) > RESTARTS_MAX or not self.restarts:
                 if not self.failed.done():
-                    self.failed.set_exception(ComponentFailed(f"{process.name} ended with {code}. Its log, {process.log}, ends with:\n{log_tail(process)}"))
+                    why = f"{process.name} ended with {code}. Its log, {process.log}, ends with:\n{log_tail(process)}"
+                    self.failed.set_exception(ComponentFailed(why))
                 return
             pause = 0.2 * 2 ** (len(ends) - 1)
             self._say(f"{process.name} ended with {code}; starting it again in {pause:.1f} s (log: {process.log})")
@@ -91,6 +95,7 @@ class Supervisor:
             if self._stopping:
                 return
             self._running[process.name] = await self._spawn(process)
+            self._changed(self.pids())
 
     def pids(self) -> dict[str, int]:
         """The process ids by name."""

@@ -11,11 +11,13 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
+from apiserver.settings import read as read_settings
 from kube.client.client import Client
 from kube.client.config import ConfigError, load_kubeconfig
 from kube.errors import ApiError
@@ -34,30 +36,39 @@ class CannotStart(Exception):
     """The cluster cannot be started; the text says why and what to do."""
 
 
-def check(options: Options) -> None:
-    """Find out early what would make a component fail. Raises CannotStart."""
+def check(options: Options) -> Options:
+    """Find out early what would make a component fail; the options, with a real port in place of 0. Raises CannotStart, and SettingsError
+    for what the API server would refuse."""
+    read_settings(list(processes(options)[0].command[3:]))
     running = state.load(options.data_dir)
     if running is not None:
         raise CannotStart(f"this cluster is running already (process {running.pid}, {running.url}); `wherry down` stops it")
     try:
         options.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotStart(f"--data-dir {options.data_dir}: {error.strerror}") from error
+        reason = "is not a directory" if isinstance(error, FileExistsError | NotADirectoryError) else f"cannot be made: {error.strerror}"
+        raise CannotStart(f"--data-dir {options.data_dir} {reason}") from error
     owner = options.data_dir.stat().st_uid
     if hasattr(os, "getuid") and owner != os.getuid():
-        raise CannotStart(f"--data-dir {options.data_dir} belongs to another user (uid {owner}); choose another directory, or take it over with chown")
+        whose = f"--data-dir {options.data_dir} belongs to another user (uid {owner})"
+        raise CannotStart(f"{whose}; choose another directory, or take it over with chown")
     if not os.access(options.data_dir, os.W_OK | os.X_OK):
         raise CannotStart(f"--data-dir {options.data_dir} cannot be written to")
     if shutil.disk_usage(options.data_dir).free < 16 << 20:
         raise CannotStart(f"--data-dir {options.data_dir}: less than 16 MiB are free on its disk")
-    if options.secure_port:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((options.bind_address, options.secure_port))
-            except OSError as error:
-                where = f"{options.bind_address}:{options.secure_port}"
-                raise CannotStart(f"cannot listen on {where}: {error.strerror}. Choose another port with --secure-port") from error
+    return replace(options, secure_port=_bindable_port(options.bind_address, options.secure_port))
+
+
+def _bindable_port(address: str, port: int) -> int:
+    """`port`, or a free one for 0: the components must find the server there again when it is started again."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            reason = f"cannot listen on {address}:{port}: {error.strerror}"
+            raise CannotStart(f"{reason}. Choose another with --secure-port (or --bind-address)") from error
+        return int(probe.getsockname()[1])
 
 
 def detach(arguments: list[str], data_dir: Path) -> int:
@@ -91,7 +102,7 @@ async def up(options: Options) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    supervisor = Supervisor(lambda text: console.print(f"[yellow]![/] {text}"))
+    supervisor = Supervisor(lambda text: console.print(f"[yellow]![/] {text}"), lambda pids: state.update(options.data_dir, pids))
     try:
         running = asyncio.create_task(_run(options, supervisor, started, stop))
         stopped = asyncio.create_task(stop.wait())
@@ -137,6 +148,7 @@ async def _run(options: Options, supervisor: Supervisor, started: float, stop: a
         await _until_nodes_ready(client, options.nodes, started)
     finally:
         await client.close()
+    supervisor.restarts = True
     console.print(f"\n[bold]{options.nodes} nodes Ready[/] after {time.monotonic() - started:.1f} s. Ctrl-C stops it.\n")
     console.print(f"  export KUBECONFIG={admin.resolve()}\n  kubectl get nodes\n")
     await stop.wait()

@@ -19,6 +19,8 @@ from kube.objects import Object
 from kube.resources import NODES
 
 COPY_BYTES = 1 << 16
+STREAMED = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+"""The subresources whose answers have whatever form the node gives them: `Accept` is not looked at."""
 _PASSED_ON = (b"upgrade", b"connection", b"x-stream-protocol-version", b"content-length", b"accept", b"user-agent", b"origin")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from apiserver.handlers import scale
+from apiserver.handlers import patch_bodies, scale
 from apiserver.handlers.write_options import decode_options
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.read import document, object_response, shown
@@ -33,6 +33,10 @@ STRATEGIC: Final = "application/strategic-merge-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
 ACCEPTED: Final = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
 REJECTED: Final = "the server rejected our request due to an error in our request"
+
+
+def check_media_type(content_type: str) -> None:
+    patch_bodies.check_media_type(content_type)
 
 
 async def patch(request: Request, served: Served, part: Subresource | None) -> Response:

@@ -140,7 +140,7 @@ async def _subresource(request: Request, served: Served, part: Subresource) -> A
         if verb == "update":
             return await scale.update(request, served, part)
         if verb == "patch":
-            return await scale.patch(request, served)
+            return await patch.patch(request, served, part)
         return await scale.get(request, served)
     if verb == "create":
         return await write.create_subresource(request, served, part)

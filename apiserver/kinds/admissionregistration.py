@@ -110,14 +110,16 @@ def _binding_row(binding: Object, now: datetime) -> list[Any]:
     return [binding["metadata"].get("name", ""), spec.get("policyName", ""), cell, age(binding, now)]
 
 
+def _go_requirement(each: Object) -> str:
+    values = " ".join(each.get("values") or ())
+    return f"LabelSelectorRequirement{{Key:{each.get('key', '')},Operator:{each.get('operator', '')},Values:[{values}],}},"
+
+
 def _go_selector(selector: Object) -> str:
     """A label selector as Go's generated String prints it."""
     labels = selector.get("matchLabels") or {}
     pairs = "".join(f"{key}: {labels[key]}," for key in sorted(labels))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{each.get('key', '')},Operator:{each.get('operator', '')},Values:[{' '.join(each.get('values') or ())}],}},"
-        for each in selector.get("matchExpressions") or ()
-    )
+    expressions = "".join(map(_go_requirement, selector.get("matchExpressions") or ()))
     return f"&LabelSelector{{MatchLabels:map[string]string{{{pairs}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
 
 
@@ -197,9 +199,7 @@ VALIDATING_ADMISSION_POLICY = Kind(
 KINDS = [
     MUTATING_ADMISSION_POLICY,
     _binding("mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", policy_rules.validate_mutating_binding),
-    _webhooks(
-        "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", default_mutating_webhooks, webhook_rules.validate_mutating
-    ),
+    _webhooks("mutatingwebhookconfigurations", "MutatingWebhookConfiguration", default_mutating_webhooks, webhook_rules.validate_mutating),
     VALIDATING_ADMISSION_POLICY,
     _binding("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", policy_rules.validate_validating_binding),
     _webhooks(

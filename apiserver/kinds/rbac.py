@@ -1,4 +1,7 @@
-"""rbac.authorization.k8s.io. Escalation checks are the authorizer's. Source: kubernetes `pkg/registry/rbac`; rules in `validation/rbac.py`."""
+"""rbac.authorization.k8s.io. Escalation checks are the authorizer's; rules are in `validation/rbac.py`.
+
+Source: kubernetes `pkg/registry/rbac`.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME, NONE, UNSET, default_marked
-from apiserver.kinds.strategy import CREATED_AT, created_at_row, keep, status_is_the_servers, status_subresource
+from apiserver.kinds.strategy import CREATED_AT, created_at_row, status_is_the_servers, status_subresource
 from apiserver.registry.kind import Column, Context, Kind
 from apiserver.validation import storage as validation
 from kube.objects import Object

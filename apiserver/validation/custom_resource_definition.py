@@ -191,16 +191,11 @@ def _subresource_errors(version: Object, path: str, name: str) -> list[FieldErro
         return []
     errors = _replicas(scale.get("specReplicasPath") or "", ".spec", f"{at}.specReplicasPath")
     errors += _replicas(scale.get("statusReplicasPath") or "", ".status", f"{at}.statusReplicasPath")
-    selector = scale.get("labelSelectorPath") or ""
-    if selector:
-        errors += _simple_path(selector, f"{at}.labelSelectorPath")
-        if (not errors and not selector.startswith((".spec.", ".status."))) or (selector.startswith(".") and not _is_below(selector)):
-            errors.append(invalid(f"{at}.labelSelectorPath", selector, "should be a json path under either .spec or .status"))
-    return errors
-
-
-def _is_below(path: str) -> bool:
-    return path.startswith((".spec.", ".status."))
+    selector, where = scale.get("labelSelectorPath") or "", f"{at}.labelSelectorPath"
+    found = _simple_path(selector, where) if selector else []
+    if selector and not found and not selector.startswith((".spec.", ".status.")):
+        found = [invalid(where, selector, "should be a json path under either .spec or .status")]
+    return errors + found
 
 
 def _replicas(given: str, root: str, path: str) -> list[FieldError]:

@@ -96,7 +96,7 @@ def _path(rule: Object, path: str) -> list[FieldError]:
 
 def _plain_path(given: str, path: str) -> list[FieldError]:
     if not given.startswith("/"):
-        return [invalid(path, given, "must be an absolute path")] + _unclear_path(given, path)
+        return [invalid(path, given, "must be an absolute path"), *_unclear_path(given, path)]
     return _unclear_path(given, path)
 
 

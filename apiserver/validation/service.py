@@ -322,9 +322,9 @@ def _update_errors(spec: Object, before: Object) -> list[FieldError]:
     if spec.get("type") == before.get("type") == "LoadBalancer" and spec.get("loadBalancerClass") != before.get("loadBalancerClass"):
         errors.append(invalid("spec.loadBalancerClass", spec.get("loadBalancerClass"), _ONCE))
     errors += _class_errors(spec)
-    if _needs_health_check(before) and _needs_health_check(spec):
-        if (spec.get("healthCheckNodePort") or 0) != (before.get("healthCheckNodePort") or 0):
-            errors.append(not_allowed("spec.healthCheckNodePort", "field is immutable"))
+    port, had = (each.get("healthCheckNodePort") or 0 for each in (spec, before))
+    if _needs_health_check(before) and _needs_health_check(spec) and port != had:
+        errors.append(not_allowed("spec.healthCheckNodePort", "field is immutable"))
     return errors
 
 

@@ -159,8 +159,8 @@ def validate_csi_driver(new: Object, old: Object | None, ctx: Context) -> list[F
         errors += immutable(modes, before.get("volumeLifecycleModes") or [], "spec.volumeLifecycleModes")
     if not errors and spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
         ctx.warnings.append(
-            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens "
-            "in volume attributes"
+            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of "
+            "tokens in volume attributes"
         )
     return errors
 

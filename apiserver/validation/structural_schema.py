@@ -1,7 +1,7 @@
 """The OpenAPI v3 schemas of custom resources: they must be structural.
 
-Source: apiextensions-apiserver `pkg/apis/apiextensions/validation/validation.go` and `pkg/apiserver/schema/validation.go`. Not here: whether
-rules compile and what they cost (there is no CEL yet), and whether defaults obey their own schemas.
+Source: apiextensions-apiserver `pkg/apis/apiextensions/validation/validation.go` and `pkg/apiserver/schema/validation.go`.
+Not here: whether rules compile and what they cost (there is no CEL yet), and whether defaults obey their own schemas.
 """
 
 from __future__ import annotations

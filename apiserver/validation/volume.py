@@ -1,4 +1,7 @@
-"""PersistentVolumes. Source: kubernetes `pkg/apis/core/validation/validation.go` (ValidatePersistentVolume*), `pkg/api/persistentvolume`."""
+"""PersistentVolumes.
+
+Source: kubernetes `pkg/apis/core/validation/validation.go` (ValidatePersistentVolume*) and `pkg/api/persistentvolume`.
+"""
 
 from __future__ import annotations
 

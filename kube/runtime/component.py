@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import random
 import socket
 from collections.abc import Callable, Coroutine
@@ -21,7 +22,7 @@ from kube.errors import ApiError
 from kube.runtime.election import lead
 from kube.runtime.events import EventRecorder
 from kube.runtime.health import HealthServer
-from kube.runtime.process import run_until_signal, set_up_logging
+from kube.runtime.process import CannotRun, cannot_listen, run_until_signal, set_up_logging
 
 SERVER_WAIT_S = 1.0
 
@@ -30,10 +31,14 @@ def add_flags(parser: argparse.ArgumentParser, *, default_port: int, elects: boo
     """Add the shared flags to a command line."""
     parser.add_argument("--kubeconfig", required=True, metavar="FILE", help="how to reach the API server, and as whom")
     parser.add_argument(
-        "--bind-address", default="127.0.0.1", metavar="IP", help="address of /healthz, /readyz and /metrics (default 127.0.0.1)"
+        "--bind-address",
+        type=address,
+        default="127.0.0.1",
+        metavar="IP",
+        help="address of /healthz, /readyz and /metrics (default 127.0.0.1)",
     )
     parser.add_argument(
-        "--healthz-port", type=_port, default=default_port, metavar="PORT", help=f"their port, 0 for any (default {default_port})"
+        "--healthz-port", type=port, default=default_port, metavar="PORT", help=f"their port, 0 for any (default {default_port})"
     )
     if elects:
         parser.add_argument(
@@ -43,7 +48,17 @@ def add_flags(parser: argparse.ArgumentParser, *, default_port: int, elects: boo
     parser.add_argument("-v", "--v", type=int, default=2, metavar="LEVEL", help="log level as klog's (4 and more: debug)")
 
 
-def _port(text: str) -> int:
+def address(text: str) -> str:
+    """An argument that is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from error
+    return text
+
+
+def port(text: str) -> int:
+    """An argument that is a port, or 0 for any free one."""
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
@@ -124,14 +139,21 @@ def run_component(name: str, flags: argparse.Namespace, work: Callable[[Componen
         return 1
 
     async def main() -> None:
-        component = Component.make(name, config, host=host)
+        try:
+            component = Component.make(name, config, host=host)
+        except ConfigError as error:
+            raise CannotRun(f"--kubeconfig {flags.kubeconfig}: {error}") from error
         health = HealthServer(
             port=flags.healthz_port, host=flags.bind_address, ready_checks={"started": lambda: None if component.ready else "not started"}
         )
-        await health.start()
+        try:
+            await health.start()
+        except OSError as error:
+            await component.client.close()
+            raise cannot_listen(flags.bind_address, flags.healthz_port, error, "--healthz-port (or --bind-address)") from error
         try:
             await component.run(work, elect=getattr(flags, "leader_elect", False))
         finally:
             await health.stop()
 
-    return run_until_signal(main)
+    return run_until_signal(main, name=name)

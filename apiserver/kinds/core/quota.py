@@ -1,4 +1,7 @@
-"""LimitRanges and ResourceQuotas. Source: kubernetes `pkg/registry/core/limitrange`, `.../resourcequota`; rules in `validation/quota.py`."""
+"""LimitRanges and ResourceQuotas. Rules are in `validation/quota.py`.
+
+Source: kubernetes `pkg/registry/core/limitrange` and `pkg/registry/core/resourcequota`.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,154 @@
+"""The bodies of patches: their media types, and what their text says before any object is looked at. Pure.
+
+Merge and JSON patches are JSON, apply takes YAML. Repeated keys are told as field validation wants them; the last one counts. Applying
+them is in `patch.py`, the rules of each form in `kube/patch`. Source: apiserver `endpoints/handlers/patch.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from kube.errors import BadRequest, UnsupportedMediaType
+from kube.patch.json_patch import check_json_patch, json_kind
+from kube.patch.merge_patch import check_merge_patch
+from kube.schema import gojson, goyaml
+from kube.schema.strict import Pairs
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
+ACCEPTED: Final = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+
+# deviates: upstream takes 10,000 levels of nesting, this server about 240 (what its JSON encoder takes, and some to spare)
+TOO_DEEP: Final = "exceeded max depth"
+_GO_MAP: Final = "Go value of type map[string]interface {}"
+_OPERATION_FIELDS: Final = frozenset({"op", "path", "from", "value"})
+
+
+@dataclass(frozen=True, slots=True)
+class PatchBody:
+    """A patch as it was sent. `strict_errors`: what field validation has to say of the text itself."""
+
+    media: str
+    value: Any
+    strict_errors: tuple[str, ...] = ()
+
+
+def check_media_type(content_type: str) -> None:
+    """Raises UnsupportedMediaType where no listed media type is one of a patch: what upstream's router looks at."""
+    if not any(each.partition(";")[0].strip() in ACCEPTED for each in content_type.split(",")):
+        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
+
+
+def media_type_of(content_type: str) -> str:
+    """The media type of a patch. Raises UnsupportedMediaType."""
+    media = content_type.partition(";")[0].strip()
+    if media not in ACCEPTED:
+        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {', '.join(ACCEPTED)}")
+    return media
+
+
+def parse(body: bytes, media: str, *, validation: str) -> PatchBody:
+    """Read a body. `validation` is the fieldValidation of the request. Raises BadRequest."""
+    if media == APPLY:
+        return _parse_yaml(body, validation)
+    strategic = media == STRATEGIC
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = _odd(body, "" if strategic else "error decoding patch: ")
+    if media == JSON_PATCH:
+        unknown = check_json_patch(value)
+    else:
+        unknown = []
+        _check_map(value, strategic=strategic)
+    if validation == "Ignore" or not (unknown or _repeats_keys(body, value)):
+        return PatchBody(media, value)
+    pairs = gojson.load(body)
+    told = _operations_told(pairs) if media == JSON_PATCH else repeated(pairs)
+    return PatchBody(media, value, tuple(dict.fromkeys(told)))
+
+
+def _check_map(value: Any, *, strategic: bool) -> None:
+    if not strategic:
+        check_merge_patch(value)
+    elif value is not None and not isinstance(value, dict):
+        raise BadRequest(f"json: cannot unmarshal {json_kind(value)} into {_GO_MAP}")
+
+
+def _odd(body: bytes, prefix: str) -> Any:
+    """What orjson refuses: malformed (nearly always), nested too deep, or odd but fine for Go."""
+    wrong = gojson.syntax_error(body)
+    if wrong:
+        raise BadRequest(prefix + wrong)
+    try:
+        return _plain(gojson.load(body))
+    except RecursionError:
+        raise BadRequest(prefix + TOO_DEEP) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Pairs):
+        return {key: _plain(each) for key, each in value}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return float(value) if isinstance(value, float) else value
+
+
+def _repeats_keys(body: bytes, value: Any) -> bool:
+    """Cheap and rarely wrong: every key has its colon, and a repeated key is gone from `value`. Looks at the depth on the way."""
+    try:
+        again = orjson.dumps(value)
+    except TypeError:
+        raise BadRequest(f"error decoding patch: {TOO_DEEP}") from None
+    return again.count(b":") != body.count(b":")
+
+
+def repeated(value: Any, path: str = "") -> Iterator[str]:
+    """`duplicate field "data.k"` for each key that an object of `gojson.load` has more than once, in the order of the text."""
+    if isinstance(value, Pairs):
+        seen: set[str] = set()
+        for key, each in value:
+            where = f"{path}.{key}" if path else key
+            if key in seen:
+                yield f'duplicate field "{where}"'
+            seen.add(key)
+            yield from repeated(each, where)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from repeated(each, f"{path}[{index}]")
+
+
+def _operations_told(operations: Any) -> Iterator[str]:
+    for index, operation in enumerate(operations or ()):
+        seen: set[str] = set()
+        for key, value in operation or ():
+            where = f"[{index}].{key}"
+            if key not in _OPERATION_FIELDS:
+                yield f'json patch unknown field "{where}"'
+            elif key in seen:
+                yield f'json patch duplicate field "{where}"'
+            seen.add(key)
+            if key == "value":
+                yield from (f"json patch {each}" for each in repeated(value, where))
+
+
+def _parse_yaml(body: bytes, validation: str) -> PatchBody:
+    try:
+        document = goyaml.load(body)
+    except goyaml.YamlError as error:
+        raise BadRequest(f"error decoding YAML: error converting YAML to JSON: {error}") from None
+    value = {} if document.value is None else document.value
+    if not isinstance(value, dict):
+        why = f"error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {json_kind(value)} into {_GO_MAP}"
+        raise BadRequest(f"error decoding YAML: {why}")
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        raise BadRequest(f"error decoding YAML: {TOO_DEEP}") from None
+    return PatchBody(APPLY, value, tuple(document.duplicates) if validation != "Ignore" else ())
