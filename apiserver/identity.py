@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -85,7 +86,10 @@ class Authority:
         crt, key_file = directory / "ca.crt", directory / "ca.key"
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if crt.exists() and key_file.exists():
+            missing = [each for each in (crt, key_file) if not each.exists()]
+            if len(missing) == 1:
+                raise IdentityError(f"{missing[0]} is missing: restore it, or move {directory} away to have a new identity made")
+            if not missing:
                 key = serialization.load_pem_private_key(key_file.read_bytes(), None)
                 if not isinstance(key, ec.EllipticCurvePrivateKey):
                     raise IdentityError(f"{key_file}: not an ECDSA key; move {directory} away to have a new identity made")
@@ -136,14 +140,15 @@ class Authority:
     def kept(
         self, file_name: str, user: str, groups: Sequence[str] = (), *, server_names: Sequence[str] = (), client: bool = True
     ) -> KeyPair:
-        """Like `issue`, kept as `<file_name>.crt` and `.key`; made anew when it nears its end or its names change."""
+        """Like `issue`, kept as `<file_name>.crt` and `.key`; made anew when it nears its end, is another CA's, or its names change."""
         crt, key = self.directory / f"{file_name}.crt", self.directory / f"{file_name}.key"
         try:
             certificate = x509.load_pem_x509_certificate(crt.read_bytes())
             pair = KeyPair(crt.read_bytes(), key.read_bytes())
-        except (OSError, ValueError):
-            certificate, pair = None, None
-        if certificate is not None and pair is not None and self._still_good(certificate, server_names):
+            fits = serialization.load_pem_private_key(pair.key, None).public_key() == certificate.public_key()
+        except (OSError, ValueError, TypeError):
+            certificate, pair, fits = None, None, False
+        if certificate is not None and pair is not None and fits and self._still_good(certificate, server_names):
             return pair
         pair = self.issue(user, groups, server_names=server_names, client=client)
         write_private(key, pair.key)
@@ -151,7 +156,11 @@ class Authority:
         return pair
 
     def _still_good(self, certificate: x509.Certificate, server_names: Sequence[str]) -> bool:
-        if certificate.not_valid_after_utc - self._clock.now() < RENEW_BEFORE or certificate.issuer != self._certificate.subject:
+        if certificate.not_valid_after_utc - self._clock.now() < RENEW_BEFORE:
+            return False
+        try:
+            certificate.verify_directly_issued_by(self._certificate)
+        except (ValueError, TypeError, InvalidSignature):
             return False
         if not server_names:
             return True

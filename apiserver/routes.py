@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import orjson
 from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
-from fastapi.responses import JSONResponse
 from fastapi.responses import Response as FastAPIResponse
 
 from apiserver.handlers.documents import Documents
-from apiserver.handlers.request import Response
-from apiserver.handlers.resources import no_such_path
+from apiserver.handlers.negotiation import check_acceptable
+from apiserver.handlers.read import error_response
+from apiserver.handlers.request import JSON, Response, json_response
+from apiserver.handlers.resources import no_such_path, not_allowed
 from apiserver.handlers.server import Server
 from apiserver.metrics import RequestMetrics
 from kube.errors import ApiError
 
+METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 PAGE_NOT_FOUND: Final = Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
 Check = Callable[[], Awaitable[str]]
 """A health check: "" when all is well, else what is not."""
@@ -46,32 +47,46 @@ def version_document(emulated: str) -> dict[str, str]:
 
 def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
     """Add the routes to `api`."""
-    documents: Documents = server.extra["documents"]
     _add_health(api, server)
 
-    @api.get("/version")
-    @api.get("/version/")
-    async def version() -> JSONResponse:
-        return JSONResponse(version_document(server.registries.definitions.version))
-
-    @api.get("/metrics")
+    @api.api_route("/metrics", methods=METHODS)
     async def metrics_text() -> FastAPIResponse:
         return FastAPIResponse(metrics.text() + _cache_metrics(server), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @api.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    @api.api_route("/{path:path}", methods=METHODS)
     async def everything_else(request: FastAPIRequest, path: str) -> FastAPIResponse:
-        url = request.url.path
+        headers = dict(request.headers)
         try:
-            answer = documents.answer(request.method, url, request.url.query, dict(request.headers))
-            if answer is None and url.startswith(("/api/", "/apis/")) and server.registries.serves_group(_group_of(url)):
-                raise no_such_path()
+            answer = document_at(server, request.method, request.url.path, request.url.query, headers)
         except ApiError as error:
-            answer = Response(error.http_code, orjson.dumps(error.status))
-        if answer is None:
-            answer = PAGE_NOT_FOUND
+            answer = error_response(error, headers.get("accept", ""))
         out = FastAPIResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
         out.headers["content-type"] = answer.content_type  # set by hand: FastAPI would add a charset to it
         return out
+
+
+def document_at(server: Server, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
+    """Version, discovery and OpenAPI. Raises ApiError. Like upstream, some paths answer to any method and others to GET alone."""
+    if path.rstrip("/") == "/version":
+        _check_route(method, headers, (JSON,))
+        return json_response(200, version_document(server.registries.definitions.version))
+    documents: Documents = server.extra["documents"]
+    parts = path.strip("/").split("/")
+    takes_any_method = parts[0] == "openapi" or (parts[0] == "apis" and len(parts) <= 2)
+    answer = documents.answer("GET", path, query, headers)
+    if answer is None:
+        if path.startswith(("/api/", "/apis/")) and server.registries.serves_group(_group_of(path)):
+            raise no_such_path()
+        return PAGE_NOT_FOUND
+    if method != "GET" and not takes_any_method:
+        raise not_allowed()
+    return answer
+
+
+def _check_route(method: str, headers: Mapping[str, str], produces: tuple[str, ...]) -> None:
+    if method != "GET":
+        raise not_allowed()
+    check_acceptable(headers.get("accept", ""), produces)
 
 
 def _group_of(path: str) -> str:
@@ -150,9 +165,8 @@ def _add_check(api: FastAPI, path: str, checks: dict[str, Check]) -> None:
         problem = await found()
         return _plain(f"internal server error: {problem}\n", 500) if problem else _plain("ok")
 
-    api.add_api_route(path, health, methods=["GET"])
-    api.add_api_route(f"{path}/", health, methods=["GET"])
-    api.add_api_route(f"{path}/{{check:path}}", single, methods=["GET"])
+    api.add_api_route(path, health, methods=METHODS)
+    api.add_api_route(f"{path}/{{check:path}}", single, methods=METHODS)
 
 
 def _plain(text: str, status: int = 200) -> FastAPIResponse:

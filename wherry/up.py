@@ -105,8 +105,9 @@ async def up(options: Options) -> int:
     supervisor = Supervisor(lambda text: console.print(f"[yellow]![/] {text}"), lambda pids: state.update(options.data_dir, pids))
     try:
         running = asyncio.create_task(_run(options, supervisor, started, stop))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({running, stopped, supervisor.failed}, return_when=asyncio.FIRST_COMPLETED)
+        stopped = asyncio.create_task(_until_set(stop))
+        ends: tuple[asyncio.Future[None], ...] = (running, stopped, supervisor.failed)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for task in (running, stopped):
             task.cancel()
         results = await asyncio.gather(running, stopped, return_exceptions=True)
@@ -126,6 +127,10 @@ async def up(options: Options) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
     return 0
+
+
+async def _until_set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _run(options: Options, supervisor: Supervisor, started: float, stop: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ from kube.schema import definitions
 from kube.schema.decode import Decoded, DecodeError
 from kube.schema.types import StructType
 
-__all__ = ["decode_body", "decode_options"]
+__all__ = ["decode_as", "decode_body", "decode_options"]
 
 _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
 
@@ -82,7 +82,7 @@ def decode_body(
     except Unrecognized as wrong:
         raise BadRequest(f"the object provided is unrecognized (must be of type {expected.kind}): {wrong} ({summary_of(body)})") from None
     try:
-        decoded = _decode(parsed, found, expected, type)
+        decoded = decode_as(parsed, found, expected, type)
         warnings = [*parsed.duplicates, *decoded.strict_errors] if field_validation != "Ignore" else []
         if warnings and field_validation == "Strict":
             raise DecodeError(f"strict decoding error: {', '.join([*_strict_yaml(parsed), *decoded.strict_errors])}")
@@ -98,7 +98,7 @@ def decode_body(
     return obj, warnings
 
 
-def _decode(parsed: Parsed, found: KindNames, expected: KindNames, of: StructType) -> Decoded:
+def decode_as(parsed: Parsed, found: KindNames, expected: KindNames, of: StructType) -> Decoded:
     """Decodes as what the body says it is, then asks whether that can be what was expected. Raises DecodeError."""
     if found == expected:
         return decode_parsed(parsed, of)

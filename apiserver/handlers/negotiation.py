@@ -110,7 +110,11 @@ def _form(clause: _Clause, *, tables: bool) -> Form | None:
     """How to satisfy one clause; None where that cannot be."""
     media = {"*/*": JSON, "application/*": JSON, JSON: JSON, YAML: YAML}.get(clause.media)
     params = clause.params
-    if media is None or (params.get("stream") and (params["stream"] != "watch" or media == YAML)) or params.get("sv", "v1") not in ("", "v1"):
+    if (
+        media is None
+        or (params.get("stream") and (params["stream"] != "watch" or media == YAML))
+        or params.get("sv", "v1") not in ("", "v1")
+    ):
         return None
     if not params.keys() & {"as", "g", "v"}:
         return Form(media)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,32 +104,40 @@ def list_options(request: Request, kind: Kind, *, watch: bool = False) -> ListOp
 
 
 def _contradictions(options: ListOptions, *, watch: bool) -> list[FieldError]:
-    problems: list[FieldError] = []
+    return list(_watch_contradictions(options) if watch else _list_contradictions(options))
+
+
+def _no_match(why: str) -> FieldError:
+    return errors.not_allowed("resourceVersionMatch", f"resourceVersionMatch is forbidden {why}")
+
+
+def _watch_contradictions(options: ListOptions) -> Iterator[FieldError]:
     match, initial = options.resource_version_match, options.send_initial_events
-    if watch:
-        if initial is None and match:
-            problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
-        if initial is not None and match != "NotOlderThan":
-            problems.append(errors.not_allowed("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
-        if match and match != "NotOlderThan":
-            problems.append(errors.not_supported("resourceVersionMatch", match, ["NotOlderThan"]))
-        if options.continue_:
-            problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
-        return problems
-    if initial is not None:
-        problems.append(errors.not_allowed("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if match and initial is None:
+        yield _no_match("for watch unless sendInitialEvents is provided")
+    if initial is not None and match != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        yield errors.not_allowed("resourceVersionMatch", why)
+    if match and match != "NotOlderThan":
+        yield errors.not_supported("resourceVersionMatch", match, ["NotOlderThan"])
+    if options.continue_:
+        yield _no_match("when continue is provided")
+
+
+def _list_contradictions(options: ListOptions) -> Iterator[FieldError]:
+    match = options.resource_version_match
     if match:
         if not options.resource_version:
-            problems.append(
-                errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided")
-            )
+            yield _no_match("unless resourceVersion is provided")
         if options.continue_:
-            problems.append(errors.not_allowed("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
+            yield _no_match("when continue is provided")
         if match not in ("Exact", "NotOlderThan"):
-            problems.append(errors.not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan"]))
+            yield errors.not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan", ""])
         elif match == "Exact" and options.resource_version == "0":
-            problems.append(errors.not_allowed("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
-    return problems
+            why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+            yield errors.not_allowed("resourceVersionMatch", why)
+    if options.send_initial_events is not None:
+        yield errors.not_allowed("sendInitialEvents", "sendInitialEvents is forbidden for list")
 
 
 def version_number(text: str) -> int:

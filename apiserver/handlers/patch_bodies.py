@@ -49,7 +49,9 @@ def media_type_of(content_type: str) -> str:
     """The media type of a patch. Raises UnsupportedMediaType."""
     media = content_type.partition(";")[0].strip()
     if media not in ACCEPTED:
-        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {', '.join(ACCEPTED)}")
+        raise UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: {', '.join(ACCEPTED)}"
+        )
     return media
 
 

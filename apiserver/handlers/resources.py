@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Final
 
-from apiserver.handlers import connect, patch, read, scale, watch, write
+from apiserver.handlers import connect, patch, patch_bodies, read, scale, watch, write
 from apiserver.handlers.negotiation import OBJECTS, STREAMS, check_acceptable
 from apiserver.handlers.request import Answer, Request
 from apiserver.pipeline.request_info import RequestInfo
@@ -23,7 +23,8 @@ _NOT_ALLOWED: Final = "the server does not allow this method on the requested re
 _COLLECTION_VERBS: Final = frozenset({"list", "watch", "create", "deletecollection"})
 _OBJECT_VERBS: Final = frozenset({"get", "watch", "update", "patch", "delete"})
 _UNPLACED_VERBS: Final = frozenset({"list", "watch"})
-_WITH_TABLES: Final = frozenset({"status", "scale"})
+_WITH_TABLES: Final = frozenset({"status"})
+"""The subresources that upstream shows as Tables; scale does so by itself."""
 
 
 def no_such_path() -> ApiError:
@@ -97,9 +98,11 @@ def _check_route(request: Request, verbs: Set[str]) -> None:
     if method == "HEAD" or verb not in verbs:
         raise not_allowed()
     if method == "PATCH":
-        patch.check_media_type(request.header(b"content-type"))
+        patch_bodies.check_media_type(request.header(b"content-type"))
     if request.info.subresource not in connect.STREAMED:
         check_acceptable(request.header(b"accept"), OBJECTS + STREAMS if verb == "list" else OBJECTS)
+    elif request.info.subresource == "log":
+        check_acceptable(request.header(b"accept"), ("text/plain", *OBJECTS))
 
 
 def check_path_segment(name: str) -> None:
@@ -140,12 +143,13 @@ async def _subresource(request: Request, served: Served, part: Subresource) -> A
         if verb == "update":
             return await scale.update(request, served, part)
         if verb == "patch":
-            return await patch.patch(request, served, part)
+            return await scale.patch(request, served)
         return await scale.get(request, served)
     if verb == "create":
         return await write.create_subresource(request, served, part)
+    tables = part.name in _WITH_TABLES
     if verb == "update":
-        return await write.update(request, served, part)
+        return await write.update(request, served, part, tables=tables)
     if verb == "patch":
-        return await patch.patch(request, served, part)
-    return await read.get(request, served, tables=part.name in _WITH_TABLES)
+        return await patch.patch(request, served, part, tables=tables)
+    return await read.get(request, served, tables=tables)

@@ -1,24 +1,38 @@
-"""The scale subresource: an autoscaling/v1 Scale read from and written to the kind's own replicas field."""
+"""The scale subresource: an autoscaling/v1 Scale read from and written to the kind's own replicas field.
+
+A write is a write of the Scale that GET shows: with its own managedFields (those entries of the parent that own replicas), which then
+become the parent's again. Source: `ScaleREST` in upstream's `pkg/registry/apps/*/storage/storage.go`, `kube/patch/scale.py`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
 
-from apiserver.handlers.write_options import decode_options
-from apiserver.handlers.negotiation import negotiate
+from apiserver.handlers.bodies import KindNames
+from apiserver.handlers.negotiation import Form, negotiate
+from apiserver.handlers.patching import read_patch
 from apiserver.handlers.read import document
 from apiserver.handlers.request import Request, Response
+from apiserver.handlers.table import age, include_policy, partial, table
 from apiserver.handlers.write import check_name, check_scope, read_object
-from apiserver.registry.kind import Kind, Subresource
-from apiserver.registry.registry import Served
+from apiserver.handlers.write_options import decode_options
+from apiserver.registry.kind import Column, Context, Kind, Subresource
+from apiserver.registry.registry import Change, Served
 from kube import errors
+from kube.errors import NotAcceptable
 from kube.objects import Object
+from kube.patch.managed import ManagedFieldsError, entries_of, managed_after_update
+from kube.patch.scale import SCALE_VERSION, ReplicasPaths, parent_entries, scale_entries
+from kube.resources import Resource
 
-DEFINITION = "io.k8s.api.autoscaling.v1.Scale"
+DEFINITION: Final = "io.k8s.api.autoscaling.v1.Scale"
+NAMES: Final = KindNames("autoscaling", "v1", "Scale")
 
 
 def scale_of(kind: Kind, obj: Object) -> Object:
-    """The Scale of an object. Pure."""
+    """The Scale of an object, without managedFields. Pure."""
     assert kind.scale is not None
     meta = obj["metadata"]
     metadata = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if key in meta}
@@ -28,7 +42,7 @@ def scale_of(kind: Kind, obj: Object) -> Object:
         status["selector"] = selector
     replicas = _at(obj, kind.scale.replicas_path)
     spec = {"replicas": replicas} if replicas else {}
-    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}
+    return {"kind": "Scale", "apiVersion": SCALE_VERSION, "metadata": metadata, "spec": spec, "status": status}
 
 
 def _at(obj: Any, path: tuple[str, ...]) -> int:
@@ -37,41 +51,135 @@ def _at(obj: Any, path: tuple[str, ...]) -> int:
     return int(obj or 0)
 
 
-def set_scale(kind: Kind, obj: Object, scale: Object) -> None:
-    """Write a Scale's wish into the object, with the preconditions its metadata carries. Raises Invalid."""
-    assert kind.scale is not None
-    replicas = (scale.get("spec") or {}).get("replicas", 0)
-    if replicas < 0:
-        problem = errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
-        raise errors.invalid_object("Scale", "autoscaling", obj["metadata"]["name"], [problem])
-    target = obj
-    for part in kind.scale.replicas_path[:-1]:
-        target = target.setdefault(part, {})
-    target[kind.scale.replicas_path[-1]] = replicas
-    for field in ("uid", "resourceVersion"):
-        if scale["metadata"].get(field):
-            obj["metadata"][field] = scale["metadata"][field]
+def _row(scale: Object, now: datetime) -> list[Any]:
+    meta = scale["metadata"]
+    return [meta["name"], _at(scale, ("spec", "replicas")), _at(scale, ("status", "replicas")), age(meta.get("creationTimestamp"), now)]
+
+
+_AS_KIND: Final = Kind(
+    resource=Resource("autoscaling", "v1", "scales", "Scale"),
+    definition=DEFINITION,
+    singular="scale",
+    columns=(Column("Name"), Column("Desired", type="integer"), Column("Available", type="integer"), Column("Age")),
+    row=_row,
+)
+"""How a Scale is shown."""
 
 
 async def get(request: Request, served: Served) -> Response:
     form = negotiate(request.header(b"accept"))
     obj = await served.registry.get(request.info.namespace, request.info.name)
-    return document(form, 200, scale_of(served.registry.kind, obj))
+    return _response(request, form, scale_of(served.registry.kind, obj))
+
+
+def _response(request: Request, form: Form, scale: Object) -> Response:
+    if form.as_ == "Table":
+        metadata = {"resourceVersion": scale["metadata"].get("resourceVersion", "")}
+        include, now = include_policy(request.param("includeObject")), request.server.clock.now()
+        return document(form, 200, table(_AS_KIND, [scale], now, metadata=metadata, include=include, version=form.version))
+    if form.as_ == "PartialObjectMetadataList":
+        raise NotAcceptable("you requested PartialObjectMetadataList, but the requested object is not a list (*autoscaling.Scale)")
+    return document(form, 200, partial(scale, form) if form.as_ else scale)
 
 
 async def update(request: Request, served: Served, part: Subresource) -> Response:
+    """PUT of a Scale."""
     form = negotiate(request.header(b"accept"))
     options = decode_options(request.query, "UpdateOptions")
     scale = await read_object(request, served, part, options)
-    namespace = check_scope(request, served, scale)
+    check_scope(request, served, scale)
     check_name(request.info.name, scale)
+    ctx = request.context(options, verb="update")
+
+    def wanted(before: Object) -> Object:
+        return _owned(served, {**scale, "metadata": dict(scale["metadata"])}, before, ctx)
+
+    return await _write(request, served, form, wanted, ctx, options)
+
+
+async def patch(request: Request, served: Served) -> Response:
+    """PATCH of a Scale, in any form."""
+    form = negotiate(request.header(b"accept"))
+    patching = await read_patch(request, of=served.registry.registries.definitions.type(DEFINITION), names=NAMES)
+    already = len(request.warnings)
+
+    def wanted(before: Object) -> Object:
+        del request.warnings[already:]  # of a try that met a conflict
+        new = patching.applied(before) if patching.is_apply else _owned(served, patching.patched(before), before, patching.ctx)
+        check_scope(request, served, new)
+        check_name(request.info.name, new)
+        return new
+
+    return await _write(request, served, form, wanted, patching.ctx, patching.options)
+
+
+def _owned(served: Served, new: Object, before: Object, ctx: Context) -> Object:
+    """`new`, with the managedFields that it has after an update by this request."""
+    of = served.registry.registries.definitions.type(DEFINITION)
+    new["metadata"]["managedFields"] = managed_after_update(
+        of,
+        before,
+        new,
+        manager=ctx.field_manager,
+        api_version=SCALE_VERSION,
+        subresource=ctx.subresource,
+        time=ctx.timestamp,
+    )
+    return new
+
+
+async def _write(
+    request: Request, served: Served, form: Form, wanted: Callable[[Object], Object], ctx: Context, options: Object
+) -> Response:
+    registry, info = served.registry, request.info
+    change = _change(served, wanted)
+    written = await registry.write(info.namespace, info.name, change, ctx, managed=False, replace=True, options=options)
+    return _response(request, form, scale_of(registry.kind, written.obj))
+
+
+def _change(served: Served, wanted: Callable[[Object], Object]) -> Change:
+    """The change to the parent that turns its present Scale into the wanted one."""
+    kind = served.registry.kind
+    paths = _replicas_paths(kind)
 
     def change(current: Object | None) -> Object:
         assert current is not None
-        current["metadata"].pop("resourceVersion", None)
-        set_scale(served.registry.kind, current, scale)
+        meta, entries = current["metadata"], entries_of(current) or []
+        before = scale_of(kind, current)
+        try:
+            before["metadata"]["managedFields"] = scale_entries(entries, paths)
+            scale = wanted(before)
+            left = parent_entries(entries, entries_of(scale) or [], api_version=served.resource.api_version, paths=paths)
+        except ManagedFieldsError as error:
+            raise errors.InternalError(str(error), reason="") from error
+        set_scale(kind, current, scale)
+        meta["managedFields"] = left
+        if not left:
+            del meta["managedFields"]
         return current
 
-    ctx = request.context(options, verb="update")
-    written = await served.registry.write(namespace, request.info.name, change, ctx, replace=True, options=options)
-    return document(form, 200, scale_of(served.registry.kind, written.obj))
+    return change
+
+
+def _replicas_paths(kind: Kind) -> ReplicasPaths:
+    assert kind.scale is not None
+    path = tuple(f"f:{each}" for each in kind.scale.replicas_path)
+    return {resource.api_version: path for resource in (kind.resource, *(each.resource for each in kind.conversions))}
+
+
+def set_scale(kind: Kind, obj: Object, scale: Object) -> None:
+    """Write a Scale's wish into the object, with the preconditions its metadata carries. Raises Invalid, Conflict."""
+    assert kind.scale is not None
+    meta, name = scale["metadata"], obj["metadata"]["name"]
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    if replicas < 0:
+        problem = errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise errors.invalid_object("Scale", "autoscaling", name, [problem])
+    if meta.get("uid") and meta["uid"] != obj["metadata"]["uid"]:
+        why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {obj['metadata']['uid']}"
+        raise errors.conflict(f"{kind.resource.plural}/scale", kind.resource.group, name, why)
+    target = obj
+    for part in kind.scale.replicas_path[:-1]:
+        target = target.setdefault(part, {})
+    target[kind.scale.replicas_path[-1]] = replicas
+    obj["metadata"]["resourceVersion"] = meta.get("resourceVersion", "")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from apiserver.handlers.bodies import parse_body
 from apiserver.handlers.decoding import decode_body
-from apiserver.handlers.write_options import decode_options
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.options import list_options
 from apiserver.handlers.read import document, list_response, object_response, select
-from apiserver.handlers.request import Request, Response, json_response
+from apiserver.handlers.request import Request, Response
+from apiserver.handlers.write_options import decode_options
 from apiserver.registry.kind import Subresource
 from apiserver.registry.registry import Served
 from kube import errors
@@ -28,17 +29,22 @@ async def read_object(request: Request, served: Served, part: Subresource | None
     definitions = served.registry.registries.definitions
     own = part is None or not part.definition
     of = definitions.type(served.type_name if own or part is None else part.definition)
-    obj, warnings = decode_body(
-        await request.body(),
-        request.header(b"content-type"),
-        kind_names=_names(served, part),
-        type=of,
-        field_validation=options.get("fieldValidation") or "Warn",
-    )
+    body, content_type = await request.body(), request.header(b"content-type")
+    validation = options.get("fieldValidation") or "Warn"
+    obj, warnings = decode_body(body, content_type, kind_names=_names(served, part), type=of, field_validation=validation)
     request.warnings.extend(warnings)
+    _keep_reset(obj, body, content_type)
     if own:
         to_hub(served, obj)
     return obj
+
+
+def _keep_reset(obj: Object, body: bytes, content_type: str) -> None:
+    """An empty list of managedFields is a wish to start over, which decoding drops: put it back."""
+    if b"managedFields" in body and not (obj.get("metadata") or {}).get("managedFields"):
+        sent = parse_body(body, content_type).value or {}
+        if (sent.get("metadata") or {}).get("managedFields") == []:
+            obj["metadata"]["managedFields"] = []
 
 
 def to_hub(served: Served, obj: Object) -> None:
@@ -63,7 +69,7 @@ def check_scope(request: Request, served: Served, obj: Object) -> str:
 
 async def create(request: Request, served: Served) -> Response:
     """POST to a collection."""
-    negotiate(request.header(b"accept"))
+    form = negotiate(request.header(b"accept"))
     registry = served.registry
     options = decode_options(request.query, "CreateOptions")
     obj = await read_object(request, served, None, options)
@@ -73,15 +79,14 @@ async def create(request: Request, served: Served) -> Response:
         ctx.api_version = served.resource.api_version
     custom = registry.kind.create
     if custom is not None:
-        answer = await custom(registry.registries, namespace, obj, ctx)
-        return json_response(201, answer)
+        return document(form, 201, await custom(registry.registries, namespace, obj, ctx))
     written = await registry.write_new(namespace, obj, ctx, options=options)
     return object_response(request, served, written.obj, status=201, body=written.body)
 
 
-async def update(request: Request, served: Served, part: Subresource | None) -> Response:
+async def update(request: Request, served: Served, part: Subresource | None, *, tables: bool = True) -> Response:
     """PUT of an object or of an update-like subresource."""
-    negotiate(request.header(b"accept"))
+    negotiate(request.header(b"accept"), tables=tables)
     registry, info = served.registry, request.info
     options = decode_options(request.query, "UpdateOptions")
     obj = await read_object(request, served, part, options)
@@ -100,7 +105,7 @@ async def update(request: Request, served: Served, part: Subresource | None) -> 
         replace=True,
         options=options,
     )
-    return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body)
+    return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body, tables=tables)
 
 
 def check_name(name: str, obj: Object) -> None:
@@ -177,17 +182,17 @@ async def delete_collection(request: Request, served: Served) -> Response:
 
 async def create_subresource(request: Request, served: Served, part: Subresource) -> Response:
     """POST to binding, eviction, token: what the kind's hook answers."""
+    form = negotiate(request.header(b"accept"))
     registry, info = served.registry, request.info
     if part.create is None:
         raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
     options = decode_options(request.query, "CreateOptions")
     body = await read_object(request, served, part, options)
     namespace = check_scope(request, served, body)
-    given = name_of(body)
-    if given and given != info.name:
-        raise BadRequest(f"the name of the object ({given}) does not match the name on the URL ({info.name})")
-    entry = registry.cache.get(namespace, info.name) if await registry.cache.catch_up() else None
+    if not part.version and name_of(body) != info.name:  # bodies of other groups (Eviction, TokenRequest) are checked by their hooks
+        raise BadRequest(f"name in URL does not match name in {part.kind} object")
+    await registry.cache.catch_up()
+    entry = registry.cache.get(namespace, info.name)
     parent = registry.cache.object_of(entry) if entry is not None else None
     ctx = request.context(options, verb="create")
-    answer = await part.create(registry.registries, parent, namespace, info.name, body, ctx)
-    return json_response(201, answer)
+    return document(form, 201, await part.create(registry.registries, parent, namespace, info.name, body, ctx))

@@ -33,7 +33,9 @@ class Entry:
 
     __slots__ = ("create_revision", "fields", "key", "labels", "name", "namespace", "revision", "value")
 
-    def __init__(self, key: str, value: bytes, revision: int, create_revision: int, obj: Object, selectable: dict[str, Callable[[Object], str]]) -> None:
+    def __init__(
+        self, key: str, value: bytes, revision: int, create_revision: int, obj: Object, selectable: dict[str, Callable[[Object], str]]
+    ) -> None:
         meta = obj["metadata"]
         self.key, self.value, self.revision, self.create_revision = key, value, revision, create_revision
         self.namespace: str = meta.get("namespace", "")
@@ -260,7 +262,12 @@ class ResourceCache:
                 if previous is None:
                     continue
                 entry = Entry.__new__(Entry)
-                entry.key, entry.value, entry.revision, entry.create_revision = kv.key, previous.value, kv.mod_revision, previous.create_revision
+                entry.key, entry.value, entry.revision, entry.create_revision = (
+                    kv.key,
+                    previous.value,
+                    kv.mod_revision,
+                    previous.create_revision,
+                )
                 entry.namespace, entry.name, entry.labels, entry.fields = namespace, name, previous.labels, previous.fields
                 change = Change(DELETED, entry, previous)
             else:

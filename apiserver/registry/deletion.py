@@ -38,10 +38,14 @@ def check_preconditions(kind: Kind, obj: Object, options: Object) -> None:
         asked = wanted.get(field)
         if asked is not None and asked != meta.get(field):
             raise Conflict(
-                f'Operation cannot be fulfilled on {kind.resource.kind}{"." + kind.resource.group if kind.resource.group else ""} '
+                f"Operation cannot be fulfilled on {kind.resource.kind}{'.' + kind.resource.group if kind.resource.group else ''} "
                 f'"{meta["name"]}": the {label} in the precondition ({asked}) does not match the {label} in record ({meta.get(field)}). '
                 f"The object might have been {verb}",
-                details={"name": meta["name"], **({"group": kind.resource.group} if kind.resource.group else {}), "kind": kind.resource.kind},
+                details={
+                    "name": meta["name"],
+                    **({"group": kind.resource.group} if kind.resource.group else {}),
+                    "kind": kind.resource.kind,
+                },
             )
 
 

@@ -51,8 +51,9 @@ def check_no_version(meta: Object) -> None:
 
 
 def fill_new(obj: Object, *, now: datetime, rng: random.Random) -> None:
-    """What the server sets on every new object."""
+    """What the server sets on every new object, and clears of what a client may not set."""
     meta = obj["metadata"]
+    wipe_new(meta)
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = meta["generateName"][: NAME_LENGTH_MAX - GENERATED_LENGTH] + random_suffix(rng)
     meta["uid"] = new_uid(rng)

@@ -163,7 +163,9 @@ class Registry:
 
     # --- updating -------------------------------------------------------------------------------------------------
 
-    async def update_with(self, namespace: str, name: str, change: Callable[[Object], None], ctx: Context, *, subresource: str = "") -> Object:
+    async def update_with(
+        self, namespace: str, name: str, change: Callable[[Object], None], ctx: Context, *, subresource: str = ""
+    ) -> Object:
         """Read, let `change` edit a fresh copy in place, write; again on conflict. Raises NotFound, Invalid, ..."""
 
         def edited(current: Object | None) -> Object:
@@ -197,7 +199,9 @@ class Registry:
                     raise self.not_found(name)
                 return await self._create_by_update(namespace, name, change, ctx, options=options, managed=managed)
             try:
-                return await self._update_once(entry, change, ctx, subresource=subresource, managed=managed, replace=replace, options=options)
+                return await self._update_once(
+                    entry, change, ctx, subresource=subresource, managed=managed, replace=replace, options=options
+                )
             except RevisionMismatch as error:
                 if attempt == CONFLICT_RETRIES_MAX - 1:
                     raise self._modified(name) from error
@@ -332,7 +336,7 @@ class Registry:
 
     async def _remove_now(self, entry: Entry, old: Object, outcome: deletion.Outcome, options: Object, ctx: Context) -> Written:
         if ctx.dry_run:
-            return Written(old, None, deleted=True)
+            return Written(outcome.obj, None, deleted=True)
         revision = entry.revision
         if outcome.told_first:
             revision = await self._store_marked(entry, outcome.obj)
@@ -389,7 +393,11 @@ class Registry:
         if meta.get("generateName"):
             error.message += ", the server was not able to generate a unique name for the object"
             error.details = {**(error.details or {}), "retryAfterSeconds": 1}
-        if present is not None and b'"deletionTimestamp"' in present.value and self.cache.object_of(present)["metadata"].get("deletionTimestamp"):
+        if (
+            present is not None
+            and b'"deletionTimestamp"' in present.value
+            and self.cache.object_of(present)["metadata"].get("deletionTimestamp")
+        ):
             error.message = f"object is being deleted: {error.message}"
         return error
 

@@ -32,9 +32,13 @@ _ONCE = "may not change once set"
 
 
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
-    spec = new.get("spec") or {}
-    errors = _update_errors(spec, old.get("spec") or {}) if old is not None else []
-    errors += _spec_errors(new, spec, (old or {}).get("spec") or {})
+    """Wrong addresses are told alone: upstream looks at them before it allocates, and at the rest after."""
+    spec, before = new.get("spec") or {}, (old or {}).get("spec") or {}
+    errors = validate_cluster_ips(spec, before)
+    if errors:
+        return errors
+    errors = _update_errors(spec, before) if old is not None else []
+    errors += _spec_errors(new, spec, before)
     if not errors:
         ctx.warnings += _warnings(new, old)
     return errors
@@ -317,7 +321,7 @@ def _external_policy_errors(spec: Object) -> list[FieldError]:
 
 def _update_errors(spec: Object, before: Object) -> list[FieldError]:
     errors: list[FieldError] = []
-    if "ExternalName" not in (spec.get("type"), before.get("type")):
+    if spec.get("type") in TYPES and "ExternalName" not in (spec["type"], before.get("type")):
         errors += _changed_ip_errors(spec, before) + _changed_family_errors(spec, before)
     if spec.get("type") == before.get("type") == "LoadBalancer" and spec.get("loadBalancerClass") != before.get("loadBalancerClass"):
         errors.append(invalid("spec.loadBalancerClass", spec.get("loadBalancerClass"), _ONCE))

@@ -126,7 +126,7 @@ def apply(
             raise
         result = work.run_over_client_side_apply(error.conflicts)
     except ElementError as error:
-        raise ApiError(f"failed to create typed live object ({_described(live or {})}): {error}") from None
+        raise ApiError(f"failed to create typed live object ({described(live or {})}): {error}") from None
     return _with_last_applied(result, config) if manager == KUBECTL else result
 
 
@@ -145,7 +145,8 @@ def _kind_text(obj: Object) -> str:
     return f"{group}/{version}, Kind={kind if isinstance(kind, str) else ''}"
 
 
-def _described(obj: Object) -> str:
+def described(obj: Object) -> str:
+    """`namespace/name; apps/v1, Kind=Deployment`: how messages name what was to be applied."""
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict):
         return f"/; {_kind_text(obj)}"
@@ -210,7 +211,7 @@ class _Application:
         try:
             check(self.of, self.config)
         except SchemaError as error:
-            raise ApiError(f"failed to create typed patch object ({_described(self.config)}): {error}") from None
+            raise ApiError(f"failed to create typed patch object ({described(self.config)}): {error}") from None
 
     def _at(self, obj: Any, version: str) -> tuple[StructType, Any] | None:
         """The object in another version, with its type."""

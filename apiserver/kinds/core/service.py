@@ -83,9 +83,11 @@ def _same(spec: Object, before: Object, name: str) -> bool:
 
 def _sync_cluster_ips(spec: Object, before: Object) -> None:
     """A client that knows only the older clusterIP changes clusterIPs too."""
+    new_ip, old_ip = spec.get("clusterIP") or "", before.get("clusterIP") or ""
+    if new_ip and not spec.get("clusterIPs"):
+        spec["clusterIPs"] = [new_ip]
     if not _same(spec, before, "clusterIPs"):
         return
-    new_ip, old_ip = spec.get("clusterIP") or "", before.get("clusterIP") or ""
     if old_ip and not new_ip:
         spec.pop("clusterIPs", None)
     elif new_ip != old_ip:
@@ -111,6 +113,9 @@ def _keep_allocated(spec: Object, before: Object) -> None:
             spec["clusterIP"] = before["clusterIP"]
         if not spec.get("clusterIPs") and spec.get("clusterIP") == before.get("clusterIP") and before.get("clusterIPs"):
             spec["clusterIPs"] = list(before["clusterIPs"])
+        for name in ("ipFamilies", "ipFamilyPolicy"):
+            if not spec.get(name) and _same(spec, before, "clusterIPs"):
+                keep(spec, before, name)
     if _needs_node_port(before) and _needs_node_port(spec):
         _keep_node_ports(spec, before)
     if _needs_health_check_port(before) and _needs_health_check_port(spec) and not spec.get("healthCheckNodePort"):

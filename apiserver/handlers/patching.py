@@ -1,0 +1,157 @@
+"""One PATCH request on its way from the body to an object: what `patch.py` and `scale.py` share.
+
+`Patching` reads the request; the body itself is only looked at when there is an object to patch (a patch of what is not there is 404,
+whatever it says), and again for each try after a conflict. Source: apiserver `endpoints/handlers/patch.go`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from apiserver.handlers import patch_bodies
+from apiserver.handlers.bodies import KindNames, Parsed, Unrecognized, names_of
+from apiserver.handlers.decoding import decode_as
+from apiserver.handlers.patch_bodies import APPLY, JSON_PATCH, MERGE, STRATEGIC, TOO_DEEP, PatchBody
+from apiserver.handlers.request import Request
+from apiserver.handlers.write_options import decode_options
+from apiserver.registry.kind import Context
+from kube import errors
+from kube.errors import ApiError, BadRequest, Invalid
+from kube.objects import Object
+from kube.patch import golang
+from kube.patch.apply import apply, check_object_type, described
+from kube.patch.json_patch import apply_json_patch
+from kube.patch.managed import Convert, ResetFields
+from kube.patch.merge_patch import merge_patch
+from kube.patch.strategic import strategic_merge
+from kube.schema import unstructured
+from kube.schema.decode import Decoded, DecodeError
+from kube.schema.types import StructType
+
+REJECTED = "the server rejected our request due to an error in our request"
+
+
+@dataclass(slots=True)
+class Patching:
+    """See the module. `of` and `names` are those of the objects that the client sees and patches."""
+
+    of: StructType
+    names: KindNames
+    media: str
+    options: Object
+    ctx: Context
+    text: bytes
+    _body: PatchBody | None = None
+
+    @property
+    def is_apply(self) -> bool:
+        return self.media == APPLY
+
+    @property
+    def validation(self) -> str:
+        return self.options.get("fieldValidation") or "Warn"
+
+    @property
+    def body(self) -> PatchBody:
+        """The parsed body. Raises BadRequest."""
+        if self._body is None:
+            self._body = patch_bodies.parse(self.text, self.media, validation=self.validation)
+        return self._body
+
+    def patched(self, current: Object) -> Object:
+        """`current` (which stays as it is) with a JSON, merge or strategic merge patch applied, decoded. Raises ApiError."""
+        try:
+            document = self._document(current)
+            if not isinstance(document, dict):
+                raise Invalid(REJECTED, details={})
+            new: Object = self._decoded(document)
+        except RecursionError:
+            raise BadRequest(TOO_DEEP) from None
+        if (document.get("metadata") or {}).get("managedFields") == []:
+            new["metadata"]["managedFields"] = []  # decoding would drop the wish to start over
+        return new
+
+    def _document(self, current: Object) -> Any:
+        body = self.body
+        if self.media == JSON_PATCH:
+            return apply_json_patch(current, body.value)
+        if self.media == MERGE:
+            return merge_patch(current, body.value)
+        return strategic_merge(self.of, current, body.value)
+
+    def _decoded(self, document: Object) -> Object:
+        try:
+            decoded = self._in_type(document)
+            strict = [*self.body.strict_errors, *decoded.strict_errors] if self.validation != "Ignore" else []
+            if strict and self.validation == "Strict":
+                raise DecodeError(f"strict decoding error: {', '.join(strict)}")
+        except (DecodeError, Unrecognized) as error:
+            raise errors.invalid_object("", "", "", [errors.invalid("patch", self._shown(document), str(error))]) from None
+        self.ctx.warnings.extend(strict)
+        out: Object = decoded.value
+        out["apiVersion"], out["kind"] = self.names.api_version, self.names.kind
+        return out
+
+    def _in_type(self, document: Object) -> Decoded:
+        if self.media == STRATEGIC:
+            return unstructured.convert(self.of, document)
+        parsed = Parsed(document)
+        found = names_of(parsed, self.names)
+        decoded = decode_as(parsed, found, self.names, self.of)
+        if (found.group, found.version) != (self.names.group, self.names.version):
+            raise BadRequest(
+                f"the API version in the data ({found.api_version}) does not match the expected API version ({self.names.api_version})"
+            )
+        return decoded
+
+    def _shown(self, document: Object) -> str:
+        """What an error about a patched document quotes: the document, or a strategic merge patch as Go prints it."""
+        return golang.plain(self.body.value) if self.media == STRATEGIC else orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+
+    def applied(self, live: Object | None, *, reset_fields: ResetFields | None = None, convert: Convert | None = None) -> Object:
+        """`live` (None: there is none yet) with the body applied, decoded, managedFields included. Raises ApiError."""
+        config, ctx = self.body.value, self.ctx
+        check_object_type(config, api_version=self.names.api_version, kind=self.names.kind)
+        try:
+            merged = apply(
+                self.of,
+                live,
+                config,
+                manager=ctx.field_manager,
+                api_version=self.names.api_version,
+                subresource=ctx.subresource,
+                time=ctx.timestamp,
+                force=bool(self.options.get("force")),
+                reset_fields=reset_fields,
+                convert=convert,
+            )
+            new: Object = unstructured.convert(self.of, merged).value
+        except DecodeError as error:
+            names = f"{self.names.group}/{self.names.version}, Kind={self.names.kind}"
+            why = f"unable to convert unstructured object to {names}: {error}"
+            raise ApiError(f"failed to convert new object ({described(config)}) to proper version: {why}") from None
+        except RecursionError:
+            raise BadRequest(TOO_DEEP) from None
+        self._check_repeated()
+        new["apiVersion"], new["kind"] = self.names.api_version, self.names.kind
+        return new
+
+    def _check_repeated(self) -> None:
+        told = self.body.strict_errors
+        if told and self.validation == "Strict":
+            lines = "".join(f"\n  {each}" for each in told)
+            raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{lines}")
+        self.ctx.warnings.extend(told)
+
+
+async def read_patch(request: Request, *, of: StructType, names: KindNames, api_version: str = "") -> Patching:
+    """The PATCH that a request carries. `api_version`: see `Context`. Raises ApiError."""
+    media = patch_bodies.media_type_of(request.header(b"content-type"))
+    text = await request.body()
+    options = decode_options(request.query, "PatchOptions", patch_type=media)
+    ctx = request.context(options, verb="patch")
+    ctx.api_version = api_version
+    return Patching(of, names, media, options, ctx, text)
