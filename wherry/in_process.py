@@ -1,18 +1,20 @@
 """A whole cluster in one process, without sockets: the real server, loops and simulated nodes on the running event loop.
 
 On a `VirtualTimeLoop` time flies whenever everything is idle, so an hour of a cluster costs what happens in it. The parts still meet
-only through the API: each has its own client over an ASGI transport, with its own token and user.
+only through the API: each has its own client over an ASGI transport, with its own token and user. `cluster.py` makes a Python API of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from apiserver.identity import Authority
 from apiserver.registry.kind import User
 from apiserver.serving import Built, build
 from apiserver.settings import Settings
@@ -25,8 +27,9 @@ from kube.client.informer import Informers
 from kube.client.transport import Answer, AsgiTransport, ConnectionFailed, StreamAnswer, Transport
 from kube.clock import Clock, LoopClock
 from kube.runtime.events import EventRecorder
-from kubelet.agent import Agents
+from kubelet.agent import Agents, RuntimeFactory
 from kubelet.runtime.simulated import SimulatedRuntime
+from wherry.kubelet_line import KubeletLine
 from wherry.plan import node_names
 
 AUTHENTICATED = "system:authenticated"
@@ -50,12 +53,18 @@ class InProcessCluster:
     client: Client
     transport: Transport
     line: Line
+    secret: str
+    """What the components' tokens begin with: nobody else knows it, should the server be given a port."""
+    authority: Authority | None
+    kubelets: KubeletLine
+    runtime_factory: RuntimeFactory
     _starters: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def make_client(self, name: str) -> Client:
         """A client of one of `USERS`."""
-        return Client(self.transport, user_agent=name, token=_token(name), clock=self.clock, rng=random.Random(self.rng.getrandbits(64)))
+        rng = random.Random(self.rng.getrandbits(64))
+        return Client(self.transport, user_agent=name, token=_token(self.secret, name), clock=self.clock, rng=rng)
 
     async def restart_server(self, *, down_s: float = 0.0) -> None:
         """Kill the API server at whatever it is doing and start it again, over the same store, `down_s` later."""
@@ -63,7 +72,8 @@ class InProcessCluster:
         await self.line.cut()
         self.built.abandon()
         await asyncio.sleep(down_s)
-        self.built = _build(store, self.clock, random.Random(self.rng.getrandbits(64)))
+        rng = random.Random(self.rng.getrandbits(64))
+        self.built = _build(store, self.clock, rng, secret=self.secret, authority=self.authority, kubelets=self.kubelets)
         await self.built.start(advertise_address=ADDRESS, port=6443)
         self.line.connect(self.built)
 
@@ -91,8 +101,8 @@ class InProcessCluster:
                 await asyncio.sleep(poll_s)
 
 
-def _token(name: str) -> str:
-    return f"in-process-{name}"
+def _token(secret: str, name: str) -> str:
+    return f"{secret}-{name}"
 
 
 class Line:
@@ -144,10 +154,10 @@ class Line:
         await self.cut()
 
 
-def _build(store: Store, clock: Clock, rng: random.Random) -> Built:
-    tokens = {_token(name): user for name, user in USERS.items()}
+def _build(store: Store, clock: Clock, rng: random.Random, *, secret: str, authority: Authority | None, kubelets: KubeletLine) -> Built:
+    tokens = {_token(secret, name): user for name, user in USERS.items()}
     settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0)
-    return build(store, clock=clock, rng=rng, tokens=tokens, settings=settings)
+    return build(store, clock=clock, rng=rng, tokens=tokens, settings=settings, authority=authority, kubelets=kubelets)
 
 
 @asynccontextmanager
@@ -160,17 +170,22 @@ async def in_process_cluster(
     store: Store | None = None,
     clock: Clock | None = None,
     wrap: Callable[[Transport], Transport] | None = None,
+    authority: Authority | None = None,
+    runtime_factory: RuntimeFactory = SimulatedRuntime,
 ) -> AsyncIterator[InProcessCluster]:
     """Start a cluster and stop it at the end. `controllers` as in --controllers; None for none at all. `wrap`: what lies
-    between the components and the server (a test's faults); the admin's client is always direct."""
+    between the components and the server (a test's faults); the admin's client is always direct. With an `authority`, ServiceAccounts can
+    have tokens."""
     rng = random.Random(seed)
     clock = clock or LoopClock()
-    built = _build(store or MemoryStore(clock), clock, random.Random(rng.getrandbits(64)))
+    secret, kubelets = secrets.token_hex(16), KubeletLine()
+    first = store or MemoryStore(clock)
+    built = _build(first, clock, random.Random(rng.getrandbits(64)), secret=secret, authority=authority, kubelets=kubelets)
     await built.start(advertise_address=ADDRESS, port=6443)
     line = Line(built)
     transport: Transport = wrap(line) if wrap is not None else line
-    admin = Client(line, user_agent="wherry", token=_token("admin"), clock=clock, rng=random.Random(rng.getrandbits(64)))
-    cluster = InProcessCluster(built, clock, rng, admin, transport, line)
+    admin = Client(line, user_agent="wherry", token=_token(secret, "admin"), clock=clock, rng=random.Random(rng.getrandbits(64)))
+    cluster = InProcessCluster(built, clock, rng, admin, transport, line, secret, authority, kubelets, runtime_factory)
     names = node_names(nodes) if isinstance(nodes, int) else list(nodes)
     starters = cluster._starters
     if controllers is not None:
@@ -226,12 +241,13 @@ async def _kubelet(cluster: InProcessCluster, names: list[str]) -> None:
         agents = Agents(
             client,
             node_names=names,
-            runtime_factory=SimulatedRuntime,
+            runtime_factory=cluster.runtime_factory,
             informers=informers,
             clock=cluster.clock,
             rng=rng,
             events=events,
         )
-        await agents.run()
+        async with cluster.kubelets.serving(agents):
+            await agents.run()
 
     await _with_kit(cluster, "kubelet", work)

@@ -8,42 +8,69 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+import posixpath
+import re
+from typing import Any, Final
 
 from kube.errors import BadRequest
+from kube.patch.json_patch import json_kind
+from kube.schema import gojson
+
+INCONSISTENT: Final = -1
+"""The revision of a token that goes on from a key, among whatever there is by then."""
+
+_VERSION: Final = "meta.k8s.io/v1"
+_ALPHABET: Final = re.compile(r"[A-Za-z0-9_-]*")
 
 
 def encode(revision: int, start: str) -> str:
     """`start`: the last key answered, relative to the collection's prefix."""
-    document = json.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": start + "\0"}, separators=(",", ":"))
+    document = json.dumps({"v": _VERSION, "rv": revision, "start": start + "\0"}, separators=(",", ":"))
     return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
 
 def decode(token: str) -> tuple[int, str]:
     """(revision, start) of a token; start is the first key to answer, relative. Raises BadRequest."""
+    document = _document(_unpacked(token))
+    if document.get("v") != _VERSION:
+        raise _invalid(f"server does not recognize this encoded version {document.get('v') or ''}")
+    revision, start = document.get("rv") or 0, document.get("start") or ""
+    if not revision or revision < INCONSISTENT:
+        raise _invalid(f"incorrect encoded start resourceVersion (version {_VERSION})")
+    if not start:
+        raise _invalid(f"encoded start key empty (version {_VERSION})")
+    rooted = start if start.startswith("/") else f"/{start}"
+    if posixpath.normpath(rooted) != rooted or rooted.startswith("//"):
+        raise _invalid(start)
+    return revision, rooted[1:]
+
+
+def _unpacked(token: str) -> bytes:
+    """Go's RawURLEncoding: no padding, and the last character's spare bits are not looked at."""
+    good = _ALPHABET.match(token)
+    assert good is not None
+    if good.end() != len(token):
+        raise _invalid(f"illegal base64 data at input byte {good.end()}")
     try:
-        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        if base64.urlsafe_b64encode(raw).decode().rstrip("=") != token.rstrip("="):
-            raise binascii.Error
-    except (binascii.Error, ValueError) as error:
-        position = next((i for i, c in enumerate(token) if not (c.isascii() and (c.isalnum() or c in "-_"))), 0)
-        raise _invalid(f"illegal base64 data at input byte {position}") from error
-    try:
-        document: Any = json.loads(raw)
-    except ValueError as error:
-        first = raw[:1].decode("latin-1")
-        shown = f"\\u{ord(first):04x}" if first and not first.isascii() else first
-        raise _invalid(f"invalid character '{shown}' looking for beginning of value") from error
-    if not isinstance(document, dict) or document.get("v") != "meta.k8s.io/v1":
-        raise _invalid(f"server does not recognize this encoded version {document.get('v', '') if isinstance(document, dict) else ''}")
-    revision, start = document.get("rv", 0), document.get("start", "")
-    if not isinstance(revision, int) or revision <= 0:
-        raise _invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
-    if not isinstance(start, str) or not start:
-        raise _invalid("encoded start key empty (version meta.k8s.io/v1)")
-    if start.startswith("/") or ".." in start.split("/"):
-        raise _invalid(f"{start}")
-    return revision, start
+        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except binascii.Error:
+        raise _invalid(f"illegal base64 data at input byte {len(token) - 1}") from None
+
+
+def _document(raw: bytes) -> dict[str, Any]:
+    wrong = gojson.syntax_error(raw)
+    if wrong:
+        raise _invalid(wrong)
+    document = json.loads(raw.decode("utf-8", "replace"))
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise _invalid(f"json: cannot unmarshal {json_kind(document)} into Go value of type storage.continueToken")
+    for field, kinds, go_type in (("v", str, "string"), ("rv", int, "int64"), ("start", str, "string")):
+        value = document.get(field)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise _invalid(f"json: cannot unmarshal {json_kind(value)} into Go struct field continueToken.{field} of type {go_type}")
+    return document
 
 
 def _invalid(why: str) -> BadRequest:

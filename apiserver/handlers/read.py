@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -132,10 +133,13 @@ async def select(served: Served, options: ListOptions, namespace: str) -> tuple[
     """The entries a list answers with, and the list's metadata. Raises Expired, BadRequest, Timeout."""
     cache = served.registry.cache
     current = await cache.catch_up()
+    if options.resource_version == "0":
+        options = replace(options, limit=0)  # upstream's watch cache answers these whole
     if options.continue_:
         if options.resource_version and options.resource_version != "0":
             raise BadRequest("specifying resource version is not allowed when using continue")
         revision, start = continue_token.decode(options.continue_)
+        revision = current if revision == continue_token.INCONSISTENT else revision
         return await _at_revision(served, options, namespace, revision, start)
     asked = parse_version(options.resource_version) if options.resource_version else 0
     if asked > current:
@@ -188,7 +192,7 @@ async def _at_revision(served: Served, options: ListOptions, namespace: str, rev
                 prefix, start=key, limit=options.limit + 1 if options.limit else 0, revision=revision
             )
         except Compacted as error:
-            raise _expired(options, error.oldest) from error
+            raise _expired(options, error.oldest, key.removeprefix(prefix)) from error
         except FutureRevision as error:
             raise too_large(revision, error.current) from error
         for index, kv in enumerate(page.items):
@@ -206,12 +210,28 @@ async def _at_revision(served: Served, options: ListOptions, namespace: str, rev
         key = page.items[-1].key + "\0"
 
 
-def _expired(options: ListOptions, oldest: int) -> Expired:
+class _PageExpired(Expired):
+    """410 for a continue token, with another token to go on with all the same."""
+
+    # the reason that goes over the wire is Expired's; these two keep this class out of the way of `kube.errors.from_status`
+    code, reason = 0, "PageExpired"
+
+    def __init__(self, message: str, token: str) -> None:
+        super().__init__(message, code=Expired.code, reason=Expired.reason)
+        self._token = token
+
+    @property
+    def status(self) -> Object:
+        return {**super().status, "metadata": {"continue": self._token}}
+
+
+def _expired(options: ListOptions, oldest: int, start: str) -> Expired:
     if options.continue_:
-        return Expired(
+        return _PageExpired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue "
             "parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided "
             "token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was "
-            "returned and now may show up in the list."
+            "returned and now may show up in the list.",
+            continue_token.encode(continue_token.INCONSISTENT, start.removesuffix("\0")),
         )
     return Expired(f"The resourceVersion for the provided list is too old. ({oldest})")

@@ -53,8 +53,10 @@ def decode_options(query: Query, kind: str, *, body: bytes = b"", content_type: 
         options = _from_body(body, content_type)
     else:
         options = _from_query(query, _FIELDS[kind])
-        if kind == "DeleteOptions" and query.get("uid", [""])[0]:
-            options["preconditions"] = {"uid": query["uid"][0]}
+        if kind == "DeleteOptions":
+            preconditions = {name: query[name][0] for name in ("uid", "resourceVersion") if query.get(name, [""])[0]}
+            if preconditions:
+                options["preconditions"] = preconditions
     wrong = list(_delete_problems(options)) if kind == "DeleteOptions" else _write_problems(options, patch_type)
     if wrong:
         raise errors.invalid_object(kind, "meta.k8s.io", "", wrong)

@@ -7,9 +7,9 @@ from typing import Any
 
 from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME, UNSET, first_few
-from apiserver.registry.kind import Column, Kind
+from apiserver.registry.kind import Column, Context, Kind
 from apiserver.validation import endpoint_slice as validation
-from kube.objects import Object
+from kube.objects import Object, labels_of
 from kube.resources import ENDPOINT_SLICES
 
 
@@ -19,6 +19,25 @@ def default(endpoint_slice: Object) -> None:
             port["name"] = ""
         if port.get("protocol") is None:
             port["protocol"] = "TCP"
+
+
+def _prepare(new: Object, old: Object | None, _ctx: Context) -> None:
+    """Labels count as a new generation too. The topology of v1beta1 stays only in endpoints that nobody changes."""
+    if old is None:
+        new["metadata"]["generation"] = 1
+        _drop_topology(new)
+        return
+    if new.get("endpoints") != old.get("endpoints"):
+        _drop_topology(new)
+    ignored = ("kind", "apiVersion", "metadata")
+    changed = any(new.get(key) != old.get(key) for key in (new.keys() | old.keys()).difference(ignored))
+    if changed or labels_of(new) != labels_of(old):
+        new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
+
+
+def _drop_topology(endpoint_slice: Object) -> None:
+    for endpoint in endpoint_slice.get("endpoints") or ():
+        endpoint.pop("deprecatedTopology", None)
 
 
 def _row(endpoint_slice: Object, now: datetime) -> list[Any]:
@@ -40,8 +59,8 @@ ENDPOINT_SLICE = Kind(
     columns=(NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), AGE),
     row=_row,
     default=default,
+    prepare=_prepare,
     validate=validation.validate,
-    has_generation=True,
 )
 
 KINDS = [ENDPOINT_SLICE]

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from kube.errors import BadRequest
 from kube.objects import Object
 from kube.resources import Resource
 
@@ -28,7 +29,7 @@ class Encoding:
         self.cut = len(start) + len('"metadata":{')
 
     def encode(self, obj: Object) -> bytes:
-        """The stored form of an object. `obj` is not changed; its resourceVersion is left out."""
+        """The stored form of an object. `obj` is not changed; its resourceVersion is left out. Raises BadRequest when it is nested too deep."""
         meta = obj["metadata"]
         if "resourceVersion" in meta:
             meta = {key: value for key, value in meta.items() if key != "resourceVersion"}
@@ -36,7 +37,11 @@ class Encoding:
         for key, value in obj.items():
             if key not in ordered:
                 ordered[key] = value
-        return orjson.dumps(ordered)
+        try:
+            text = orjson.dumps(ordered)
+        except TypeError:
+            raise BadRequest("exceeded max depth") from None
+        return bytes(memoryview(text))  # a copy of the exact size: orjson's own buffer may be twice as long
 
     def served(self, value: bytes, revision: int) -> bytes:
         """A stored value as GET and watch answer it."""

@@ -122,6 +122,8 @@ class Conversion:
     to_hub: Callable[[Object], None]
     from_hub: Callable[[Object], None]
     default: Callable[[Object], None] = lambda obj: None
+    selectors: Mapping[str, str] | None = None
+    """Field selectors of this version, with the hub's name of each (besides those of metadata). None: the hub's own names."""
 
 
 def nothing(_new: Object, _old: Object | None, _ctx: Context) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from apiserver.validation.metadata import complaints, immutable
+from apiserver.validation.metadata import complaints, immutable, validate_object_meta
 from apiserver.validation.names import byte_length, is_config_map_key
 from kube.errors import FieldError, invalid, not_allowed, required, too_long
 from kube.objects import Object, annotations_of
@@ -63,6 +63,7 @@ def validate_secret(new: Object, old: Object | None, ctx: Context) -> list[Field
     if old is not None:
         errors += immutable(new.get("type") or "", old.get("type") or "", "type")
         errors += _frozen_errors(new, old, "data")
+        errors += validate_object_meta(new["metadata"], namespaced=True, name_rule="subdomain", legacy_finalizers=True)
     data: Mapping[str, str] = new.get("data") or {}
     errors += _key_errors(data, "data")
     if sum(map(_decoded_length, data.values())) > SIZE_MAX:

@@ -65,11 +65,12 @@ def _address(address: str, at: str, path: str, kind: str, known: set[str]) -> li
         return complaints(at, address, is_dns1123_subdomain(address))
     if kind not in ("IPv4", "IPv6"):
         return []
-    errors = [] if address in known else complaints(at, address, is_valid_ip(address))
-    if errors and parse_ip(address) is None:
+    if address in known:
+        return []
+    errors, found = complaints(at, address, is_valid_ip(address)), parse_ip(address)
+    if found is None:
         return errors
-    found = parse_ip(address)
-    if found is not None and f"IPv{found.version}" != kind:
+    if f"IPv{found.version}" != kind:
         article = "an IPv4" if kind == "IPv4" else "an IPv6"
         errors.append(invalid(path, address, f"must be {article} address"))
     return errors + special_ip_errors(address, at)

@@ -6,8 +6,8 @@ Not here: the device status that drivers write, beyond its names, and what is be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from apiserver.registry.kind import Context
 from apiserver.validation.affinity import validate_node_selector
 from apiserver.validation.devices import (
     CONFIG_MAX,
@@ -28,6 +28,9 @@ from apiserver.validation.names import is_dns1123_subdomain
 from apiserver.validation.requirements import is_extended
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 REQUESTS_MAX = CONSTRAINTS_MAX = RESULTS_MAX = 32
 FIRST_AVAILABLE_MAX, TOLERATIONS_MAX = 8, 16

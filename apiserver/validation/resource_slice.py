@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from apiserver.registry.kind import Context
+from typing import TYPE_CHECKING
+
 from apiserver.validation.affinity import validate_node_selector
 from apiserver.validation.devices import attribute_name, attribute_value, bounded, driver_name, label_name, pool_name, repeated, taint
 from apiserver.validation.metadata import complaints, immutable
@@ -10,6 +11,9 @@ from apiserver.validation.names import is_dns1123_subdomain
 from kube.errors import FieldError, invalid, required, too_many
 from kube.objects import Object
 from kube.quantity import parse
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 DEVICES_MAX, ATTRIBUTES_MAX, TAINTS_MAX = 128, 32, 16
 _WHERE = ("nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection")

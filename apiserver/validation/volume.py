@@ -175,7 +175,7 @@ def _spec_errors(spec: Object) -> list[FieldError]:
     if not capacity:
         errors.append(required("spec.capacity"))
     if "storage" not in (capacity or {}) or len(capacity or {}) > 1:
-        errors.append(not_supported("spec.capacity", capacity or {}, ["storage"]))
+        errors.append(not_supported("spec.capacity", capacity, ["storage"]))
     for name, text in (capacity or {}).items():
         path = f"spec.capacity[{name}]"
         errors += basic_resource_errors(text, path)

@@ -99,6 +99,7 @@ def _update_errors(new: Object, old: Object) -> list[FieldError]:
     """What may change: volumeName once; size and attributes class while bound; the storage class from nothing to something."""
     spec, before = copy.deepcopy(new.get("spec") or {}), copy.deepcopy(old.get("spec") or {})
     errors: list[FieldError] = []
+    _align_amounts(spec, before)
     if not before.get("volumeName") and "volumeName" in spec:
         before["volumeName"] = spec["volumeName"]
     errors += _class_change(new, old, spec, before)
@@ -114,6 +115,15 @@ def _update_errors(new: Object, old: Object) -> list[FieldError]:
     errors += _shrink_errors(new, old)
     errors += immutable((new.get("spec") or {}).get("volumeMode"), (old.get("spec") or {}).get("volumeMode"), "volumeMode")
     return errors + _attributes_change((new.get("spec") or {}).get("volumeAttributesClassName"), before.get("volumeAttributesClassName"))
+
+
+def _align_amounts(spec: Object, before: Object) -> None:
+    """Equal amounts that are written differently are no change."""
+    for part in ("requests", "limits"):
+        amounts, had = ((each.get("resources") or {}).get(part) or {} for each in (spec, before))
+        for name in amounts.keys() & had.keys():
+            if parse(amounts[name]) == parse(had[name]):
+                amounts[name] = had[name]
 
 
 def _class_change(new: Object, old: Object, spec: Object, before: Object) -> list[FieldError]:

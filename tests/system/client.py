@@ -18,18 +18,14 @@ LIMIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of an answer."""
+    """Status, body and headers (lower-case names) of an answer."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str]
 
     def json(self) -> Any:
         return json.loads(self.body)
-
-    @property
-    def message(self) -> str:
-        """That of a Status."""
-        return str(self.json()["message"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class Api:
         try:
             connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
             answer = connection.getresponse()
-            return Answer(answer.status, answer.read())
+            return Answer(answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()})
         finally:
             connection.close()
 

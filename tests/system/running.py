@@ -153,6 +153,9 @@ class Processes:
         process.kill()
         process.wait()
 
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
     def ended(self) -> dict[str, int]:
         """The exit codes of those that ended by themselves."""
         return {name: process.returncode for name, process in self._running.items() if process.poll() is not None}

@@ -53,6 +53,7 @@ SECRET = Kind(
     selectable={"type": field("type")},
     default=default_secret,
     validate=validation.validate_secret,
+    metadata_passes=("update",),
 )
 
 KINDS = [CONFIG_MAP, SECRET]

@@ -103,6 +103,14 @@ SELECTABLE = {
     "type": field("type"),
 }
 
+SELECTORS = {
+    **{f"regarding.{each}": f"involvedObject.{each}" for each in _REFERENCE_FIELDS},
+    "reason": "reason",
+    "reportingController": "reportingComponent",
+    "type": "type",
+}
+"""What events.k8s.io calls them."""
+
 EVENT = Kind(
     resource=EVENTS,
     definition="io.k8s.api.core.v1.Event",
@@ -114,6 +122,7 @@ EVENT = Kind(
             definition="io.k8s.api.events.v1.Event",
             to_hub=to_hub,
             from_hub=from_hub,
+            selectors=SELECTORS,
         ),
     ),
     columns=(

@@ -84,7 +84,6 @@ NAMESPACE = Kind(
     default=default,
     prepare=_prepare,
     validate=validation.validate,
-    status_reset_fields=(("spec",), ("status",)),
     name_rule="label",
     delete_answers_object=True,
     holds_deletion=_is_held,
