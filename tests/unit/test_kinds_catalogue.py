@@ -38,7 +38,7 @@ def least(kind: Kind) -> Object:
 
 
 def test_no_two_kinds_share_a_name_or_a_place_in_the_store() -> None:
-    served = [each.resource for kind in KINDS for each in (kind, *kind.conversions)]
+    served = [kind.resource for kind in KINDS] + [each.resource for kind in KINDS for each in kind.conversions]
     assert max(Counter((each.group, each.version, each.plural) for each in served).values()) == 1
     assert max(Counter(kind.storage_prefix for kind in STORED).values()) == 1
 
@@ -55,10 +55,14 @@ def test_every_definition_is_known(kind: Kind) -> None:
         assert DEFINITIONS.type(name).fields
 
 
+CELLS_MORE = {"ipaddresses": 1}
+"""Upstream prints an address's age without a column for it."""
+
+
 @pytest.mark.parametrize("kind", [kind for kind in STORED if kind.row is not None], ids=ids)
 def test_every_row_fills_every_column(kind: Kind) -> None:
     assert kind.row is not None
-    assert len(kind.row(least(kind), NOW)) == len(kind.columns)
+    assert len(kind.row(least(kind), NOW)) == len(kind.columns) + CELLS_MORE.get(kind.resource.plural, 0)
 
 
 @pytest.mark.parametrize("kind", STORED, ids=ids)
@@ -90,11 +94,10 @@ def test_every_name_rule_exists(kind: Kind) -> None:
     assert name_errors(kind.name_rule, "a") == []
 
 
-@pytest.mark.parametrize("kind", STORED, ids=ids)
+@pytest.mark.parametrize("kind", [kind for kind in STORED if any(each.name == "status" for each in kind.subresources)], ids=ids)
 def test_status_writes_leave_the_spec_alone(kind: Kind) -> None:
-    part = next((each for each in kind.subresources if each.name == "status"), None)
-    if part is None or part.prepare is None:
-        pytest.skip("no status")
+    part = next(each for each in kind.subresources if each.name == "status")
+    assert part.prepare is not None
     old = least(kind)
     new = copy.deepcopy(old)
     new["spec"] = {"changed": True}

@@ -107,7 +107,9 @@ def test_a_csi_driver_has_a_generation_once_it_changes() -> None:
 
 # --- events -----------------------------------------------------------------------------------------------------------
 
-_names = st.sampled_from(["involvedObject", "message", "source", "firstTimestamp", "count", "reportingComponent", "reason", "type", "note2"])
+_names = st.sampled_from(
+    ["involvedObject", "message", "source", "firstTimestamp", "count", "reportingComponent", "reason", "type", "note2"]
+)
 
 
 @given(st.dictionaries(_names, st.text(min_size=1, max_size=5), max_size=6))

@@ -12,8 +12,9 @@ OWNER: Object = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "
 STORED: Object = {"name": "web", "namespace": "default", "uid": UID, "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
 
 
-def said(meta: Object, **options: bool) -> list[str]:
-    found = metadata.validate_object_meta({"name": "web", "namespace": "default", **meta}, namespaced=True, name_rule="subdomain", **options)
+def said(meta: Object, *, legacy_finalizers: bool = False) -> list[str]:
+    whole = {"name": "web", "namespace": "default", **meta}
+    found = metadata.validate_object_meta(whole, namespaced=True, name_rule="subdomain", legacy_finalizers=legacy_finalizers)
     return [str(each) for each in found]
 
 
@@ -85,8 +86,7 @@ def test_a_deleted_object_gets_no_new_finalizers() -> None:
     old = {**STORED, "deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["a.b/c"]}
     found = metadata.validate_object_meta_update({**old, "finalizers": ["a.b/c", "a.b/d"]}, old)
     assert [each.message for each in found] == [
-        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
-        '[]string{"a.b/d"}'
+        'Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"a.b/d"}'
     ]
 
 
