@@ -180,6 +180,8 @@ class Kind:
     legacy_finalizers: bool = True
     """Finalizers without a domain must be upstream's own (most kinds; not custom resources and some newer groups)."""
     create_on_update: bool = False
+    deprecation: str = ""
+    """A Warning that every request to the hub's version is answered with (but for 404s of the route)."""
     unconditional_update: bool = True
     """False: a PUT without resourceVersion is refused (422)."""
     grace_period: Callable[[Object, int | None], int] | None = None

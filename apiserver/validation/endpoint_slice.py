@@ -26,13 +26,13 @@ def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
         errors.append(required("addressType"))
     elif kind not in ADDRESS_TYPES:
         errors.append(not_supported("addressType", kind, ADDRESS_TYPES))
-    if kind == "FQDN" and (old is None or old.get("addressType") != "FQDN"):
-        ctx.warnings.append("spec.addressType: FQDN endpoints are deprecated")
     endpoints, ports = new.get("endpoints") or [], new.get("ports") or []
     known = {address for each in (old or {}).get("endpoints") or () for address in each.get("addresses") or ()}
     errors += _endpoints(endpoints, kind, known) + _ports(ports)
     if old is not None:
         errors += immutable(kind, old.get("addressType") or "", "addressType")
+    if not errors and kind == "FQDN" and (old is None or old.get("addressType") != "FQDN"):
+        ctx.warnings.append("spec.addressType: FQDN endpoints are deprecated")
     return errors
 
 

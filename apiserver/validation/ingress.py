@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from apiserver.validation.ip import is_valid_legacy_ip, parse_ip
@@ -32,7 +33,7 @@ _NOT_AT_END = ("/..", "/.")
 _NO_IP = "must be a DNS name, not an IP address"
 
 
-def validate(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     spec = new.get("spec") or {}
     errors = _spec(spec)
     if old is None:
@@ -40,6 +41,8 @@ def validate(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]
         if annotation is not None and name is not None and annotation != name:
             path = f"annotations.{CLASS_ANNOTATION}"
             errors.append(invalid(path, annotation, "must match `ingressClassName` when both are specified"))
+        if not errors and annotation is not None and name is None:
+            ctx.warnings.append(f"annotation {json.dumps(CLASS_ANNOTATION)} is deprecated, please use 'spec.ingressClassName' instead")
     return errors
 
 

@@ -415,7 +415,7 @@ def _warnings(new: Object, old: Object | None) -> list[str]:
             warnings.append("spec.externalIPs is ignored for headless services")
         if spec.get("sessionAffinity") != "None":
             warnings.append("spec.SessionAffinity is ignored for headless services")
-    if spec.get("externalIPs"):
+    elif spec.get("externalIPs"):
         warnings.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
     for name, warn in (("externalIPs", ip_warnings), ("loadBalancerSourceRanges", cidr_warnings)):
         for index, value in enumerate(spec.get(name) or ()):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import TYPE_CHECKING
 
 from apiserver.validation.metadata import complaints, immutable, same, validate_label_selector
@@ -185,15 +186,29 @@ def _resource_key_errors(name: str, path: str) -> list[FieldError]:
     return errors
 
 
-_INT64_MAX = 2**63 - 1
+_amount_re = re.compile(r"[+-]?(\d*)\.?(\d*)(.*)", re.ASCII)
+_BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+
+
+def _is_uneven(text: str) -> bool:
+    """Whether upstream thinks that there are thousandths in an amount: it counts them in an int64, and takes huge amounts for nothing
+    (where it keeps them as machine integers: those of few digits) or for what is left of them in 64 bits."""
+    milli = parse(text).milli_value()
+    if -(2**63) <= milli < 2**63:
+        return milli % 1000 != 0
+    found = _amount_re.fullmatch(text)
+    whole, fraction, suffix = found.groups() if found else ("", "", "")
+    digits = len(whole) + len(fraction)
+    is_small = suffix not in _BINARY and digits <= 18
+    return not is_small and ((milli + 2**63) % 2**64 - 2**63) % 1000 != 0
 
 
 def claim_warnings(spec: Object, path: str) -> list[str]:
-    """Amounts of less than a whole byte are no use. Upstream counts thousandths in an int64, so that huge amounts look uneven too."""
+    """Amounts of less than a whole byte are no use."""
     found: list[str] = []
     for part in ("requests", "limits"):
         text = ((spec.get("resources") or {}).get(part) or {}).get("storage")
-        if text is not None and min(parse(text).milli_value(), _INT64_MAX) % 1000:
+        if text is not None and _is_uneven(text):
             found.append(f'{path}.resources.{part}[storage]: fractional byte value "{text}" is invalid, must be an integer')
     return found
 

@@ -85,10 +85,10 @@ class Component:
     closing: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
 
     @classmethod
-    def make(cls, name: str, config: ClientConfig, *, host: str = "") -> Component:
+    def make(cls, name: str, config: ClientConfig, *, host: str = "", event_source: str = "") -> Component:
         rng, clock = random.Random(), RealClock()
         client = Client.from_config(config, user_agent=f"{name}/v1.36.2 (wherry)", rng=rng)
-        events = EventRecorder(client, component=name, host=host, clock=clock, rng=rng)
+        events = EventRecorder(client, component=event_source or name, host=host, clock=clock, rng=rng)
         return cls(name, config, client, Informers(client, rng=rng), events, clock, rng)
 
     async def wait_for_server(self) -> None:
@@ -140,7 +140,7 @@ def run_component(name: str, flags: argparse.Namespace, work: Callable[[Componen
 
     async def main() -> None:
         try:
-            component = Component.make(name, config, host=host)
+            component = Component.make(name, config, host=host, event_source=event_source)
         except ConfigError as error:
             raise CannotRun(f"--kubeconfig {flags.kubeconfig}: {error}") from error
         health = HealthServer(

@@ -222,9 +222,13 @@ def _folder() -> Path:
     return Path(found.origin).parent / "kubernetes-json-schema"
 
 
-@functools.cache
 def load(version: str = DEFAULT_VERSION) -> Definitions:
     """The definitions of a Kubernetes minor version ("1.25" to "1.37"), read once. Raises ValueError for one the package lacks."""
+    return _load(version)
+
+
+@functools.cache
+def _load(version: str) -> Definitions:
     try:
         text = (_folder() / f"v{version}.0-local" / "_definitions.json").read_bytes()
     except FileNotFoundError:

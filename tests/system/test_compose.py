@@ -1,5 +1,5 @@
-"""docker-compose.yml without Docker: every service's command is a command line of its component, and exactly these commands, started as
-local processes, make a cluster. Changed are only paths (under a temporary directory), bind addresses (to loopback) and ports (to free ones).
+"""docker-compose.yml without Docker: each command is a command line of its component, and exactly these commands, started as local
+processes, make a cluster. Changed are only paths (under a temporary directory), bind addresses (to loopback) and ports (to free ones).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ COMPONENT_STATUS = Kind(
     short_names=("cs",),
     verbs=("get", "list"),
     columns=(Column("Name", format="name"), Column("Status"), Column("Message"), Column("Error")),
+    deprecation="v1 ComponentStatus is deprecated in v1.19+",
 )
 
 KINDS = [COMPONENT_STATUS]

@@ -45,6 +45,7 @@ ENDPOINTS = Kind(
     default=default,
     validate=validation.validate,
     create_on_update=True,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 )
 
 KINDS = [ENDPOINTS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +24,9 @@ _BINDABLE = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 async def issue_token(registries: Any, account: Object | None, namespace: str, name: str, body: Object, ctx: Context) -> Object:
     """POST `/token`: a TokenRequest with its status filled in.
 
-    `registries.issue_token(account, spec)` gives the status, and fills in the spec's audiences when there are none. Raises Invalid,
-    NotFound (the account, or what the token is to be bound to), Conflict (the bound object's uid is another), BadRequest,
-    NotImplementedByServer (no issuer)."""
+    `registries.issue_token(account, spec)` gives the status, and fills in the spec's audiences when there are none; the uid of what the
+    token is bound to is in the spec that it gets. Raises Invalid, NotFound (the account, or what the token is to be bound to), Conflict
+    (the bound object's uid is another), BadRequest, NotImplementedByServer (no issuer)."""
     if account is None:
         raise not_found("serviceaccounts", "", name)
     meta, spec = body.setdefault("metadata", {}), body.setdefault("spec", {})
@@ -37,12 +38,14 @@ async def issue_token(registries: Any, account: Object | None, namespace: str, n
     problems = validation.validate_token_request(body)
     if problems:
         raise invalid_object("TokenRequest", "authentication.k8s.io", "", problems)
+    wanted = copy.deepcopy(spec)
     if spec.get("boundObjectRef"):
-        await _check_bound(registries, spec["boundObjectRef"], namespace, name)
+        wanted["boundObjectRef"]["uid"] = await _bound_uid(registries, spec["boundObjectRef"], namespace, name)
     issuer = getattr(registries, "issue_token", None)
     if issuer is None:
         raise NotImplementedByServer("this server has no issuer of service account tokens")
-    body["status"] = await issuer(account, spec)
+    body["status"] = await issuer(account, wanted)
+    spec["audiences"] = wanted.get("audiences")
     return body
 
 
@@ -58,8 +61,8 @@ def _check_metadata(meta: Object, namespace: str, name: str) -> None:
     meta["name"], meta["namespace"] = name, namespace
 
 
-async def _check_bound(registries: Any, reference: Object, namespace: str, account: str) -> None:
-    """The Pod, Secret or Node that the token is to live and die with."""
+async def _bound_uid(registries: Any, reference: Object, namespace: str, account: str) -> str:
+    """The uid of the Pod, Secret or Node that the token is to live and die with."""
     group, _, version = (reference.get("apiVersion") or "").rpartition("/")
     kind, name = reference.get("kind") or "", reference.get("name") or ""
     resource = _BINDABLE.get(kind) if not group else None
@@ -76,6 +79,7 @@ async def _check_bound(registries: Any, reference: Object, namespace: str, accou
             "The object might have been deleted and then recreated"
         )
         raise conflict(kind, "", name, why)
+    return str(found["metadata"]["uid"])
 
 
 def _row(account: Object, now: datetime) -> list[Any]:
