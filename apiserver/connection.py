@@ -8,10 +8,15 @@ WebSocket, ended by the kubelet and passed through here byte by byte).
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import httptools
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from apiserver.handlers.resources import NOT_ALLOWED
+from kube.errors import ApiError, MethodNotAllowed
 
 READ_BYTES_MAX = 1 << 18
 
@@ -41,10 +46,20 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(MethodNotAllowed(NOT_ALLOWED, details={}))
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         except httptools.HttpParserUpgrade as upgrade:
             self._early = bytearray(data[upgrade.args[0] :] if upgrade.args else b"")
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer what never becomes a request, and end the connection. (A method that the parser does not know has no place in ASGI.)"""
+        body = orjson.dumps(error.status)
+        lines = [f"HTTP/1.1 {error.http_code} {HTTPStatus(error.http_code).phrase}", "content-type: application/json"]
+        lines += [f"content-length: {len(body)}", "connection: close", "", ""]
+        self.transport.write("\r\n".join(lines).encode() + body)
+        self.transport.close()
 
     def take_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The raw connection, what was sent ahead included. From here on the caller answers, and closes."""

@@ -38,16 +38,17 @@ class ServiceAccountTokens:
         self._key_id = hashlib.sha256(digest).hexdigest()[:32]
 
     async def issue(self, account: Object, spec: Object) -> Object:
-        """The status of a TokenRequest for `account` (a ServiceAccount): {"token", "expirationTimestamp"}."""
+        """The status of a TokenRequest for `account` (a ServiceAccount): {"token", "expirationTimestamp"}. `spec` gets its audiences."""
         now = self._registries.clock.now()
         expiration = now + dt.timedelta(seconds=spec.get("expirationSeconds") or DEFAULT_EXPIRATION_S)
         meta = account["metadata"]
+        spec["audiences"] = spec.get("audiences") or [self._issuer]
         private: dict[str, Any] = {"namespace": meta["namespace"], "serviceaccount": {"name": meta["name"], "uid": meta["uid"]}}
         bound = spec.get("boundObjectRef")
         if bound:
             private[bound["kind"].lower()] = {"name": bound["name"], "uid": bound.get("uid", "")}
         claims = {
-            "aud": spec.get("audiences") or [self._issuer],
+            "aud": spec["audiences"],
             "exp": int(expiration.timestamp()),
             "iat": int(now.timestamp()),
             "nbf": int(now.timestamp()),

@@ -61,7 +61,7 @@ def _scheduler(flags: argparse.Namespace) -> int:
         )
         await scheduler.run()
 
-    return run_component("kube-scheduler", flags, work)
+    return run_component("kube-scheduler", flags, work, event_source=flags.scheduler_name)
 
 
 if __name__ == "__main__":

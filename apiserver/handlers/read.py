@@ -59,17 +59,20 @@ def object_response(
         )
     if not form.as_ and form.media != YAML and body is not None and served.conversion is None:
         return Response(status, body)
-    obj = shown(served, obj)
     if form.as_ == "Table":
-        include = include_policy(request.param("includeObject"))
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        kind_data = served.registry.kind
-        return document(
-            form, status, table(kind_data, [obj], request.server.clock.now(), metadata=metadata, include=include, version=form.version)
-        )
+        return document(form, status, _table(request, served, form, [obj], metadata))
+    obj = shown(served, obj)
     if form.as_ == "PartialObjectMetadata":
         return document(form, status, partial(obj, form))
     return document(form, status, obj)
+
+
+def _table(request: Request, served: Served, form: Form, objects: Iterable[Object], metadata: Object) -> Object:
+    include, now = include_policy(request.param("includeObject")), request.server.clock.now()
+    return table(
+        served.registry.kind, objects, now, metadata=metadata, include=include, version=form.version, shown=lambda obj: shown(served, obj)
+    )
 
 
 def _internal(served: Served) -> str:
@@ -114,12 +117,9 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
         head = f'{{"kind":"{kind.list_kind}","apiVersion":"{served.resource.api_version}","metadata":'.encode()
         body = b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join([item(e.value, e.revision) for e in entries]), b"]}"))
         return Response(200, body)
-    objects: Iterable[Object] = (shown(served, cache.object_of(entry)) for entry in entries)
     if form.as_ == "Table":
-        include = include_policy(request.param("includeObject"))
-        return document(
-            form, 200, table(kind, objects, request.server.clock.now(), metadata=metadata, include=include, version=form.version)
-        )
+        return document(form, 200, _table(request, served, form, map(cache.object_of, entries), metadata))
+    objects = (shown(served, cache.object_of(entry)) for entry in entries)
     if form.as_ == "PartialObjectMetadataList":
         items = [partial(obj, form) for obj in objects]
         api_version = f"meta.k8s.io/{form.version}"

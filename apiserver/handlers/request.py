@@ -30,7 +30,7 @@ MANAGER_LENGTH_MAX: Final = 128
 
 @dataclass(slots=True)
 class Response:
-    """A complete answer."""
+    """A complete answer; `content_type` "" sends none."""
 
     status: int
     body: bytes
@@ -141,10 +141,11 @@ def warning_headers(warnings: list[str]) -> list[tuple[str, str]]:
 
 async def send_answer(answer: Answer, send: Send, receive: Receive, warnings: list[str]) -> None:
     """Put an answer on the wire."""
-    headers = [(b"content-type", answer.content_type.encode())]
+    headers = [(b"content-type", answer.content_type.encode())] if answer.content_type else []
     headers += [(name.encode("latin-1"), value.encode("utf-8")) for name, value in (*answer.headers, *warning_headers(warnings))]
     if isinstance(answer, Response):
-        headers.append((b"content-length", b"%d" % len(answer.body)))
+        if answer.status != 204:
+            headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
         return

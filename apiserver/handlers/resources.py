@@ -6,7 +6,7 @@ The order in which a request is refused is upstream's router's: no such path (40
 
 from __future__ import annotations
 
-from collections.abc import Set
+from dataclasses import dataclass
 from typing import Final
 
 from apiserver.handlers import connect, patch, patch_bodies, read, scale, watch, write
@@ -19,7 +19,7 @@ from kube import errors
 from kube.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
 
 _NOT_FOUND: Final = "the server could not find the requested resource"
-_NOT_ALLOWED: Final = "the server does not allow this method on the requested resource"
+NOT_ALLOWED: Final = "the server does not allow this method on the requested resource"
 _COLLECTION_VERBS: Final = frozenset({"list", "watch", "create", "deletecollection"})
 _OBJECT_VERBS: Final = frozenset({"get", "watch", "update", "patch", "delete"})
 _UNPLACED_VERBS: Final = frozenset({"list", "watch"})
@@ -34,7 +34,7 @@ def no_such_path() -> ApiError:
 
 def not_allowed() -> ApiError:
     """The 405 for a method that a path does not have."""
-    return MethodNotAllowed(_NOT_ALLOWED, details={})
+    return MethodNotAllowed(NOT_ALLOWED, details={})
 
 
 async def serve(request: Request) -> Answer:
@@ -45,64 +45,66 @@ async def serve(request: Request) -> Answer:
         return read.error_response(error, request.header(b"accept"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What a path of a resource takes and gives. `produces` None: whatever is behind it answers as it likes."""
+
+    part: Subresource | None
+    verbs: frozenset[str]
+    produces: tuple[str, ...] | None
+
+
 async def _serve(request: Request) -> Answer:
     info = request.info
     served = request.server.registries.served(info.group, info.version, info.resource)
     if served is None:
         raise no_such_path()
-    kind = served.registry.kind
-    part = _part(kind, info)
-    _check_route(request, _verbs(kind, part, info))
-    check_path_segment(info.name)
-    return await (_object(request, served) if part is None else _subresource(request, served, part))
-
-
-def _part(kind: Kind, info: RequestInfo) -> Subresource | None:
-    """The subresource that is asked for; None for the resource itself. Raises NotFound for paths that are none of this kind."""
-    namespaced = kind.resource.namespaced
-    if info.namespace and not namespaced and (info.resource != "namespaces" or info.namespace != info.name):
+    if info.namespace and not served.resource.namespaced and (info.resource != "namespaces" or info.namespace != info.name):
         raise no_such_path()
+    shape = (info.subresource, bool(info.rest), bool(info.name), bool(info.namespace))
+    route: _Route | None = served.derived.get(shape)
+    if route is None:
+        route = served.derived[shape] = _route(served.registry.kind, info)
+    _check_route(request, route)
+    kind = served.registry.kind
+    if kind.deprecation and served.conversion is None:
+        request.warnings.append(kind.deprecation)
+    check_path_segment(info.name)
+    return await (_object(request, served) if route.part is None else _subresource(request, served, route.part))
+
+
+def _route(kind: Kind, info: RequestInfo) -> _Route:
+    """The route of a path of this kind. Raises NotFound where there is none."""
+    namespaced = kind.resource.namespaced
     if info.name and namespaced and not info.namespace:
         raise no_such_path()
-    if not info.subresource:
-        return None
-    part = next((each for each in kind.subresources if each.name == info.subresource), None)
-    if part is None or (info.rest and not part.connect):
-        raise no_such_path()
-    return part
-
-
-def _verbs(kind: Kind, part: Subresource | None, info: RequestInfo) -> Set[str]:
-    """The verbs of a path. Raises NotFound where it has none, and so is no path."""
-    if part is not None:
-        return frozenset(part.verbs)
+    if info.subresource:
+        part = next((each for each in kind.subresources if each.name == info.subresource), None)
+        if part is None or (info.rest and not part.connect):
+            raise no_such_path()
+        produces = OBJECTS if not part.connect else ("text/plain", *OBJECTS) if part.name == "log" else None
+        return _Route(part, frozenset(part.verbs), produces)
     verbs = frozenset(kind.verbs)
     if info.name:
-        there = verbs & _OBJECT_VERBS - ({"watch"} if "get" not in verbs else frozenset())
-    elif kind.resource.namespaced and not info.namespace and kind.create is None:
-        there = verbs & _UNPLACED_VERBS
+        verbs &= _OBJECT_VERBS if "get" in verbs else _OBJECT_VERBS - {"watch"}
     else:
-        there = verbs & _COLLECTION_VERBS
-    if not there:
+        verbs &= _UNPLACED_VERBS if namespaced and not info.namespace else _COLLECTION_VERBS
+    if not verbs:
         raise no_such_path()
-    return there
+    return _Route(None, verbs, OBJECTS)
 
 
-def _check_route(request: Request, verbs: Set[str]) -> None:
+def _check_route(request: Request, route: _Route) -> None:
     """What upstream's router refuses before any handler. Raises MethodNotAllowed, UnsupportedMediaType, NotAcceptable."""
     verb, method = request.info.verb, request.method
-    if request.info.subresource:
-        verb = "get" if verb == "watch" else verb
-    elif verb == "watch" and not request.info.name:
-        verb = "list"  # whether it can be watched is the handler's to say
-    if method == "HEAD" or verb not in verbs:
+    if verb == "watch" and (route.part is not None or not request.info.name):
+        verb = "get" if route.part is not None else "list"  # whether a list can be watched is the handler's to say
+    if verb not in route.verbs or method == "HEAD":
         raise not_allowed()
     if method == "PATCH":
         patch_bodies.check_media_type(request.header(b"content-type"))
-    if request.info.subresource not in connect.STREAMED:
-        check_acceptable(request.header(b"accept"), OBJECTS + STREAMS if verb == "list" else OBJECTS)
-    elif request.info.subresource == "log":
-        check_acceptable(request.header(b"accept"), ("text/plain", *OBJECTS))
+    if route.produces is not None:
+        check_acceptable(request.header(b"accept"), OBJECTS + STREAMS if verb == "list" else route.produces)
 
 
 def check_path_segment(name: str) -> None:

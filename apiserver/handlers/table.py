@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +18,8 @@ _INCLUDE = ("", "Metadata", "Object", "None")
 def include_policy(value: str) -> str:
     """The includeObject parameter, checked. Raises BadRequest."""
     if value not in _INCLUDE:
-        raise BadRequest(
-            f"Unable to convert to Table as requested: includeObject: Invalid value: \"{value}\": must be 'Metadata', 'Object', 'None', or empty"
-        )
+        why = f"includeObject: Invalid value: \"{value}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise BadRequest(f"Unable to convert to Table as requested: {why}")
     return value or "Metadata"
 
 
@@ -66,22 +65,27 @@ def partial(obj: Object, form: Form) -> Object:
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": obj["metadata"]}
 
 
-def row(kind: Kind, obj: Object, now: datetime, include: str, version: str) -> Object:
-    """One TableRow."""
-    if kind.row is not None:
-        cells = kind.row(obj, now)
-    else:
-        cells = [obj["metadata"]["name"], age(obj["metadata"].get("creationTimestamp"), now)]
+def _as_it_is(obj: Object) -> Object:
+    return obj
+
+
+def row(kind: Kind, obj: Object, now: datetime, include: str, version: str, shown: Callable[[Object], Object] = _as_it_is) -> Object:
+    """One TableRow of an object of the hub version; `shown` turns it into the version to be embedded, where it is."""
+    cells = (kind.row or _name_and_age)(obj, now)
     out: Object = {"cells": cells}
     if kind.row_conditions is not None and (conditions := kind.row_conditions(obj)):
         out["conditions"] = conditions
     if include == "None":
         out["object"] = None
     elif include == "Object":
-        out["object"] = obj
+        out["object"] = shown(obj)
     else:
         out["object"] = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
     return out
+
+
+def _name_and_age(obj: Object, now: datetime) -> list[Any]:
+    return [obj["metadata"].get("name", ""), age(obj["metadata"].get("creationTimestamp"), now)]
 
 
 def _definition(column: Column) -> Object:
@@ -95,13 +99,22 @@ def _definition(column: Column) -> Object:
 
 
 def table(
-    kind: Kind, objects: Iterable[Object], now: datetime, *, metadata: Object, include: str, version: str = "v1", columns: bool = True
+    kind: Kind,
+    objects: Iterable[Object],
+    now: datetime,
+    *,
+    metadata: Object,
+    include: str,
+    version: str = "v1",
+    columns: bool = True,
+    shown: Callable[[Object], Object] = _as_it_is,
 ) -> dict[str, Any]:
-    """A Table of objects; `metadata` is that of the list (resourceVersion, continue). `columns` False: a later event of a watch."""
+    """A Table of objects (of the hub version); `metadata` is that of the list (resourceVersion, continue). `columns` False: a later
+    event of a watch. `shown`: see `row`."""
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",
         "metadata": metadata,
         "columnDefinitions": [_definition(each) for each in kind.columns] if columns else None,
-        "rows": [row(kind, obj, now, include, version) for obj in objects],
+        "rows": [row(kind, obj, now, include, version, shown) for obj in objects],
     }

@@ -12,15 +12,16 @@ from typing import Final
 
 import orjson
 
-from apiserver.handlers.negotiation import Form, negotiate
+from apiserver.handlers.negotiation import Form, negotiate_stream
 from apiserver.handlers.options import ListOptions, list_options, version_number
 from apiserver.handlers.read import shown
-from apiserver.handlers.request import YAML, Request, StreamResponse
+from apiserver.handlers.request import Request, StreamResponse
 from apiserver.handlers.table import include_policy, partial, table
 from apiserver.registry.cache import ADDED, DELETED, Change, Entry, Watcher
 from apiserver.registry.registry import Served
-from kube.errors import BadRequest, Expired, NotAcceptable
+from kube.errors import BadRequest, Expired
 from kube.objects import Object
+from kube.schema.strict import zero_of
 
 TIMEOUT_MIN_S: Final = 1800
 CHUNK_CHANGES_MAX: Final = 500
@@ -31,9 +32,7 @@ INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
 async def watch(request: Request, served: Served) -> StreamResponse:
     """GET with watch=1, of a collection or of one object. Raises what a list raises, and Expired for a version that is forgotten."""
-    form = negotiate(request.header(b"accept"))
-    if form.media == YAML and not form.as_:
-        raise NotAcceptable("406: Not Acceptable\n\nAccept: application/yaml")
+    form = negotiate_stream(request.header(b"accept"))
     options = list_options(request, served.registry.kind, watch=True)
     include = include_policy(request.param("includeObject")) if form.as_ == "Table" else ""
     name = request.info.name
@@ -153,32 +152,38 @@ class _Stream:
         return b"".join((b'{"type":"', kind.encode(), b'","object":', body, b"}\n"))
 
     def _shape(self, obj: Object) -> Object:
-        obj = shown(self._served, obj)
         if self._form.as_ == "Table":
-            kind, now = self._served.registry.kind, self._request.server.clock.now()
-            metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-            return table(
-                kind, [obj], now, metadata=metadata, include=self._include, version=self._form.version, columns=not self._columns_sent
-            )
-        if self._form.as_:
-            return partial(obj, self._form)
-        return obj
+            return self._table(obj)
+        obj = shown(self._served, obj)
+        return partial(obj, self._form) if self._form.as_ else obj
+
+    def _table(self, obj: Object) -> Object:
+        """A Table of one row; only the first of a stream has the columns."""
+        return table(
+            self._served.registry.kind,
+            [obj],
+            self._request.server.clock.now(),
+            metadata={"resourceVersion": obj["metadata"]["resourceVersion"]},
+            include=self._include,
+            version=self._form.version,
+            columns=not self._columns_sent,
+            shown=lambda each: shown(self._served, each),
+        )
 
     def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}
         if initial_end:
             metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
-        resource = self._served.resource
-        obj: Object = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-        if self._form.as_ == "Table":
-            obj = table(
-                self._served.registry.kind, [], self._request.server.clock.now(), metadata={"resourceVersion": str(revision)}, include="",
-                version=self._form.version, columns=False,
-            )  # fmt: skip
-            if initial_end:
-                obj["rows"] = [
-                    {"cells": [], "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}}
-                ]
-        elif self._form.as_:
-            obj = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{self._form.version}", "metadata": metadata}
+        obj = self._shape({**_empty(self._served), "metadata": metadata})
+        self._columns_sent = True
         return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"
+
+
+def _empty(served: Served) -> Object:
+    """An object of the hub version with nothing in it, as Go writes one."""
+    registry, resource = served.registry, served.registry.resource
+    obj: Object = {"kind": resource.kind, "apiVersion": resource.api_version, **zero_of(registry.type)}
+    scale = registry.kind.scale
+    if scale is not None and "spec" in obj and scale.replicas_path == ("spec", "replicas"):
+        obj["spec"]["replicas"] = 0  # upstream's internal types hold it by value
+    return obj

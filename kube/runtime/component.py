@@ -127,8 +127,11 @@ class Component:
             await self.client.close()
 
 
-def run_component(name: str, flags: argparse.Namespace, work: Callable[[Component], Coroutine[Any, Any, None]], *, host: str = "") -> int:
-    """Read the kubeconfig, serve health, run `work` until a signal. The exit code; problems of the user's are one line on stderr."""
+def run_component(
+    name: str, flags: argparse.Namespace, work: Callable[[Component], Coroutine[Any, Any, None]], *, host: str = "", event_source: str = ""
+) -> int:
+    """Read the kubeconfig, serve health, run `work` until a signal. The exit code; problems of the user's are one line on stderr.
+    `host` and `event_source` (default: `name`) are the source of its Events."""
     import sys
 
     set_up_logging(verbosity=flags.v, format=flags.logging_format)

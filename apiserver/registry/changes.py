@@ -1,0 +1,49 @@
+"""What a write changes about an object, seen from outside its kind: generation, owners, and whether anything changed at all. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from apiserver.registry.kind import Context
+from kube.objects import Object
+
+
+def count_generation(new: Object, old: Object) -> None:
+    """One more when anything but metadata and status differs; otherwise what it was."""
+    generation = old["metadata"].get("generation", 0)
+    ignored = ("metadata", "status", "kind", "apiVersion")
+    keys: Iterable[str] = (new.keys() | old.keys()).difference(ignored)
+    changed = any(new.get(key) != old.get(key) for key in keys)
+    if changed:
+        generation += 1
+    if generation:
+        new["metadata"]["generation"] = generation
+
+
+def same(new: Object, old: Object) -> bool:
+    """Equal but for the resourceVersion."""
+    if any(new.get(key) != old.get(key) for key in (new.keys() | old.keys()) if key != "metadata"):
+        return False
+    a, b = dict(new["metadata"]), dict(old["metadata"])
+    a.pop("resourceVersion", None)
+    b.pop("resourceVersion", None)
+    return a == b
+
+
+def dedup_owners(meta: Object, ctx: Context) -> None:
+    """Equal owner references are one; that there were several is said in a warning."""
+    owners = meta.get("ownerReferences")
+    if not owners or len(owners) < 2:
+        return
+    unique: list[Object] = []
+    for owner in owners:
+        if owner not in unique:
+            unique.append(owner)
+    if len(unique) == len(owners):
+        return
+    again = [owner["uid"] for index, owner in enumerate(owners) if owner in owners[:index]]
+    ctx.warnings.append(
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as "
+        f"early as 1.24; please fix your requests; duplicate UID(s) observed: {', '.join(dict.fromkeys(again))}"
+    )
+    meta["ownerReferences"] = unique

@@ -1,0 +1,399 @@
+"""The one generic path by which every kind is created, read, updated and deleted. A kind's differences are in its `Kind`.
+
+Read `kind.py` first. `Registry` serves one resource, `registry.Registries` are all of them. Objects given in are plain dicts in the hub version
+and may be changed; objects handed out are fresh. Source: apiserver `pkg/registry/generic/registry/store.go` and `registry/rest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apiserver.registry import deletion
+from apiserver.registry.admission import Attributes
+from apiserver.registry.cache import Entry, ResourceCache
+from apiserver.registry.changes import count_generation, dedup_owners, same
+from apiserver.registry.kind import Context, Kind, Subresource
+from apiserver.registry.metadata import check_no_version, fill_new, keep_system_fields, resource_version_number, wipe_new
+from apiserver.registry.ownership import Ownership
+from apiserver.store.base import KeyExists, RevisionMismatch
+from apiserver.validation.metadata import update_errors, validate_object_meta, validate_object_meta_update
+from kube import errors
+from kube.labels import Selector
+from kube.objects import Object
+from kube.patch.managed import with_old_times
+from kube.schema.types import StructType
+
+if TYPE_CHECKING:
+    from apiserver.registry.registry import Registries
+
+CONFLICT_RETRIES_MAX: Final = 8
+GENERATED_NAME_TRIES: Final = 8
+LEASE_SHARED_S: Final = 60
+MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
+
+Change = Callable[[Object | None], Object]
+"""From the present object (None: there is none) to the wanted one. Called again with a fresh object after a conflict."""
+
+
+@dataclass(slots=True)
+class Written:
+    """The outcome of a write: the object as it now is, and its bytes as GET would answer them (None for a dry run)."""
+
+    obj: Object
+    body: bytes | None
+    created: bool = False
+    deleted: bool = False
+
+
+class Registry:
+    """Everything there is to do with one resource."""
+
+    def __init__(self, kind: Kind, registries: Registries) -> None:
+        self.kind, self.registries = kind, registries
+        self.resource = kind.resource
+        self.cache = ResourceCache(kind, registries.store)
+        self._lease: tuple[int, float] = (0, 0.0)
+        self._subresources = {each.name: each for each in kind.subresources}
+        self.ownership = Ownership(kind, registries.definitions)
+
+    @property
+    def type(self) -> StructType:
+        return self.ownership.type
+
+    def not_found(self, name: str) -> errors.NotFound:
+        return errors.not_found(self.resource.plural, self.resource.group, name)
+
+    def subresource(self, name: str) -> Subresource:
+        return self._subresources[name]
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    async def entry(self, namespace: str, name: str) -> Entry:
+        """The present entry. Raises NotFound."""
+        await self.cache.catch_up()
+        found = self.cache.get(namespace, name)
+        if found is None:
+            raise self.not_found(name)
+        return found
+
+    async def get(self, namespace: str, name: str) -> Object:
+        return self.cache.object_of(await self.entry(namespace, name))
+
+    async def list_objects(self, namespace: str = "", label_selector: Selector | None = None) -> list[Object]:
+        """All objects (of a namespace), fresh, in key order."""
+        await self.cache.catch_up()
+        return [
+            self.cache.object_of(entry)
+            for entry in self.cache.entries(namespace)
+            if label_selector is None or label_selector.matches(entry.labels)
+        ]
+
+    # --- creating -------------------------------------------------------------------------------------------------
+
+    async def create(self, namespace: str, obj: Object, ctx: Context, *, options: Object | None = None) -> Object:
+        """Create from a decoded, defaulted object. Raises AlreadyExists, Invalid, Forbidden, ..."""
+        return (await self.write_new(namespace, obj, ctx, options=options)).obj
+
+    async def write_new(self, namespace: str, obj: Object, ctx: Context, *, options: Object | None = None, managed: bool = True) -> Written:
+        """`create`, with the bytes. `managed` False: the caller (server-side apply) has set managedFields already."""
+        kind = self.kind
+        meta = obj.setdefault("metadata", {})
+        if namespace:
+            meta["namespace"] = namespace
+        else:
+            meta.pop("namespace", None)
+        wipe_new(meta)
+        dedup_owners(meta, ctx)
+        if managed and ctx.field_manager:
+            self.ownership.update(obj, None, ctx)
+        attributes = Attributes(kind, "CREATE", namespace, meta.get("name", ""), obj, None, ctx, self.registries, options or {})
+        await self.registries.admission.mutate(attributes)
+        generated = not meta.get("name") and bool(meta.get("generateName"))
+        for attempt in range(GENERATED_NAME_TRIES):
+            if generated:
+                meta.pop("name", None)
+            try:
+                return await self._create_once(namespace, obj, ctx, attributes, first=attempt == 0)
+            except errors.AlreadyExists:
+                if not generated or attempt == GENERATED_NAME_TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _create_once(self, namespace: str, obj: Object, ctx: Context, attributes: Attributes, *, first: bool) -> Written:
+        kind, meta = self.kind, obj["metadata"]
+        fill_new(obj, now=ctx.now, rng=self.registries.rng)
+        if first:
+            kind.prepare(obj, None, ctx)
+            if kind.has_generation:
+                meta["generation"] = 1
+        namespaced, legacy = self.resource.namespaced, kind.legacy_finalizers
+        problems = [
+            *validate_object_meta(meta, namespaced=namespaced, name_rule=kind.name_rule, legacy_finalizers=legacy),
+            *kind.validate(obj, None, ctx),
+        ]
+        if problems:
+            raise errors.invalid_object(self.resource.kind, self.resource.group, meta.get("name", ""), problems)
+        attributes.name = meta["name"]
+        await self.registries.admission.validate(attributes)
+        key = self.cache.key(namespace, meta["name"])
+        if not ctx.dry_run:
+            check_no_version(meta)
+        await self.cache.catch_up()
+        present = self.cache.get(namespace, meta["name"])
+        if present is not None:
+            raise self._exists(present, meta)
+        undo = await kind.begin(obj, None, ctx, self.registries) if kind.begin else None
+        if ctx.dry_run:
+            if undo:
+                await undo()
+            return Written(obj, None, created=True)
+        value = self.cache.encoding.encode(obj)
+        try:
+            revision = await self.registries.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
+        except BaseException as error:
+            if undo:
+                await undo()
+            if isinstance(error, KeyExists):
+                raise self._exists(None, meta) from error
+            raise
+        meta["resourceVersion"] = str(revision)
+        return Written(obj, self.cache.encoding.served(value, revision), created=True)
+
+    # --- updating -------------------------------------------------------------------------------------------------
+
+    async def update_with(
+        self, namespace: str, name: str, change: Callable[[Object], None], ctx: Context, *, subresource: str = ""
+    ) -> Object:
+        """Read, let `change` edit a fresh copy in place, write; again on conflict. Raises NotFound, Invalid, ..."""
+
+        def edited(current: Object | None) -> Object:
+            if current is None:
+                raise self.not_found(name)
+            change(current)
+            return current
+
+        return (await self.write(namespace, name, edited, ctx, subresource=subresource)).obj
+
+    async def write(
+        self,
+        namespace: str,
+        name: str,
+        change: Change,
+        ctx: Context,
+        *,
+        subresource: str = "",
+        may_create: bool = False,
+        managed: bool = True,
+        replace: bool = False,
+        options: Object | None = None,
+    ) -> Written:
+        """Update (or with `may_create`, create) `name` by `change`, until it goes through or cannot. Raises Conflict when the
+        wanted object carries a resourceVersion that is not the present one. `replace`: a PUT, whose uid is a precondition."""
+        for attempt in range(CONFLICT_RETRIES_MAX):
+            await self.cache.catch_up()
+            entry = self.cache.get(namespace, name)
+            if entry is None:
+                if not may_create:
+                    raise self.not_found(name)
+                return await self._create_by_update(namespace, name, change, ctx, options=options, managed=managed)
+            try:
+                return await self._update_once(
+                    entry, change, ctx, subresource=subresource, managed=managed, replace=replace, options=options
+                )
+            except RevisionMismatch as error:
+                if attempt == CONFLICT_RETRIES_MAX - 1:
+                    raise self._modified(name) from error
+        raise AssertionError("unreachable")
+
+    async def _create_by_update(
+        self, namespace: str, name: str, change: Change, ctx: Context, *, options: Object | None, managed: bool
+    ) -> Written:
+        obj = change(None)
+        meta = obj.setdefault("metadata", {})
+        if meta.get("uid") and not managed:
+            why = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
+            raise errors.conflict(self.resource.plural, self.resource.group, name, why)
+        if meta.get("uid"):
+            raise self._uid_conflict(namespace, name, meta["uid"], "")
+        resource_version_number(meta.get("resourceVersion"))
+        meta.pop("resourceVersion", None)
+        ctx.verb = "create"
+        return await self.write_new(namespace, obj, ctx, options=options, managed=managed)
+
+    async def _update_once(
+        self, entry: Entry, change: Change, ctx: Context, *, subresource: str, managed: bool, replace: bool, options: Object | None
+    ) -> Written:
+        kind, encoding = self.kind, self.cache.encoding
+        old = self.cache.object_of(entry)
+        new = change(self.cache.object_of(entry))
+        meta = new.setdefault("metadata", {})
+        if replace and meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
+            raise self._uid_conflict(entry.namespace, entry.name, meta["uid"], old["metadata"]["uid"], dry_run=ctx.dry_run)
+        asked = resource_version_number(meta.get("resourceVersion"))
+        if not asked and not kind.unconditional_update:
+            problem = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid_object(self.resource.plural, self.resource.group, entry.name, [problem])
+        if asked and asked != entry.revision:
+            raise self._modified(entry.name)
+        keep_system_fields(new, old)
+        dedup_owners(meta, ctx)
+        if managed and ctx.field_manager:
+            self.ownership.update(new, old, ctx)
+        attributes = Attributes(kind, "UPDATE", entry.namespace, entry.name, new, old, ctx, self.registries, options or {})
+        await self.registries.admission.mutate(attributes)
+        part = self._subresources.get(subresource)
+        if part is not None and part.prepare is not None:
+            part.prepare(new, old, ctx)
+        else:
+            kind.prepare(new, old, ctx)
+        if kind.has_generation:
+            count_generation(new, old)
+        validate = part.validate if part is not None and part.validate is not None else kind.validate
+        problems = [*self._metadata_problems(new["metadata"], old["metadata"], part), *validate(new, old, ctx)]
+        if problems:
+            raise errors.invalid_object(self.resource.kind, self.resource.group, entry.name, problems)
+        await self.registries.admission.validate(attributes)
+        if not managed:
+            new = with_old_times(old, new)
+        value = encoding.encode(new)
+        if value == entry.value or same(new, old):
+            return Written(old, encoding.served(entry.value, entry.revision))
+        if deletion.is_released(kind, new, old):
+            return await self._remove_released(entry, new, ctx)
+        undo = await kind.begin(new, old, ctx, self.registries) if kind.begin and part is None else None
+        if undo is not None:
+            value = encoding.encode(new)  # what was claimed is in the object now
+        if ctx.dry_run:
+            if undo:
+                await undo()
+            new["metadata"]["resourceVersion"] = str(entry.revision)
+            return Written(new, None)
+        try:
+            revision = await self.registries.store.update(
+                entry.key, value, expected=entry.revision, lease=await self._lease_for(kind.ttl_s), hint=new
+            )
+        except BaseException:
+            if undo:
+                await undo()
+            raise
+        new["metadata"]["resourceVersion"] = str(revision)
+        return Written(new, encoding.served(value, revision))
+
+    def _metadata_problems(self, new: Object, old: Object, part: Subresource | None) -> list[errors.FieldError]:
+        """What is wrong with an update's metadata. Looked at once, and again as often as upstream does only to list what is wrong."""
+        kind, namespaced = self.kind, self.resource.namespaced
+        legacy = kind.legacy_finalizers
+        once = validate_object_meta(new, namespaced=namespaced, name_rule="path-segment", legacy_finalizers=legacy)
+        if not once and not validate_object_meta_update(new, old):
+            return []
+        passes = part.metadata_passes if part is not None and part.validate is not None else kind.metadata_passes
+        return update_errors(new, old, namespaced=namespaced, name_rule=kind.name_rule, passes=passes, legacy_finalizers=legacy)
+
+    async def _remove_released(self, entry: Entry, new: Object, ctx: Context) -> Written:
+        """The last finalizer of a deleted object is gone: so is the object. Upstream answers with it as it was to be."""
+        revision = entry.revision
+        if not ctx.dry_run:
+            revision = await self.registries.store.delete(entry.key, expected=entry.revision)
+            await self._after_delete(new, ctx)
+        new["metadata"]["resourceVersion"] = str(entry.revision)
+        return Written(new, None if ctx.dry_run else self.cache.encoding.served(self.cache.encoding.encode(new), revision), deleted=True)
+
+    # --- deleting -------------------------------------------------------------------------------------------------
+
+    async def delete(self, namespace: str, name: str, options: Object, ctx: Context) -> Object:
+        """Delete by DeleteOptions; the object as it was, or as it now waits for its finalizers or its grace period."""
+        return (await self.remove(namespace, name, options, ctx)).obj
+
+    async def remove(self, namespace: str, name: str, options: Object, ctx: Context) -> Written:
+        """`delete`, telling whether the object is gone (`deleted`) or waits."""
+        for attempt in range(CONFLICT_RETRIES_MAX):
+            entry = await self.entry(namespace, name)
+            try:
+                return await self._remove_once(entry, options, ctx)
+            except RevisionMismatch as error:
+                if attempt == CONFLICT_RETRIES_MAX - 1:
+                    raise self._modified(name) from error
+        raise AssertionError("unreachable")
+
+    async def _remove_once(self, entry: Entry, options: Object, ctx: Context) -> Written:
+        kind, old = self.kind, self.cache.object_of(entry)
+        attributes = Attributes(kind, "DELETE", entry.namespace, entry.name, None, old, ctx, self.registries, options)
+        await self.registries.admission.mutate(attributes)
+        deletion.check_preconditions(kind, old, options)
+        await self.registries.admission.validate(attributes)
+        outcome = deletion.plan(kind, old, options, ctx.now)
+        if outcome.gone:
+            return await self._remove_now(entry, old, outcome, options, ctx)
+        if outcome.obj is old or ctx.dry_run or same(outcome.obj, old):
+            return Written(outcome.obj, None)
+        revision = await self._store_marked(entry, outcome.obj)
+        outcome.obj["metadata"]["resourceVersion"] = str(revision)
+        return Written(outcome.obj, None)
+
+    async def _store_marked(self, entry: Entry, obj: Object) -> int:
+        return await self.registries.store.update(entry.key, self.cache.encoding.encode(obj), expected=entry.revision, hint=obj)
+
+    async def _remove_now(self, entry: Entry, old: Object, outcome: deletion.Outcome, options: Object, ctx: Context) -> Written:
+        if ctx.dry_run:
+            return Written(outcome.obj, None, deleted=True)
+        revision = entry.revision
+        if outcome.told_first:
+            revision = await self._store_marked(entry, outcome.obj)
+        try:
+            revision = await self.registries.store.delete(entry.key, expected=revision)
+        except RevisionMismatch as error:
+            if not outcome.told_first:
+                raise
+            if error.current is None:
+                return Written(outcome.obj, None, deleted=True)  # somebody else has removed it, which is as good
+            uid = old["metadata"]["uid"]
+            return await self.remove(entry.namespace, entry.name, {**options, "preconditions": {"uid": uid}}, ctx)
+        await self._after_delete(old, ctx)
+        outcome.obj["metadata"]["resourceVersion"] = str(revision)
+        return Written(outcome.obj, None, deleted=True)
+
+    async def _after_delete(self, old: Object, ctx: Context) -> None:
+        hook = getattr(self.kind, "after_delete", None)
+        if hook is not None:
+            await hook(old, ctx, self.registries)
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    async def _lease_for(self, ttl_s: int) -> int:
+        """A store lease that ends `ttl_s` from now; writes of one minute share one."""
+        if not ttl_s:
+            return 0
+        lease, until = self._lease
+        now = self.registries.clock.monotonic()
+        if now >= until:
+            lease = await self.registries.store.grant_lease(ttl_s + LEASE_SHARED_S)
+            self._lease = (lease, now + LEASE_SHARED_S)
+        return lease
+
+    def _exists(self, present: Entry | None, meta: Object) -> errors.AlreadyExists:
+        error = errors.already_exists(self.resource.plural, self.resource.group, meta["name"])
+        if meta.get("generateName"):
+            error.message += ", the server was not able to generate a unique name for the object"
+            error.details = {**(error.details or {}), "retryAfterSeconds": 1}
+        if (
+            present is not None
+            and b'"deletionTimestamp"' in present.value
+            and self.cache.object_of(present)["metadata"].get("deletionTimestamp")
+        ):
+            error.message = f"object is being deleted: {error.message}"
+        return error
+
+    def _modified(self, name: str) -> errors.Conflict:
+        return errors.conflict(self.resource.plural, self.resource.group, name, MODIFIED)
+
+    def _uid_conflict(self, namespace: str, name: str, asked: str, found: str, *, dry_run: bool = False) -> errors.Conflict:
+        key = self.cache.key(namespace, name)
+        if dry_run:
+            key = key.removeprefix("/registry")
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
+            f"UID in precondition: {asked}, UID in object meta: {found}"
+        )
+        return errors.conflict(self.resource.plural, self.resource.group, name, why)
