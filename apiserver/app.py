@@ -111,7 +111,12 @@ def _failures(app: App, pipeline: Pipeline) -> App:
             log.exception("%s %s failed", scope["method"], path)
             if call.status:
                 raise
-            await _send_error(ApiError("an error on the server prevented the request from succeeding", code=500, reason="InternalError"), call, receive, send)
+            await _send_error(
+                ApiError("an error on the server prevented the request from succeeding", code=500, reason="InternalError"),
+                call,
+                receive,
+                send,
+            )
         finally:
             metrics.observe((info.verb, info.group, info.version, info.resource, info.subresource), call.status, metrics.now() - started)
 

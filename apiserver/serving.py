@@ -237,7 +237,7 @@ def _host(settings: Settings) -> str:
 
 async def _serve(built: Built, settings: Settings, authority: Authority, sock: socket.socket, url: str) -> None:
     config = uvicorn.Config(
-        built.app,  # type: ignore[arg-type]
+        built.app,
         http=Connection,
         ws="none",
         lifespan="off",
@@ -262,7 +262,7 @@ async def _serve(built: Built, settings: Settings, authority: Authority, sock: s
 async def _signals(server: uvicorn.Server, built: Built) -> AsyncIterator[None]:
     """SIGINT and SIGTERM end the watches and then the server; a second one ends it at once."""
     loop = asyncio.get_running_loop()
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
 
     def stop() -> None:
         if built.server.stopping:

@@ -1,6 +1,7 @@
 """What can be waited for: `Ready`, `condition=Available=False`, `phase=Running`, `create`, `delete`, `rollout`, or any function. Pure.
 
-The words are those of `kubectl wait --for` and `kubectl rollout status`. What a rollout is waits for: kubectl `pkg/polymorphichelpers/rollout_status.go`.
+The words are those of `kubectl wait --for` and `kubectl rollout status` (which see for when a rollout is over: kubectl
+`pkg/polymorphichelpers/rollout_status.go`).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,6 +26,7 @@ from wherry.explanation import PROFILE, RESOURCES, Explanation, Verdict, explain
 
 ROWS_MAX: Final = 40
 NAMES_MAX: Final = 4
+CONNECT_S: Final = 10.0
 _PAGE = 500
 _WORD = re.compile(r"[A-Z][a-z]+")
 
@@ -38,6 +40,7 @@ async def explain(data_dir: Path, namespace: str, name: str) -> int:
         return _failed(f"no cluster has been started in {data_dir}; `wherry up` starts one" if missing else str(error))
     client = Client.from_config(config, user_agent="wherry")
     try:
+        await _reach(config.server)
         pod = await client.get(PODS, name, namespace=namespace)
         objects = await fetched(client)
     except NotFound as error:
@@ -52,6 +55,14 @@ async def explain(data_dir: Path, namespace: str, name: str) -> int:
         await client.close()
     show(explained(pod, objects), Console(highlight=False))
     return 0
+
+
+async def _reach(url: str) -> None:
+    """Find out at once that nobody listens: the client would try for seconds. Raises OSError."""
+    parts = urlsplit(url)
+    async with asyncio.timeout(CONNECT_S):
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443)
+    writer.close()
 
 
 def _failed(text: str) -> int:

@@ -163,9 +163,9 @@ def _points(
         if state is None:
             continue
         scores = [plugin.score(state, node) for node in nodes]
-        if normalize is not None and any(scores):
-            scores = normalize(scores)
-        weights[plugin.name], points[plugin.name] = weight, [weight * score for score in scores]
+        if any(scores):  # else it makes no difference
+            scores = normalize(scores) if normalize is not None else scores
+            weights[plugin.name], points[plugin.name] = weight, [weight * score for score in scores]
     slots = [node.slot for node in nodes]
     for comparing, weight in profile.score_tallies:
         tally = comparing.score_tally(pod, snapshot)

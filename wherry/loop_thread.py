@@ -1,8 +1,8 @@
 """An event loop in a thread of its own, called from other threads; and one on which time stands still between the calls.
 
-`StandingTimeLoop` is a `kube.virtual.VirtualTimeLoop` whose time passes only while a call is under way and nothing else can be done: then it
-jumps to the next timer. Between calls nothing but what is due already happens. `settled` waits for that to have happened, too, so that what a
-caller finds next does not depend on how fast the threads are.
+`StandingTimeLoop` is a `kube.virtual.VirtualTimeLoop` whose time passes only while a call is under way and nothing else can be done: then
+it jumps to the next timer. Between calls nothing but what is due already happens. `settled` waits for that to have happened, too, so that
+what a caller finds next does not depend on how fast the threads are.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class StandingTimeLoop(VirtualTimeLoop):
 
 
 class LoopThread:
-    """Runs `main` on a new loop of `loop_factory`, in a daemon thread. `start` it, `call` it, `stop` it. Safe to call from any other thread."""
+    """Runs `main` on a new loop of `loop_factory`, in a daemon thread. `start` it, `call` it from any other thread, `stop` it."""
 
     def __init__(self, main: Main, loop_factory: Callable[[], asyncio.AbstractEventLoop], *, name: str) -> None:
         self._main, self._loop_factory = main, loop_factory
@@ -98,11 +98,16 @@ class LoopThread:
                 self._ready.set()
             await running
         finally:
-            if isinstance(self._loop, StandingTimeLoop):
-                self._loop.flights += 1
             waiting.cancel()
             running.cancel()
             await asyncio.gather(waiting, running, return_exceptions=True)
+
+    @staticmethod
+    def _end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+        """Cancel everything; time passes as tidying up needs it."""
+        if isinstance(loop, StandingTimeLoop):
+            loop.flights += 1
+        task.cancel()
 
     async def _stand(self) -> None:
         """A call is over: what follows from it at once is done, then time stands still."""
@@ -159,7 +164,7 @@ class LoopThread:
         loop, task = self._loop, self._task
         if loop is not None and task is not None and self._thread.is_alive():
             try:
-                loop.call_soon_threadsafe(task.cancel)
+                loop.call_soon_threadsafe(self._end, loop, task)
             except RuntimeError:
                 pass  # closed a moment ago
         if self._thread.ident is not None:

@@ -25,7 +25,7 @@ from kube.resources import Resource
 
 T = TypeVar("T")
 What = str | tuple[str, str] | Mapping[str, Any]
-"""A kind, plural, singular or short name ("Pod", "pods", "deploy", "widgets.example.com"), (apiVersion, kind), or an object that has both."""
+"""A kind, plural, singular or short name ("Pod", "pods", "deploy", "widgets.example.com"), (apiVersion, kind), or an object with both."""
 FIELD_MANAGER = "wherry"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -110,7 +110,7 @@ class SyncClient:
         kind: PatchKind = PatchKind.MERGE,
         subresource: str = "",
     ) -> Object:
-        """Change part of an object: `patch(what, name, patch)`, or `patch(manifest, patch)`. A merge patch, unless `kind` says otherwise."""
+        """Change part of an object: `patch(what, name, patch)`, or `patch(manifest, patch)`. `kind` says what kind of patch it is."""
         if patch is None and not isinstance(name, str):
             name, patch = "", name
         if patch is None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from apiserver.admission.certificate_subject import CertificateSubjectRestriction
+from apiserver.admission.claim_resize import PersistentVolumeClaimResize
+from apiserver.admission.default_class import DEFAULT_INGRESS_CLASS, DEFAULT_STORAGE_CLASS
 from apiserver.admission.default_tolerations import DefaultTolerationSeconds
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_taints import TaintNodesByCondition
 from apiserver.admission.priority import Priority
+from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.storage_protection import StorageObjectInUseProtection
 from apiserver.registry.admission import Attributes
@@ -38,11 +42,16 @@ def default_chain() -> Chain:
     """The plugins that are on by default."""
     return Chain(
         [
-        NamespaceLifecycle(),
-        TaintNodesByCondition(),
-        ServiceAccount(),
-        Priority(),
-        DefaultTolerationSeconds(),
-        StorageObjectInUseProtection(),
+            NamespaceLifecycle(),
+            TaintNodesByCondition(),
+            ServiceAccount(),
+            Priority(),
+            DefaultTolerationSeconds(),
+            DEFAULT_STORAGE_CLASS,
+            StorageObjectInUseProtection(),
+            PersistentVolumeClaimResize(),
+            RuntimeClass(),
+            CertificateSubjectRestriction(),
+            DEFAULT_INGRESS_CLASS,
         ]
     )

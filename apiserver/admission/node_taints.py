@@ -13,7 +13,12 @@ class TaintNodesByCondition:
     """See the module."""
 
     async def mutate(self, attributes: Attributes) -> None:
-        if attributes.operation != "CREATE" or attributes.kind.resource.plural != "nodes" or attributes.subresource or attributes.obj is None:
+        if (
+            attributes.operation != "CREATE"
+            or attributes.kind.resource.plural != "nodes"
+            or attributes.subresource
+            or attributes.obj is None
+        ):
             return
         spec = attributes.obj.setdefault("spec", {})
         taints = spec.get("taints") or []

@@ -5,10 +5,14 @@ Source: `plugin/pkg/admission/priority/admission.go`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from apiserver.registry.admission import Attributes
 from kube import errors
 from kube.objects import Object
 from kube.resources import PRIORITY_CLASSES
+
+SYSTEM_CLASSES: Final = frozenset({"system-node-critical", "system-cluster-critical"})
 
 
 class Priority:
@@ -40,8 +44,8 @@ class Priority:
             given = spec.get(field)
             if given is not None and given != computed:
                 what = "the integer value of priority" if field == "priority" else "the string value of PreemptionPolicy"
-                by = f"({computed})" if field == "priority" else f"({computed})"
-                why = f"{what} ({given}) must not be provided in pod spec; priority admission controller computed {by} from the given PriorityClass name"
+                why = f"{what} ({given}) must not be provided in pod spec; priority admission controller computed {computed} from the given"
+                why += " PriorityClass name"
                 raise errors.forbidden("pods", "", attributes.obj["metadata"].get("name", "") if attributes.obj else "", why)
         spec["priority"], spec["preemptionPolicy"] = value, policy
 
@@ -56,12 +60,15 @@ class Priority:
             return found
         await registry.cache.catch_up()
         defaults = [registry.cache.object_of(entry) for entry in registry.cache.entries() if b'"globalDefault":true' in entry.value]
-        return max(defaults, key=lambda each: each["value"], default=None) if len(defaults) < 2 else min(defaults, key=lambda each: each["value"])
+        return min(defaults, key=lambda each: each["value"], default=None)  # of several, as upstream, the lowest
 
     async def validate(self, attributes: Attributes) -> None:
-        if attributes.kind.resource.plural != "priorityclasses" or attributes.operation not in ("CREATE", "UPDATE") or attributes.obj is None:
+        if attributes.kind.resource.plural != "priorityclasses" or attributes.subresource:
             return
-        if not attributes.obj.get("globalDefault"):
+        if attributes.operation == "DELETE" and attributes.name in SYSTEM_CLASSES:
+            why = "this is a system priority class and cannot be deleted"
+            raise errors.forbidden("priorityclasses", "scheduling.k8s.io", attributes.name, why)
+        if attributes.obj is None or not attributes.obj.get("globalDefault"):
             return
         registry = attributes.registries.get(PRIORITY_CLASSES)
         for other in await registry.list_objects():

@@ -7,11 +7,12 @@ from typing import Any, Final
 from apiserver.registry.admission import Attributes
 from apiserver.registry.metadata import random_suffix
 from kube import errors
-from kube.objects import Object
+from kube.objects import Object, annotations_of
 from kube.resources import SERVICE_ACCOUNTS
 
 MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 MIRROR: Final = "kubernetes.io/config.mirror"
+ENFORCED: Final = "kubernetes.io/enforce-mountable-secrets"
 TOKEN_SECONDS: Final = 3607
 
 
@@ -19,7 +20,12 @@ class ServiceAccount:
     """See the module."""
 
     async def mutate(self, attributes: Attributes) -> None:
-        if attributes.kind.resource.plural != "pods" or attributes.subresource or attributes.obj is None or attributes.operation != "CREATE":
+        if (
+            attributes.kind.resource.plural != "pods"
+            or attributes.subresource
+            or attributes.obj is None
+            or attributes.operation != "CREATE"
+        ):
             return
         pod = attributes.obj
         spec = pod.get("spec")
@@ -31,6 +37,8 @@ class ServiceAccount:
         name = spec.get("serviceAccountName") or "default"
         spec["serviceAccountName"] = spec["serviceAccount"] = name
         account = await self._account(attributes, name)
+        if annotations_of(account).get(ENFORCED) == "true":
+            self._check_secrets(attributes, spec, account)
         if "imagePullSecrets" not in spec and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = [dict(each) for each in account["imagePullSecrets"]]
         if self._mounts(account, spec):
@@ -56,6 +64,26 @@ class ServiceAccount:
             why = f'error looking up service account {attributes.namespace}/{name}: serviceaccount "{name}" not found'
             raise self._refuse(attributes, why) from error
         return found
+
+    def _check_secrets(self, attributes: Attributes, spec: Object, account: Object) -> None:
+        """An account can say that its pods use only the secrets it lists."""
+        known = {each.get("name") for each in account.get("secrets") or ()}
+        end = f"is not allowed because service account {account['metadata']['name']} does not reference that"
+        for volume in spec.get("volumes") or ():
+            secret = (volume.get("secret") or {}).get("secretName", "") if volume.get("secret") else None
+            if secret is not None and secret not in known:
+                raise self._refuse(attributes, f'volume with secret.secretName="{secret}" {end} secret')
+        for group, what in (("initContainers", "init container"), ("containers", "container")):
+            for container in spec.get(group) or ():
+                for env in container.get("env") or ():
+                    reference = (env.get("valueFrom") or {}).get("secretKeyRef")
+                    if reference and reference.get("name", "") not in known:
+                        where = f"{what} {container['name']} with envVar {env['name']}"
+                        raise self._refuse(attributes, f'{where} referencing secret.secretName="{reference.get("name", "")}" {end} secret')
+        pulls = {each.get("name") for each in account.get("imagePullSecrets") or ()}
+        for index, each in enumerate(spec.get("imagePullSecrets") or ()):
+            if each.get("name", "") not in pulls:
+                raise self._refuse(attributes, f'imagePullSecrets[{index}].name="{each.get("name", "")}" {end} imagePullSecret')
 
     def _mounts(self, account: Object, spec: Object) -> bool:
         if "automountServiceAccountToken" in spec:

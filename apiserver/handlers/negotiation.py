@@ -1,9 +1,9 @@
 """What form a client wants its answer in, from the Accept header. Pure. Source: apiserver `handlers/negotiation/negotiate.go`.
 
-Upstream looks twice, and so do we: its router asks whether the path can answer in any listed media type at all, parameters aside
-(`check_acceptable`); then the handler picks the first clause, by q value, whose parameters it can satisfy (`negotiate`). Served are JSON and
-YAML; protobuf and CBOR are not (a client that lists JSON too gets JSON). Forms besides the object itself: Table, PartialObjectMetadata
-and PartialObjectMetadataList of meta.k8s.io/v1 (v1beta1 is accepted, too).
+Upstream looks twice, and so do we: its router asks whether the path can answer in any listed media type at all, parameters
+aside (`check_acceptable`); then the handler picks the first clause, by q value, whose parameters it can satisfy (`negotiate`). Served are
+JSON and YAML; protobuf and CBOR are not (a client that lists JSON too gets JSON). Forms besides the object itself: Table,
+PartialObjectMetadata and PartialObjectMetadataList of meta.k8s.io/v1 (v1beta1 is accepted, too).
 """
 
 from __future__ import annotations

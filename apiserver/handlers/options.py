@@ -9,7 +9,7 @@ from typing import Final
 
 from apiserver.handlers.request import Request
 from apiserver.registry.cache import Entry, ResourceCache
-from apiserver.registry.kind import Kind
+from apiserver.registry.registry import Served
 from kube import errors, fields, labels
 from kube.errors import BadRequest, FieldError
 
@@ -62,29 +62,39 @@ class ListOptions:
         return self.label_selector.matches(entry.labels) and self.field_selector.matches(lambda name: cache.field(entry, name))
 
 
-def field_selector(kind: Kind, text: str) -> fields.FieldSelector:
-    """A field selector that this kind can answer. Raises BadRequest in upstream's words."""
+def field_selector(served: Served, text: str) -> fields.FieldSelector:
+    """A field selector that this kind can answer, in the hub's names. Raises BadRequest in upstream's words."""
+    if not text:
+        return fields.EVERYTHING
     try:
         parsed = fields.parse(text)
     except fields.FieldSelectorError as error:
         raise BadRequest(str(error)) from error
-    for requirement in parsed.requirements:
-        name = requirement.field
-        if name in _PLAIN_SELECTORS or name in kind.selectable:
-            continue
-        if kind.selectable:
-            raise BadRequest(f"field label not supported: {name}")
-        raise BadRequest(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
-    return parsed
+    return fields.FieldSelector(each._replace(field=_hub_name(served, each.field)) for each in parsed.requirements)
 
 
-def list_options(request: Request, kind: Kind, *, watch: bool = False) -> ListOptions:
+def _hub_name(served: Served, name: str) -> str:
+    selectable, conversion = served.registry.kind.selectable, served.conversion
+    if name in _PLAIN_SELECTORS:
+        return name
+    if conversion is not None and conversion.selectors is not None:
+        found = conversion.selectors.get(name)
+    else:
+        found = name if name in selectable else None
+    if found is not None:
+        return found
+    if selectable:
+        raise BadRequest(f"field label not supported: {name}")
+    raise BadRequest(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
+
+
+def list_options(request: Request, served: Served, *, watch: bool = False) -> ListOptions:
     """The options of a list or watch. Raises BadRequest (cannot be read) or Invalid (contradict each other)."""
     try:
         label_selector = labels.parse(request.param("labelSelector"))
     except labels.LabelSelectorError as error:
         raise BadRequest(str(error)) from error
-    selector = field_selector(kind, request.param("fieldSelector"))
+    selector = field_selector(served, request.param("fieldSelector"))
     options = ListOptions(
         label_selector=label_selector,
         field_selector=selector,

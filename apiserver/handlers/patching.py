@@ -14,6 +14,7 @@ import orjson
 from apiserver.handlers import patch_bodies
 from apiserver.handlers.bodies import KindNames, Parsed, Unrecognized, names_of
 from apiserver.handlers.decoding import decode_as
+from apiserver.handlers.empty_lists import keep_empty
 from apiserver.handlers.patch_bodies import APPLY, JSON_PATCH, MERGE, STRATEGIC, TOO_DEEP, PatchBody
 from apiserver.handlers.request import Request
 from apiserver.handlers.write_options import decode_options
@@ -70,8 +71,10 @@ class Patching:
             new: Object = self._decoded(document)
         except RecursionError:
             raise BadRequest(TOO_DEEP) from None
-        if (document.get("metadata") or {}).get("managedFields") == []:
-            new["metadata"]["managedFields"] = []  # decoding would drop the wish to start over
+        if b"[]" in self.text:
+            keep_empty(self.of, new, document)
+            if (document.get("metadata") or {}).get("managedFields") == []:
+                new["metadata"]["managedFields"] = []  # a wish to start over
         return new
 
     def _document(self, current: Object) -> Any:

@@ -100,10 +100,9 @@ async def list_(request: Request, served: Served) -> Response:
     """GET of a collection."""
     form = negotiate(request.header(b"accept"))
     if form.as_ == "PartialObjectMetadata":
-        raise NotAcceptable(
-            f"you requested PartialObjectMetadata, but the requested object is a list (*{_internal(served)}.{served.registry.kind.list_kind})"
-        )
-    options = list_options(request, served.registry.kind)
+        what = f"{_internal(served)}.{served.registry.kind.list_kind}"
+        raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list (*{what})")
+    options = list_options(request, served)
     namespace = request.info.namespace if served.registry.resource.namespaced else ""
     entries, metadata = await select(served, options, namespace)
     return list_response(request, served, form, entries, metadata)

@@ -42,7 +42,16 @@ async def serve(request: Request) -> Answer:
     try:
         return await _serve(request)
     except ApiError as error:
+        _say_group(error, request.info)
         return read.error_response(error, request.header(b"accept"))
+
+
+def _say_group(error: ApiError, info: RequestInfo) -> None:
+    """Failures name the resource as it is stored; a client of another group's version is told that group's."""
+    details = error.details or {}
+    if info.group and details.get("kind") == info.resource and not details.get("group") and details.get("name"):
+        error.message = error.message.replace(f'{info.resource} "', f'{info.resource}.{info.group} "')
+        error.details = {"name": details["name"], "group": info.group, **details}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 async def watch(request: Request, served: Served) -> StreamResponse:
     """GET with watch=1, of a collection or of one object. Raises what a list raises, and Expired for a version that is forgotten."""
     form = negotiate_stream(request.header(b"accept"))
-    options = list_options(request, served.registry.kind, watch=True)
+    options = list_options(request, served, watch=True)
     include = include_policy(request.param("includeObject")) if form.as_ == "Table" else ""
     name = request.info.name
     if name and options.name and options.name != name:
@@ -99,15 +99,16 @@ class _Stream:
                         if loop.time() + CLOCK_SLACK_S >= end:
                             break
                         next_bookmark = loop.time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
-                        if self._options.bookmarks:
-                            yield self._bookmark(await self._cache.catch_up())
-                        continue
+                        if not watcher.is_lost:
+                            if self._options.bookmarks and (revision := await self._passed()):
+                                yield self._bookmark(revision)
+                            continue
                 changes = watcher.take()
                 for start in range(0, len(changes), CHUNK_CHANGES_MAX):
                     chunk = b"".join(self._lines(changes[start : start + CHUNK_CHANGES_MAX]))
                     if chunk:
                         yield chunk
-                if watcher.cut_off:
+                if watcher.cut_off or watcher.is_lost:
                     status = Expired("too old resource version: the watcher fell too far behind").status
                     yield orjson.dumps({"type": "ERROR", "object": status}) + b"\n"
                     break
@@ -115,6 +116,14 @@ class _Stream:
                     break
         finally:
             watcher.close()
+
+    async def _passed(self) -> int:
+        """The revision up to which everything has been sent, so that a client may go on from it; 0 where something waits to be sent."""
+        watcher = self._watcher
+        assert watcher is not None
+        revision = await self._cache.catch_up()
+        waits = watcher.ready.is_set() or watcher.subscription is not None or revision < watcher.after
+        return 0 if waits else revision
 
     def _lines(self, changes: list[Change]) -> list[bytes]:
         """The lines of some changes for this watcher: selectors decide whether one is ADDED, MODIFIED, DELETED or none to it."""

@@ -6,16 +6,19 @@ from typing import Any
 
 from apiserver.handlers.bodies import parse_body
 from apiserver.handlers.decoding import decode_body
+from apiserver.handlers.empty_lists import keep_empty
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.options import list_options
 from apiserver.handlers.read import document, list_response, object_response, select
 from apiserver.handlers.request import Request, Response
+from apiserver.handlers.table import partial
 from apiserver.handlers.write_options import decode_options
 from apiserver.registry.kind import Subresource
 from apiserver.registry.registry import Served
 from kube import errors
 from kube.errors import BadRequest, MethodNotAllowed
 from kube.objects import Object, name_of, namespace_of
+from kube.schema.types import StructType
 
 
 def _names(served: Served, part: Subresource | None) -> tuple[str, str, str]:
@@ -33,18 +36,17 @@ async def read_object(request: Request, served: Served, part: Subresource | None
     validation = options.get("fieldValidation") or "Warn"
     obj, warnings = decode_body(body, content_type, kind_names=_names(served, part), type=of, field_validation=validation)
     request.warnings.extend(warnings)
-    _keep_reset(obj, body, content_type)
+    if b"[]" in body:
+        _keep_empty(of, obj, parse_body(body, content_type).value or {})
     if own:
         to_hub(served, obj)
     return obj
 
 
-def _keep_reset(obj: Object, body: bytes, content_type: str) -> None:
-    """An empty list of managedFields is a wish to start over, which decoding drops: put it back."""
-    if b"managedFields" in body and not (obj.get("metadata") or {}).get("managedFields"):
-        sent = parse_body(body, content_type).value or {}
-        if (sent.get("metadata") or {}).get("managedFields") == []:
-            obj["metadata"]["managedFields"] = []
+def _keep_empty(of: StructType, obj: Object, sent: Object) -> None:
+    keep_empty(of, obj, sent)
+    if (sent.get("metadata") or {}).get("managedFields") == []:
+        obj["metadata"]["managedFields"] = []  # a wish to start over
 
 
 def to_hub(served: Served, obj: Object) -> None:
@@ -69,7 +71,7 @@ def check_scope(request: Request, served: Served, obj: Object) -> str:
 
 async def create(request: Request, served: Served) -> Response:
     """POST to a collection."""
-    form = negotiate(request.header(b"accept"))
+    form = negotiate(request.header(b"accept"), tables=served.registry.kind.create is None)
     registry = served.registry
     options = decode_options(request.query, "CreateOptions")
     obj = await read_object(request, served, None, options)
@@ -79,7 +81,8 @@ async def create(request: Request, served: Served) -> Response:
         ctx.api_version = served.resource.api_version
     custom = registry.kind.create
     if custom is not None:
-        return document(form, 201, await custom(registry.registries, namespace, obj, ctx))
+        answer = await custom(registry.registries, namespace, obj, ctx)
+        return document(form, 201, partial(answer, form) if form.as_ else answer)
     written = await registry.write_new(namespace, obj, ctx, options=options)
     return object_response(request, served, written.obj, status=201, body=written.body)
 
@@ -134,7 +137,8 @@ def _propagation_warning(request: Request, served: Served, options: Object) -> N
         and options.get("orphanDependents") is None
     ):
         request.warnings.append(
-            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+            "propagationPolicy=Orphan to suppress this warning"
         )
 
 
@@ -152,7 +156,7 @@ async def delete(request: Request, served: Served) -> Response:
         return object_response(request, served, written.obj, status=status)
     resource = registry.resource
     details: dict[str, Any] = {"name": info.name}
-    if resource.group:
+    if served.resource.group:
         details["group"] = served.resource.group
     details |= {"kind": resource.plural, "uid": written.obj["metadata"]["uid"]}
     form = negotiate(request.header(b"accept"))
@@ -164,7 +168,7 @@ async def delete_collection(request: Request, served: Served) -> Response:
     form = negotiate(request.header(b"accept"))
     registry = served.registry
     options = await _delete_options(request)
-    chosen = list_options(request, registry.kind)
+    chosen = list_options(request, served)
     namespace = request.info.namespace if registry.resource.namespaced else ""
     _propagation_warning(request, served, options)
     entries, metadata = await select(served, chosen, namespace)

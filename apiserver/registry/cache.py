@@ -57,18 +57,24 @@ class Change:
 class Watcher:
     """One watch: the changes not yet sent. `ready` is set while there are some, or when it was cut off."""
 
-    __slots__ = ("_after", "_cache", "changes", "cut_off", "name", "namespace", "ready", "subscription")
+    __slots__ = ("_cache", "after", "changes", "cut_off", "name", "namespace", "ready", "subscription")
 
     def __init__(self, cache: ResourceCache, namespace: str, name: str, after: int = 0) -> None:
-        self._cache, self.namespace, self.name, self._after = cache, namespace, name, after
+        self._cache, self.namespace, self.name, self.after = cache, namespace, name, after
         self.changes: list[Change] = []
         self.ready = asyncio.Event()
         self.cut_off = False
         self.subscription: Subscription | None = None
+        """While it reads the store's log itself, being older than the history."""
+
+    @property
+    def is_lost(self) -> bool:
+        """The log has ended under it: nothing more will come."""
+        return self.subscription is not None and self.subscription.failed is not None
 
     def offer(self, change: Change) -> None:
         entry = change.entry
-        if entry.revision <= self._after:
+        if entry.revision <= self.after:
             return
         if (self.namespace and entry.namespace != self.namespace) or (self.name and entry.name != self.name):
             return
@@ -108,6 +114,7 @@ class ResourceCache:
         self._history_start = 0  # changes after this revision are all in the history
         self.revision = 0
         self._watchers: dict[Watcher, None] = {}
+        self._late: set[Watcher] = set()  # those still in the log
         self._subscription: Subscription | None = None
         self._starting: asyncio.Task[None] | None = None
 
@@ -146,7 +153,7 @@ class ResourceCache:
         if self._subscription is not None:
             self._subscription.cancel()
             self._subscription = None
-        for watcher in list(self._watchers):
+        for watcher in [*self._watchers, *self._late]:
             watcher.ready.set()
 
     async def catch_up(self) -> int:
@@ -194,16 +201,33 @@ class ResourceCache:
         """Every change after revision `after` (which is at most the present one). Raises Expired where the store has forgotten them."""
         watcher = Watcher(self, namespace, name, after)
         if after >= self._history_start:
-            for change in self._history:
-                if change.revision > after:
-                    watcher.offer(change)
-            self._watchers[watcher] = None
+            self._follow(watcher)
             return watcher
         try:
             watcher.subscription = self._store.subscribe(self.prefix, after=after, deliver=lambda events: self._offer_all(watcher, events))
         except Compacted as error:
             raise Expired(f"too old resource version: {after} ({error.oldest})") from error
+        if not watcher.cut_off:
+            self._late.add(watcher)
+            self._join(watcher)
+        else:
+            watcher.subscription.cancel()
         return watcher
+
+    def _follow(self, watcher: Watcher) -> None:
+        for change in self._history:
+            watcher.offer(change)
+        if not watcher.cut_off:
+            self._watchers[watcher] = None
+
+    def _join(self, watcher: Watcher) -> None:
+        """Leave the log where the history has the rest: from there on, each change is made once for all watchers."""
+        if watcher in self._late and watcher.after >= self._history_start and not watcher.cut_off:
+            self._late.discard(watcher)
+            if watcher.subscription is not None:
+                watcher.subscription.cancel()
+                watcher.subscription = None
+            self._follow(watcher)
 
     def _offer_all(self, watcher: Watcher, events: Sequence[Event]) -> None:
         """What a watcher from before the history gets, straight from the store's log."""
@@ -211,15 +235,18 @@ class ResourceCache:
             previous = self._entry(event.previous) if event.previous else None
             kind = DELETED if event.deleted else ADDED if previous is None else MODIFIED
             watcher.offer(Change(kind, self._entry(event.kv), previous))
+        watcher.after = events[-1].kv.mod_revision
+        self._join(watcher)
 
     def drop(self, watcher: Watcher) -> None:
         self._watchers.pop(watcher, None)
+        self._late.discard(watcher)
         if watcher.subscription is not None:
             watcher.subscription.cancel()
 
     @property
     def watchers(self) -> int:
-        return len(self._watchers)
+        return len(self._watchers) + len(self._late)
 
     # --- following the store --------------------------------------------------------------------------------------
 

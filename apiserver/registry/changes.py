@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from apiserver.registry.kind import Context
 from kube.objects import Object
+from kube.schema.types import ListType, MapType, StructType, Type
 
 
 def count_generation(new: Object, old: Object) -> None:
@@ -30,6 +32,22 @@ def same(new: Object, old: Object) -> bool:
     return a == b
 
 
+def null_empty_lists(of: Type, value: Any) -> None:
+    """Turn empty lists into null, in place, where Go writes null for none: so upstream reads back what it has stored."""
+    if isinstance(of, StructType) and isinstance(value, dict):
+        for name, each in value.items():
+            field = of.fields.get(name)
+            if field is not None and each is not None:
+                if each == [] and field.always and isinstance(field.type, ListType):
+                    value[name] = None
+                else:
+                    null_empty_lists(field.type, each)
+    elif isinstance(of, ListType | MapType) and isinstance(value, list | dict):
+        inner = of.item if isinstance(of, ListType) else of.value
+        for each in value if isinstance(value, list) else value.values():
+            null_empty_lists(inner, each)
+
+
 def dedup_owners(meta: Object, ctx: Context) -> None:
     """Equal owner references are one; that there were several is said in a warning."""
     owners = meta.get("ownerReferences")
@@ -43,7 +61,7 @@ def dedup_owners(meta: Object, ctx: Context) -> None:
         return
     again = [owner["uid"] for index, owner in enumerate(owners) if owner in owners[:index]]
     ctx.warnings.append(
-        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as "
-        f"early as 1.24; please fix your requests; duplicate UID(s) observed: {', '.join(dict.fromkeys(again))}"
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests "
+        f"as early as 1.24; please fix your requests; duplicate UID(s) observed: {', '.join(dict.fromkeys(again))}"
     )
     meta["ownerReferences"] = unique

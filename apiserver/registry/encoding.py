@@ -29,7 +29,7 @@ class Encoding:
         self.cut = len(start) + len('"metadata":{')
 
     def encode(self, obj: Object) -> bytes:
-        """The stored form of an object. `obj` is not changed; its resourceVersion is left out. Raises BadRequest when it is nested too deep."""
+        """The stored form of an object, without its resourceVersion. `obj` is not changed. Raises BadRequest when it is nested too deep."""
         meta = obj["metadata"]
         if "resourceVersion" in meta:
             meta = {key: value for key, value in meta.items() if key != "resourceVersion"}

@@ -1,7 +1,7 @@
 """The one generic path by which every kind is created, read, updated and deleted. A kind's differences are in its `Kind`.
 
-Read `kind.py` first. `Registry` serves one resource, `registry.Registries` are all of them. Objects given in are plain dicts in the hub version
-and may be changed; objects handed out are fresh. Source: apiserver `pkg/registry/generic/registry/store.go` and `registry/rest`.
+Read `kind.py` first. `Registry` serves one resource, `registry.Registries` are all of them. Objects given in are plain dicts in the hub
+version and may be changed; objects handed out are fresh. Source: apiserver `pkg/registry/generic/registry/store.go` and `registry/rest`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from apiserver.registry import deletion
 from apiserver.registry.admission import Attributes
 from apiserver.registry.cache import Entry, ResourceCache
-from apiserver.registry.changes import count_generation, dedup_owners, same
+from apiserver.registry.changes import count_generation, dedup_owners, null_empty_lists, same
 from apiserver.registry.kind import Context, Kind, Subresource
 from apiserver.registry.metadata import check_no_version, fill_new, keep_system_fields, resource_version_number, wipe_new
 from apiserver.registry.ownership import Ownership
@@ -149,7 +149,7 @@ class Registry:
             if undo:
                 await undo()
             return Written(obj, None, created=True)
-        value = self.cache.encoding.encode(obj)
+        value = self._encoded(obj)
         try:
             revision = await self.registries.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
         except BaseException as error:
@@ -257,14 +257,14 @@ class Registry:
         await self.registries.admission.validate(attributes)
         if not managed:
             new = with_old_times(old, new)
-        value = encoding.encode(new)
+        value = self._encoded(new)
         if value == entry.value or same(new, old):
             return Written(old, encoding.served(entry.value, entry.revision))
         if deletion.is_released(kind, new, old):
             return await self._remove_released(entry, new, ctx)
         undo = await kind.begin(new, old, ctx, self.registries) if kind.begin and part is None else None
         if undo is not None:
-            value = encoding.encode(new)  # what was claimed is in the object now
+            value = self._encoded(new)  # what was claimed is in the object now
         if ctx.dry_run:
             if undo:
                 await undo()
@@ -298,7 +298,7 @@ class Registry:
             revision = await self.registries.store.delete(entry.key, expected=entry.revision)
             await self._after_delete(new, ctx)
         new["metadata"]["resourceVersion"] = str(entry.revision)
-        return Written(new, None if ctx.dry_run else self.cache.encoding.served(self.cache.encoding.encode(new), revision), deleted=True)
+        return Written(new, None if ctx.dry_run else self.cache.encoding.served(self._encoded(new), revision), deleted=True)
 
     # --- deleting -------------------------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class Registry:
         return Written(outcome.obj, None)
 
     async def _store_marked(self, entry: Entry, obj: Object) -> int:
-        return await self.registries.store.update(entry.key, self.cache.encoding.encode(obj), expected=entry.revision, hint=obj)
+        return await self.registries.store.update(entry.key, self._encoded(obj), expected=entry.revision, hint=obj)
 
     async def _remove_now(self, entry: Entry, old: Object, outcome: deletion.Outcome, options: Object, ctx: Context) -> Written:
         if ctx.dry_run:
@@ -360,6 +360,14 @@ class Registry:
             await hook(old, ctx, self.registries)
 
     # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _encoded(self, obj: Object) -> bytes:
+        """The bytes to store; `obj` becomes what will be read back."""
+        value = self.cache.encoding.encode(obj)
+        if b":[]" in value:
+            null_empty_lists(self.type, obj)
+            value = self.cache.encoding.encode(obj)
+        return value
 
     async def _lease_for(self, ttl_s: int) -> int:
         """A store lease that ends `ttl_s` from now; writes of one minute share one."""

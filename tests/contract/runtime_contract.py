@@ -68,7 +68,7 @@ class Node:
     async def ended(self, container_id: str) -> ContainerStatus:
         """Its status, once it has ended."""
         async with asyncio.timeout(PATIENCE_S):
-            while (status := await self.runtime.container_status(container_id)).state is not ContainerState.EXITED:  # noqa: ASYNC110
+            while (status := await self.runtime.container_status(container_id)).state is not ContainerState.EXITED:
                 await asyncio.sleep(0.05)
         return status
 

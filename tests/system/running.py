@@ -136,12 +136,18 @@ class Processes:
         """Start one (again), once the kubeconfig that it reads exists."""
         process = self._planned[name]
         if process.kubeconfig is not None:
-            wait_until(process.kubeconfig.exists, f"{process.kubeconfig} is written")
+            wait_until(lambda: self._is_written(process.kubeconfig), f"{process.kubeconfig} is written")
         process.log.parent.mkdir(parents=True, exist_ok=True)
         with process.log.open("ab") as log:
             self._running[name] = subprocess.Popen(
                 process.command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+
+    def _is_written(self, file: Path | None) -> bool:
+        """Raises AssertionError when the process that would write it has ended."""
+        ended = self.ended()
+        assert not ended, f"{ended}: {[self.log(name)[-2000:] for name in ended]}"
+        return file is not None and file.exists()
 
     def start_all(self) -> None:
         for name in self._planned:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +14,11 @@ from rich.console import Console
 from controllers.scheduler.evaluation import Evaluation
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.schedule import schedule
+from kube.client.config import ClientConfig, write_kubeconfig
 from kube.objects import Object
 from kube.resources import NODES, PODS
 from tests.unit.scheduler_cluster import make_node, make_pod, taint
+from wherry import Cluster
 from wherry.explain import ROWS_MAX, explain, show, summary
 from wherry.explanation import PROFILE, Explanation, explained, snapshot_of
 
@@ -126,6 +130,28 @@ def test_names_are_not_taken_for_markup() -> None:
     assert "[bold]x[/]" in text
 
 
+async def test_a_server_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as nobody:  # bound, and not listening
+        nobody.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{nobody.getsockname()[1]}"
+        write_kubeconfig(tmp_path / "kubeconfig", ClientConfig(server=url))
+        assert await explain(tmp_path, "default", "web") == 1
+    assert capsys.readouterr().err.startswith(f"wherry: the API server at {url} does not answer (")
+
+
 async def test_without_a_cluster_it_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await explain(tmp_path / "none", "default", "web") == 1
     assert capsys.readouterr().err == f"wherry: no cluster has been started in {tmp_path / 'none'}; `wherry up` starts one\n"
+
+
+def test_it_explains_a_pod_of_a_running_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Cluster(nodes=2, time="real") as cluster:
+        spec = {"containers": [{"name": "app", "image": "nginx", "resources": {"requests": {"cpu": "100"}}}]}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "big"}, "spec": spec})
+        assert asyncio.run(explain(cluster.kubeconfig.parent, "default", "big")) == 0
+        said = capsys.readouterr().out
+        assert "pod default/big is Pending, not bound to a node" in said
+        assert "wherry-1, wherry-2" in said
+        assert "NodeResourcesFit" in said
+        assert asyncio.run(explain(cluster.kubeconfig.parent, "default", "small")) == 1
+        assert capsys.readouterr().err == 'wherry: pods "small" not found (namespace default)\n'

@@ -235,7 +235,7 @@ async def world(**rest: Any) -> AsyncIterator[World]:
 
 async def until(true: Callable[[], Any], *, within_s: float = 120.0) -> None:
     async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await asyncio.sleep(0.01)
 
 
