@@ -159,7 +159,7 @@ async def test_generated_names_are_tried_again_when_they_are_taken(monkeypatch: 
 @virtual
 async def test_what_only_the_server_sets_is_not_taken_from_a_client() -> None:
     async with served() as api:
-        given = {
+        given: dict[str, Any] = {
             "uid": "mine",
             "creationTimestamp": "2000-01-01T00:00:00Z",
             "deletionTimestamp": "2000-01-01T00:00:00Z",

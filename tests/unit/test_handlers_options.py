@@ -100,9 +100,9 @@ def test_options_that_cannot_be_read(query: dict[str, str], why: str) -> None:
 
 def test_fields_that_a_kind_offers() -> None:
     assert str(field_selector(served("", "pods"), "spec.nodeName=n,metadata.name!=a")) == "metadata.name!=a,spec.nodeName=n"
-    with pytest.raises(BadRequest, match="field label not supported: spec.other"):
+    with pytest.raises(BadRequest, match=r"field label not supported: spec\.other"):
         field_selector(served("", "pods"), "spec.other=1")
-    with pytest.raises(BadRequest, match='"data.k" is not a known field selector: only "metadata.name", "metadata.namespace"'):
+    with pytest.raises(BadRequest, match=r'"data\.k" is not a known field selector: only "metadata\.name", "metadata\.namespace"'):
         field_selector(served("", "configmaps"), "data.k=1")
 
 
