@@ -10,7 +10,7 @@ from apiserver.pipeline.authentication import TokenFileError
 from apiserver.serving import run
 from apiserver.settings import SettingsError, read
 from apiserver.store.base import StoreUnusable
-from kube.runtime.process import set_up_logging
+from kube.runtime.logs import set_up_logging
 
 USAGE, UNUSABLE = 2, 1
 

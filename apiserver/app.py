@@ -25,7 +25,8 @@ from fastapi import FastAPI
 from apiserver import routes
 from apiserver.handlers import resources
 from apiserver.handlers.connect import Upgraded
-from apiserver.handlers.request import Receive, Request, Response, Scope, Send, StreamResponse, json_response, send_answer
+from apiserver.handlers.extension_servers import extension_answer
+from apiserver.handlers.request import PAGE_NOT_FOUND, Receive, Request, Response, Scope, Send, StreamResponse, json_response, send_answer
 from apiserver.handlers.server import Server
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import Authenticator
@@ -189,14 +190,15 @@ def _routes(pipeline: Pipeline, api: FastAPI) -> App:
         if not call.info.is_resource:
             await api(scope, receive, _noting(call, send))
             return
-        if call.info.group and not server.registries.serves_group(call.info.group):
-            call.status = 404
-            await send_answer(routes.PAGE_NOT_FOUND, send, receive, [])
+        if call.info.group and not server.registries.answers(call.info.group, call.info.version, call.info.resource):
+            nobody = extension_answer(server.registries, call.info.group, call.info.version) or PAGE_NOT_FOUND
+            call.status = nobody.status
+            await send_answer(nobody, send, receive, [])
             return
         answer = await resources.serve(request)
         call.status = answer.status
         if isinstance(answer, StreamResponse):
-            await _send_stream(answer, send, receive, request.warnings)
+            await _send_stream(answer, send, request.receive, request.warnings)  # a proxy's upload may be listening in its place
         else:
             await send_answer(answer, send, receive, request.warnings)
 

@@ -52,6 +52,7 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
         except httptools.HttpParserUpgrade as upgrade:
             self._early = bytearray(data[upgrade.args[0] :] if upgrade.args else b"")
+            self.cycle.keep_alive = False  # where the upgrade is refused, nothing more can be read from this connection
 
     def _refuse(self, error: ApiError) -> None:
         """Answer what never becomes a request, and end the connection. (A method that the parser does not know has no place in ASGI.)"""

@@ -10,16 +10,16 @@ from fastapi import Request as FastAPIRequest
 from fastapi.responses import Response as FastAPIResponse
 
 from apiserver.handlers.documents import Documents
+from apiserver.handlers.extension_servers import extension_answer
 from apiserver.handlers.negotiation import check_acceptable
 from apiserver.handlers.read import error_response
-from apiserver.handlers.request import JSON, Response, json_response
+from apiserver.handlers.request import JSON, PAGE_NOT_FOUND, Response, json_response
 from apiserver.handlers.resources import no_such_path, not_allowed
 from apiserver.handlers.server import Server
 from apiserver.metrics import RequestMetrics
 from kube.errors import ApiError
 
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
-PAGE_NOT_FOUND: Final = Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
 Check = Callable[[], Awaitable[str]]
 """A health check: "" when all is well, else what is not."""
 
@@ -75,9 +75,10 @@ def document_at(server: Server, method: str, path: str, query: str, headers: Map
     takes_any_method = parts[0] == "openapi" or (parts[0] == "apis" and len(parts) <= 2)
     answer = documents.answer("GET", path, query, headers)
     if answer is None:
-        if path.startswith(("/api/", "/apis/")) and server.registries.serves_group(_group_of(path)):
+        if path.startswith(("/api/", "/apis/")) and _group_of(path) in server.registries.built_in_groups:
             raise no_such_path()
-        return PAGE_NOT_FOUND
+        of_others = extension_answer(server.registries, parts[1], parts[2]) if parts[0] == "apis" and len(parts) > 2 else None
+        return of_others or PAGE_NOT_FOUND
     if method != "GET" and not takes_any_method:
         raise not_allowed()
     return answer

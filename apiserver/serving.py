@@ -23,12 +23,13 @@ import uvicorn
 
 from apiserver.admission.chain import default_chain
 from apiserver.app import App, Pipeline, create_app
-from apiserver.bootstrap import bootstrap, first_service_ip
+from apiserver.bootstrap import Place, bootstrap, first_service_ip
 from apiserver.connection import Connection
 from apiserver.handlers.documents import Documents
 from apiserver.handlers.server import Server
 from apiserver.identity import Authority, server_context, server_names
 from apiserver.kinds import all_kinds
+from apiserver.loops import start_loops
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import AUTHENTICATED, Authenticator, read_token_file
 from apiserver.pipeline.limits import InFlight
@@ -56,10 +57,14 @@ class Built:
     server: Server
     store: Store
     _tasks: list[asyncio.Task[Any]]
+    client_ca: str = ""
+    """The CA of client certificates (PEM), "" where there is none."""
 
     async def start(self, *, advertise_address: str, port: int) -> None:
-        """Load the caches, make the bootstrap objects, begin compaction."""
-        await bootstrap(self.server.registries, advertise_address=advertise_address, port=port)
+        """Load the caches, make the bootstrap objects, begin the server's own loops and compaction."""
+        place = Place(advertise_address, port, self.client_ca)
+        await bootstrap(self.server.registries, place)
+        self._tasks.extend(await start_loops(self.server.registries, place))
         self.server.extra["started"] = True
         self._tasks.append(asyncio.get_running_loop().create_task(compact_forever(self.store)))
 
@@ -109,7 +114,8 @@ def build(
     server.extra["documents"] = Documents(registries, git_version=version_document(settings.emulated_version)["gitVersion"])
     limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)
     authenticator = Authenticator(known, accounts.user if accounts is not None else None)
-    return Built(create_app(Pipeline(server, authenticator, limits, RequestMetrics())), server, store, [])
+    client_ca = authority.certificate_pem.decode() if authority is not None else ""
+    return Built(create_app(Pipeline(server, authenticator, limits, RequestMetrics())), server, store, [], client_ca)
 
 
 async def compact_forever(store: Store) -> None:
@@ -136,11 +142,18 @@ class KubeletConnections:
         self._context = ssl.create_default_context(cadata=authority.certificate_pem.decode())
         self._context.check_hostname = False  # nodes are dialled by address; the chain and the server usage are checked
         self._context.verify_mode = ssl.CERT_REQUIRED
+        self._unverified = ssl.create_default_context()
+        self._unverified.check_hostname = False
+        self._unverified.verify_mode = ssl.CERT_NONE
         directory = authority.directory
         self._context.load_cert_chain(directory / "apiserver-kubelet-client.crt", directory / "apiserver-kubelet-client.key")
 
     async def open(self, host: str, port: int, node: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(host, port, ssl=self._context, limit=1 << 18)
+
+    async def dial(self, host: str, port: int, *, tls: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To a pod or an endpoint, without a certificate of ours. Theirs is not verified: nothing says who they should be."""
+        return await asyncio.open_connection(host, port, ssl=self._unverified if tls else None, limit=1 << 18)
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:

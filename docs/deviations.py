@@ -21,7 +21,7 @@ A request for one of these gets a clear error (501 with reason NotImplemented, o
 - Controllers: HorizontalPodAutoscaler, volumes (binding, provisioning, attaching), ResourceClaims, certificates, quota,
   cluster role aggregation.
 - The scheduler's volume and dynamic resource plugins, extenders, and KubeSchedulerConfiguration files.
-- `pods/proxy`, `services/proxy`, and answers in protobuf or CBOR (requests in protobuf are read).
+- Answers in protobuf or CBOR (requests in protobuf are read).
 
 ## Knowingly different
 

@@ -136,9 +136,11 @@ class Timeout(ApiError):
 
 
 def _subclasses(of: type[ApiError]) -> Iterable[type[ApiError]]:
+    """The tree below `of`, as this file draws it: what other modules derive for themselves is not for clients."""
     for each in of.__subclasses__():
-        yield each
-        yield from _subclasses(each)
+        if each.__module__ == __name__:
+            yield each
+            yield from _subclasses(each)
 
 
 def from_status(code: int, status: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiError:

@@ -86,7 +86,7 @@ class Heartbeat:
         """An event about the node; like upstream's, its uid is the node's name."""
         if self._events is not None:
             reference = {"kind": "Node", "apiVersion": "v1", "name": self.facts.name, "uid": self.facts.name}
-            self._events.record(reference, "Normal", reason, message)
+            self._events.record(reference, "Normal", reason, message, host=self.facts.name)
 
     async def _write_status(self, node: Object) -> Object:
         status = status_of_node(self.facts, node, await self._runtime.list_images(), self._clock.now())

@@ -39,7 +39,7 @@ class Host:
     def record(self, pod: Object, kind: str, reason: str, message: str, *, field_path: str = "") -> None:
         """An event about the pod; `kind` is Normal or Warning."""
         if self.events is not None:
-            self.events.record(pod, kind, reason, message, field_path=field_path)
+            self.events.record(pod, kind, reason, message, field_path=field_path, host=self.name)
 
     def log_directory(self, pod: Object) -> str:
         return f"{self.log_root}/{namespace_of(pod)}_{name_of(pod)}_{uid_of(pod)}"

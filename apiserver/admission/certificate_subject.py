@@ -31,8 +31,10 @@ def organizations_of(request: str) -> list[str]:
 class CertificateSubjectRestriction:
     """See the module."""
 
+    resources = frozenset({("certificates.k8s.io", "certificatesigningrequests")})
+
     async def validate(self, attributes: Attributes) -> None:
-        if attributes.kind.resource.plural != "certificatesigningrequests" or attributes.operation != "CREATE" or attributes.subresource:
+        if attributes.operation != "CREATE" or attributes.subresource:
             return
         assert attributes.obj is not None
         spec = attributes.obj.get("spec") or {}

@@ -1,12 +1,12 @@
 """The admission chain: one list, in upstream's order (`pkg/kubeapiserver/options/plugins.go`); first all mutate, last all validate.
 
 A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks, policies (CEL),
-PodSecurity, LimitRanger, ResourceQuota and the certificate plugins.
+PodSecurity, LimitRanger, ResourceQuota, CertificateApproval and CertificateSigning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from apiserver.admission.certificate_subject import CertificateSubjectRestriction
@@ -21,21 +21,32 @@ from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.storage_protection import StorageObjectInUseProtection
 from apiserver.registry.admission import Attributes
 
+Step = Callable[[Attributes], Awaitable[None]]
+
 
 class Chain:
-    """Several plugins as one."""
+    """Several plugins as one. A plugin with `resources` (pairs of group and plural) is asked about these alone."""
 
     def __init__(self, plugins: Sequence[Any]) -> None:
-        self._mutating = [each for each in plugins if hasattr(each, "mutate")]
-        self._validating = [each for each in plugins if hasattr(each, "validate")]
+        self._plugins = list(plugins)
+        self._steps: dict[tuple[str, str, str], list[Step]] = {}
 
     async def mutate(self, attributes: Attributes) -> None:
-        for plugin in self._mutating:
-            await plugin.mutate(attributes)
+        for step in self._of("mutate", attributes):
+            await step(attributes)
 
     async def validate(self, attributes: Attributes) -> None:
-        for plugin in self._validating:
-            await plugin.validate(attributes)
+        for step in self._of("validate", attributes):
+            await step(attributes)
+
+    def _of(self, what: str, attributes: Attributes) -> list[Step]:
+        resource = attributes.kind.resource
+        key = (what, resource.group, resource.plural)
+        steps = self._steps.get(key)
+        if steps is None:
+            concerned = [each for each in self._plugins if key[1:] in getattr(each, "resources", (key[1:],))]
+            steps = self._steps[key] = [getattr(each, what) for each in concerned if hasattr(each, what)]
+        return steps
 
 
 def default_chain() -> Chain:

@@ -15,9 +15,11 @@ from kube.quantity import parse
 class PersistentVolumeClaimResize:
     """See the module."""
 
+    resources = frozenset({("", "persistentvolumeclaims")})
+
     async def validate(self, attributes: Attributes) -> None:
         new, old = attributes.obj, attributes.old
-        if attributes.operation != "UPDATE" or attributes.kind.resource.plural != "persistentvolumeclaims" or attributes.subresource:
+        if attributes.operation != "UPDATE" or attributes.subresource:
             return
         if new is None or old is None or (old.get("status") or {}).get("phase") != "Bound" or not _grows(new, old):
             return

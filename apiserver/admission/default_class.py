@@ -20,9 +20,9 @@ INGRESS_CLASSES: Final = Resource("networking.k8s.io", "v1", "ingressclasses", "
 
 @dataclass(frozen=True, slots=True)
 class DefaultClass:
-    """New objects of `plural` get `field` of their spec set, unless they have it or say by `legacy` (an annotation) what they want."""
+    """New objects of `resources` get `field` of their spec set, unless they have it or say by `legacy` (an annotation) what they want."""
 
-    plural: str
+    resources: frozenset[tuple[str, str]]
     field: str
     legacy: str
     classes: Resource
@@ -31,7 +31,7 @@ class DefaultClass:
 
     async def mutate(self, attributes: Attributes) -> None:
         obj = attributes.obj
-        if attributes.operation != "CREATE" or attributes.kind.resource.plural != self.plural or attributes.subresource or obj is None:
+        if attributes.operation != "CREATE" or attributes.subresource or obj is None:
             return
         spec = obj.setdefault("spec", {})
         if spec.get(self.field) is not None or self.legacy in annotations_of(obj):
@@ -48,14 +48,14 @@ class DefaultClass:
 
 
 DEFAULT_STORAGE_CLASS: Final = DefaultClass(
-    "persistentvolumeclaims",
+    frozenset({("", "persistentvolumeclaims")}),
     "storageClassName",
     "volume.beta.kubernetes.io/storage-class",
     STORAGE_CLASSES,
     ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"),
 )
 DEFAULT_INGRESS_CLASS: Final = DefaultClass(
-    "ingresses",
+    frozenset({("networking.k8s.io", "ingresses")}),
     "ingressClassName",
     "kubernetes.io/ingress.class",
     INGRESS_CLASSES,

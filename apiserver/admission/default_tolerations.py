@@ -20,8 +20,10 @@ def _bears(toleration: dict[str, Any], key: str) -> bool:
 class DefaultTolerationSeconds:
     """See the module."""
 
+    resources = frozenset({("", "pods")})
+
     async def mutate(self, attributes: Attributes) -> None:
-        if attributes.kind.resource.plural != "pods" or attributes.subresource or attributes.obj is None:
+        if attributes.subresource or attributes.obj is None:
             return
         spec = attributes.obj.get("spec")
         if not isinstance(spec, dict):

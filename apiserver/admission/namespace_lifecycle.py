@@ -22,7 +22,7 @@ class NamespaceLifecycle:
         resource = attributes.kind.resource
         if attributes.operation == "DELETE" and resource.plural == "namespaces" and attributes.name in IMMORTAL:
             raise errors.forbidden("namespaces", "", attributes.name, "this namespace may not be deleted")
-        if attributes.operation != "CREATE" or not resource.namespaced or attributes.subresource or resource.plural in _REVIEWS:
+        if attributes.operation != "CREATE" or not resource.namespaced or resource.plural in _REVIEWS:
             return
         registry = attributes.registries.get(NAMESPACES)
         await registry.cache.catch_up()

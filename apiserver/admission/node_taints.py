@@ -12,13 +12,10 @@ NOT_READY: Final = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule
 class TaintNodesByCondition:
     """See the module."""
 
+    resources = frozenset({("", "nodes")})
+
     async def mutate(self, attributes: Attributes) -> None:
-        if (
-            attributes.operation != "CREATE"
-            or attributes.kind.resource.plural != "nodes"
-            or attributes.subresource
-            or attributes.obj is None
-        ):
+        if attributes.operation != "CREATE" or attributes.subresource or attributes.obj is None:
             return
         spec = attributes.obj.setdefault("spec", {})
         taints = spec.get("taints") or []

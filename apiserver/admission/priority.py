@@ -18,6 +18,8 @@ SYSTEM_CLASSES: Final = frozenset({"system-node-critical", "system-cluster-criti
 class Priority:
     """See the module."""
 
+    resources = frozenset({("", "pods"), ("scheduling.k8s.io", "priorityclasses")})
+
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.kind.resource.plural != "pods" or attributes.subresource or attributes.obj is None:
             return

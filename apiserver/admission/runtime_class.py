@@ -21,16 +21,11 @@ _UNFOUNDED: Final = "pod rejected: Pod Overhead set without corresponding Runtim
 class RuntimeClass:
     """See the module."""
 
+    resources = frozenset({("", "pods")})
+
     async def mutate(self, attributes: Attributes) -> None:
-        if (
-            attributes.kind.resource.plural != "pods"
-            or attributes.subresource
-            or attributes.operation != "CREATE"
-            or attributes.obj is None
-        ):
-            return
-        spec = attributes.obj.get("spec")
-        if not isinstance(spec, dict):
+        spec = (attributes.obj or {}).get("spec")
+        if attributes.subresource or attributes.operation != "CREATE" or not isinstance(spec, dict):
             return
         found = await self._class(attributes, spec.get("runtimeClassName"))
         overhead = ((found or {}).get("overhead") or {}).get("podFixed") or {}

@@ -19,13 +19,10 @@ TOKEN_SECONDS: Final = 3607
 class ServiceAccount:
     """See the module."""
 
+    resources = frozenset({("", "pods")})
+
     async def mutate(self, attributes: Attributes) -> None:
-        if (
-            attributes.kind.resource.plural != "pods"
-            or attributes.subresource
-            or attributes.obj is None
-            or attributes.operation != "CREATE"
-        ):
+        if attributes.subresource or attributes.obj is None or attributes.operation != "CREATE":
             return
         pod = attributes.obj
         spec = pod.get("spec")

@@ -10,19 +10,21 @@ from typing import Final
 from apiserver.registry.admission import Attributes
 
 FINALIZERS: Final = {
-    "persistentvolumes": "kubernetes.io/pv-protection",
-    "persistentvolumeclaims": "kubernetes.io/pvc-protection",
-    "volumeattributesclasses": "kubernetes.io/vac-protection",
+    ("", "persistentvolumes"): "kubernetes.io/pv-protection",
+    ("", "persistentvolumeclaims"): "kubernetes.io/pvc-protection",
+    ("storage.k8s.io", "volumeattributesclasses"): "kubernetes.io/vac-protection",
 }
 
 
 class StorageObjectInUseProtection:
     """See the module."""
 
+    resources = frozenset(FINALIZERS)
+
     async def mutate(self, attributes: Attributes) -> None:
-        finalizer = FINALIZERS.get(attributes.kind.resource.plural)
-        if finalizer is None or attributes.operation != "CREATE" or attributes.subresource or attributes.obj is None:
+        if attributes.operation != "CREATE" or attributes.subresource or attributes.obj is None:
             return
+        finalizer = FINALIZERS[attributes.kind.resource.group, attributes.kind.resource.plural]
         meta = attributes.obj["metadata"]
         present = meta.get("finalizers") or []
         if finalizer not in present:

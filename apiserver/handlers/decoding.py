@@ -94,12 +94,14 @@ def decode_body(
             f"the API version in the data ({found.api_version}) does not match the expected API version ({expected.api_version})",
         )
     obj: Object = decoded.value
-    obj["apiVersion"], obj["kind"] = expected.api_version, expected.kind
+    obj["apiVersion"], obj["kind"] = expected.api_version, found.kind if type.named is not None else expected.kind
     return obj, warnings
 
 
 def decode_as(parsed: Parsed, found: KindNames, expected: KindNames, of: StructType) -> Decoded:
     """Decodes as what the body says it is, then asks whether that can be what was expected. Raises DecodeError."""
+    if of.named is not None:
+        return decode_parsed(parsed, of.named(found.group, found.version, found.kind))
     if found == expected:
         return decode_parsed(parsed, of)
     known = definitions.load()

@@ -12,14 +12,14 @@ import functools
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from apiserver.handlers.bodies import JSON, PROTOBUF, YAML
 from apiserver.handlers.request import Response
-from apiserver.registry.kind import Kind, Subresource
+from apiserver.registry.kind import Custom, Kind, Subresource
 from kube.errors import NotAcceptable
 from kube.resources import Resource
 from kube.schema import goyaml_dump
@@ -189,8 +189,12 @@ def _entries(served: _Served) -> list[dict[str, Any]]:
         **_names(kind),
     }
     if "get" in kind.verbs and "create" in kind.verbs:
-        entry["storageVersionHash"] = storage_version_hash(kind.resource)
+        entry["storageVersionHash"] = storage_version_hash(kind.resource if kind.custom is None else _stored(kind, kind.custom))
     return [entry, *(_subresource_entry(served, each) for each in kind.subresources)]
+
+
+def _stored(kind: Kind, custom: Custom) -> Resource:
+    return replace(kind.resource, version=custom.storage_version)
 
 
 def _names(kind: Kind) -> dict[str, Any]:

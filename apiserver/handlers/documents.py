@@ -14,14 +14,22 @@ class Documents:
     """The documents of one server."""
 
     def __init__(self, registries: Registries, *, git_version: str) -> None:
-        self._registries = registries
-        self._discovery = Discovery(registries.kinds)
-        self._openapi = OpenAPI(registries.kinds, registries.definitions, version=git_version)
+        self._registries, self._git_version = registries, git_version
+        self._make()
+
+    def _make(self) -> None:
+        kinds = self._registries.kinds
+        self._generation = self._registries.generation
+        custom = {name: schema for kind in kinds if kind.custom is not None for name, schema in kind.custom.schemas.items()}
+        self._discovery = Discovery(kinds)
+        self._openapi = OpenAPI(kinds, self._registries.definitions, version=self._git_version, custom=custom)
 
     def answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response | None:
         """The answer for a path of these documents; None for any other path. `headers` have lower-case names."""
         if method not in ("GET", "HEAD"):
             return None
+        if self._generation != self._registries.generation:
+            self._make()
         accept, etag = headers.get("accept", ""), headers.get("if-none-match", "")
         if path.startswith("/api"):
             return self._discovery.answer(path, accept, etag)

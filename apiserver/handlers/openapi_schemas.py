@@ -66,6 +66,8 @@ def custom_for_v2(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     out = {key: custom_for_v2(value) for key, value in schema.items() if key not in _ONLY_V3}
+    if isinstance(out.get("$ref"), str):
+        out["$ref"] = V2 + out["$ref"].removeprefix(V3)
     if schema.get("x-kubernetes-int-or-string") or schema.get("nullable"):
         out.pop("type", None)
     if schema.get("x-kubernetes-preserve-unknown-fields") and isinstance(schema.get("type"), str):

@@ -83,7 +83,7 @@ def _hub_name(served: Served, name: str) -> str:
         found = name if name in selectable else None
     if found is not None:
         return found
-    if selectable:
+    if selectable or served.registry.kind.custom is not None:
         raise BadRequest(f"field label not supported: {name}")
     raise BadRequest(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 

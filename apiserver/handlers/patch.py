@@ -10,7 +10,7 @@ from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.patching import Patching, read_patch
 from apiserver.handlers.read import object_response, shown
 from apiserver.handlers.request import Request, Response
-from apiserver.handlers.write import check_name, check_scope, to_hub
+from apiserver.handlers.write import check_name, check_scope, settle, to_hub
 from apiserver.registry.kind import Subresource
 from apiserver.registry.registry import Change, Served
 from kube.objects import Object
@@ -20,9 +20,9 @@ async def patch(request: Request, served: Served, part: Subresource | None, *, t
     """PATCH of an object or of one of its update-like subresources."""
     negotiate(request.header(b"accept"), tables=tables)
     registry, info, resource = served.registry, request.info, served.resource
-    of = registry.registries.definitions.type(served.type_name)
     names = KindNames(resource.group, resource.version, resource.kind)
-    patching = await read_patch(request, of=of, names=names, api_version=resource.api_version if served.conversion is not None else "")
+    api_version = resource.api_version if served.conversion is not None else ""
+    patching = await read_patch(request, of=served.type, names=names, api_version=api_version)
     written = await registry.write(
         info.namespace if registry.resource.namespaced else "",
         info.name,
@@ -33,6 +33,7 @@ async def patch(request: Request, served: Served, part: Subresource | None, *, t
         managed=not patching.is_apply,
         options=patching.options,
     )
+    await settle(served, written)
     return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body, tables=tables)
 
 

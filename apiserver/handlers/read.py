@@ -111,8 +111,10 @@ async def list_(request: Request, served: Served) -> Response:
 def list_response(request: Request, served: Served, form: Form, entries: list[Entry], metadata: Object) -> Response:
     """A list of entries in the wanted form."""
     cache, kind = served.registry.cache, served.registry.kind
+    if kind.custom is not None and not form.as_:
+        metadata = {"continue": "", **metadata}
     if not form.as_ and form.media != YAML and served.conversion is None:
-        item = cache.encoding.item
+        item = cache.encoding.item if kind.custom is None else cache.encoding.served
         head = f'{{"kind":"{kind.list_kind}","apiVersion":"{served.resource.api_version}","metadata":'.encode()
         body = b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join([item(e.value, e.revision) for e in entries]), b"]}"))
         return Response(200, body)
@@ -124,7 +126,8 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
         api_version = f"meta.k8s.io/{form.version}"
         value = {"kind": "PartialObjectMetadataList", "apiVersion": api_version, "metadata": metadata, "items": items or None}
         return document(form, 200, value)
-    plain = [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects]
+    dropped = ("kind", "apiVersion") if kind.custom is None else ()
+    plain = [{key: value for key, value in obj.items() if key not in dropped} for obj in objects]
     return document(form, 200, {"kind": kind.list_kind, "apiVersion": served.resource.api_version, "metadata": metadata, "items": plain})
 
 
@@ -187,9 +190,7 @@ async def _at_revision(served: Served, options: ListOptions, namespace: str, rev
     metadata: Object = {"resourceVersion": str(revision)}
     while True:
         try:
-            page = await registry.registries.store.list(
-                prefix, start=key, limit=options.limit + 1 if options.limit else 0, revision=revision
-            )
+            page = await registry.store.list(prefix, start=key, limit=options.limit + 1 if options.limit else 0, revision=revision)
         except Compacted as error:
             raise _expired(options, error.oldest, key.removeprefix(prefix)) from error
         except FutureRevision as error:

@@ -51,6 +51,10 @@ class StreamResponse:
 Answer = Response | StreamResponse
 
 
+PAGE_NOT_FOUND: Final = Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
+"""What is answered where nobody serves a group or a version."""
+
+
 def json_response(status: int, document: Any) -> Response:
     return Response(status, orjson.dumps(document))
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from apiserver.handlers import connect, patch, patch_bodies, read, scale, watch, write
+from apiserver.handlers import connect, custom_routes, patch, patch_bodies, read, scale, watch, write
 from apiserver.handlers.negotiation import OBJECTS, STREAMS, check_acceptable
-from apiserver.handlers.request import Answer, Request
+from apiserver.handlers.request import PAGE_NOT_FOUND, Answer, Request
 from apiserver.pipeline.request_info import RequestInfo
 from apiserver.registry.kind import Kind, Subresource
 from apiserver.registry.registry import Served
@@ -68,16 +68,23 @@ async def _serve(request: Request) -> Answer:
     served = request.server.registries.served(info.group, info.version, info.resource)
     if served is None:
         raise no_such_path()
+    kind = served.registry.kind
+    if kind.custom is not None and not custom_routes.is_placed(served.resource, info):
+        return PAGE_NOT_FOUND
+    if kind.custom is not None and kind.deprecation:
+        request.warnings.append(kind.deprecation)
     if info.namespace and not served.resource.namespaced and (info.resource != "namespaces" or info.namespace != info.name):
         raise no_such_path()
     shape = (info.subresource, bool(info.rest), bool(info.name), bool(info.namespace))
     route: _Route | None = served.derived.get(shape)
     if route is None:
-        route = served.derived[shape] = _route(served.registry.kind, info)
-    _check_route(request, route)
-    kind = served.registry.kind
-    if kind.deprecation and served.conversion is None:
-        request.warnings.append(kind.deprecation)
+        route = served.derived[shape] = _route(kind, info)
+    if kind.custom is not None:
+        custom_routes.check_route(request, served.resource, route.verbs)
+    else:
+        _check_route(request, route)
+        if kind.deprecation and served.conversion is None:
+            request.warnings.append(kind.deprecation)
     check_path_segment(info.name)
     return await (_object(request, served) if route.part is None else _subresource(request, served, route.part))
 
@@ -87,6 +94,10 @@ def _route(kind: Kind, info: RequestInfo) -> _Route:
     namespaced = kind.resource.namespaced
     if info.name and namespaced and not info.namespace:
         raise no_such_path()
+    part: Subresource | None
+    if kind.custom is not None:
+        part = custom_routes.part_of(kind, info)
+        return _Route(part, custom_routes.verbs_of(kind, part, info), None)
     if info.subresource:
         part = next((each for each in kind.subresources if each.name == info.subresource), None)
         if part is None or (info.rest and not part.connect):
@@ -106,6 +117,8 @@ def _route(kind: Kind, info: RequestInfo) -> _Route:
 def _check_route(request: Request, route: _Route) -> None:
     """What upstream's router refuses before any handler. Raises MethodNotAllowed, UnsupportedMediaType, NotAcceptable."""
     verb, method = request.info.verb, request.method
+    if route.part is not None and route.part.name == "proxy":
+        return  # takes what a proxy takes, HEAD and OPTIONS too: `proxy.py`
     if verb == "watch" and (route.part is not None or not request.info.name):
         verb = "get" if route.part is not None else "list"  # whether a list can be watched is the handler's to say
     if verb not in route.verbs or method == "HEAD":

@@ -21,7 +21,7 @@ from apiserver.handlers.write_options import decode_options
 from apiserver.registry.kind import Column, Context, Kind, Subresource
 from apiserver.registry.registry import Change, Served
 from kube import errors
-from kube.errors import NotAcceptable
+from kube.errors import BadRequest, NotAcceptable
 from kube.objects import Object
 from kube.patch.managed import ManagedFieldsError, entries_of, managed_after_update
 from kube.patch.scale import SCALE_VERSION, ReplicasPaths, parent_entries, scale_entries
@@ -29,6 +29,8 @@ from kube.resources import Resource
 
 DEFINITION: Final = "io.k8s.api.autoscaling.v1.Scale"
 NAMES: Final = KindNames("autoscaling", "v1", "Scale")
+_UNSET: Final = -(2**31)
+"""Stands for replicas that a custom resource does not have, while its Scale is changed (upstream's `invalidSpecReplicas`)."""
 
 
 def scale_of(kind: Kind, obj: Object) -> Object:
@@ -68,8 +70,27 @@ _AS_KIND: Final = Kind(
 
 async def get(request: Request, served: Served) -> Response:
     form = negotiate(request.header(b"accept"))
+    kind = served.registry.kind
     obj = await served.registry.get(request.info.namespace, request.info.name)
-    return _response(request, form, scale_of(served.registry.kind, obj))
+    if kind.custom is not None and not _has_replicas(kind, obj):
+        why = f'the spec replicas field "{_replicas_field(kind)}" does not exist'
+        raise errors.InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
+    return _response(request, form, scale_of(kind, obj))
+
+
+def _has_replicas(kind: Kind, obj: Any) -> bool:
+    """Custom resources may come without the field that their scale stands for."""
+    assert kind.scale is not None
+    for part in kind.scale.replicas_path:
+        if not isinstance(obj, dict) or part not in obj:
+            return False
+        obj = obj[part]
+    return True
+
+
+def _replicas_field(kind: Kind) -> str:
+    assert kind.scale is not None
+    return "." + ".".join(kind.scale.replicas_path)
 
 
 def _response(request: Request, form: Form, scale: Object) -> Response:
@@ -146,12 +167,16 @@ def _change(served: Served, wanted: Callable[[Object], Object]) -> Change:
         assert current is not None
         meta, entries = current["metadata"], entries_of(current) or []
         before = scale_of(kind, current)
+        if kind.custom is not None and not _has_replicas(kind, current):
+            before["spec"]["replicas"] = _UNSET
         try:
             before["metadata"]["managedFields"] = scale_entries(entries, paths)
             scale = wanted(before)
             left = parent_entries(entries, entries_of(scale) or [], api_version=served.resource.api_version, paths=paths)
         except ManagedFieldsError as error:
             raise errors.InternalError(str(error), reason="") from error
+        if (scale.get("spec") or {}).get("replicas") == _UNSET:
+            raise BadRequest(f'the spec replicas field "{_replicas_field(kind)}" cannot be empty')
         set_scale(kind, current, scale)
         meta["managedFields"] = left
         if not left:
@@ -163,6 +188,8 @@ def _change(served: Served, wanted: Callable[[Object], Object]) -> Change:
 
 def _replicas_paths(kind: Kind) -> ReplicasPaths:
     assert kind.scale is not None
+    if kind.custom is not None:
+        return kind.custom.replicas_paths
     path = tuple(f"f:{each}" for each in kind.scale.replicas_path)
     return {resource.api_version: path for resource in (kind.resource, *(each.resource for each in kind.conversions))}
 
@@ -172,7 +199,7 @@ def set_scale(kind: Kind, obj: Object, scale: Object) -> None:
     assert kind.scale is not None
     meta, name = scale["metadata"], obj["metadata"]["name"]
     replicas = (scale.get("spec") or {}).get("replicas") or 0
-    if replicas < 0:
+    if replicas < 0 and kind.custom is None:
         problem = errors.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise errors.invalid_object("Scale", "autoscaling", name, [problem])
     if meta.get("uid") and meta["uid"] != obj["metadata"]["uid"]:
@@ -182,4 +209,5 @@ def set_scale(kind: Kind, obj: Object, scale: Object) -> None:
     for part in kind.scale.replicas_path[:-1]:
         target = target.setdefault(part, {})
     target[kind.scale.replicas_path[-1]] = replicas
-    obj["metadata"]["resourceVersion"] = meta.get("resourceVersion", "")
+    if kind.custom is None or meta.get("resourceVersion"):
+        obj["metadata"]["resourceVersion"] = meta.get("resourceVersion", "")

@@ -111,6 +111,8 @@ def table(
 ) -> dict[str, Any]:
     """A Table of objects (of the hub version); `metadata` is that of the list (resourceVersion, continue). `columns` False: a later
     event of a watch. `shown`: see `row`."""
+    if kind.row_order is not None:
+        objects = sorted(objects, key=kind.row_order)
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",

@@ -13,8 +13,9 @@ from apiserver.handlers.read import document, list_response, object_response, se
 from apiserver.handlers.request import Request, Response
 from apiserver.handlers.table import partial
 from apiserver.handlers.write_options import decode_options
-from apiserver.registry.kind import Subresource
-from apiserver.registry.registry import Served
+from apiserver.registry.admission import Attributes
+from apiserver.registry.kind import Context, Subresource
+from apiserver.registry.registry import Served, Written
 from kube import errors
 from kube.errors import BadRequest, MethodNotAllowed
 from kube.objects import Object, name_of, namespace_of
@@ -29,9 +30,8 @@ def _names(served: Served, part: Subresource | None) -> tuple[str, str, str]:
 
 async def read_object(request: Request, served: Served, part: Subresource | None, options: Object) -> Object:
     """The body as an object of the hub version, decoded and defaulted. Adds decoding warnings to the request's."""
-    definitions = served.registry.registries.definitions
     own = part is None or not part.definition
-    of = definitions.type(served.type_name if own or part is None else part.definition)
+    of = served.type if own or part is None else served.registry.registries.definitions.type(part.definition)
     body, content_type = await request.body(), request.header(b"content-type")
     validation = options.get("fieldValidation") or "Warn"
     obj, warnings = decode_body(body, content_type, kind_names=_names(served, part), type=of, field_validation=validation)
@@ -81,10 +81,26 @@ async def create(request: Request, served: Served) -> Response:
         ctx.api_version = served.resource.api_version
     custom = registry.kind.create
     if custom is not None:
+        await _admit(served, namespace, name_of(obj), obj, ctx, options)
         answer = await custom(registry.registries, namespace, obj, ctx)
         return document(form, 201, partial(answer, form) if form.as_ else answer)
     written = await registry.write_new(namespace, obj, ctx, options=options)
+    await settle(served, written)
     return object_response(request, served, written.obj, status=201, body=written.body)
+
+
+async def settle(served: Served, written: Written) -> None:
+    """Wait for what the server itself makes of a write, where the kind has it so."""
+    if served.registry.kind.settle is not None and written.body is not None:
+        await served.registry.kind.settle(written.obj, served.registry.registries)
+
+
+async def _admit(served: Served, namespace: str, name: str, obj: Object, ctx: Context, options: Object) -> None:
+    """Admission for what is created and never stored. (The registry sees to the rest.)"""
+    registries = served.registry.registries
+    attributes = Attributes(served.registry.kind, "CREATE", namespace, name, obj, None, ctx, registries, options)
+    await registries.admission.mutate(attributes)
+    await registries.admission.validate(attributes)
 
 
 async def update(request: Request, served: Served, part: Subresource | None, *, tables: bool = True) -> Response:
@@ -108,6 +124,7 @@ async def update(request: Request, served: Served, part: Subresource | None, *, 
         replace=True,
         options=options,
     )
+    await settle(served, written)
     return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body, tables=tables)
 
 
@@ -199,4 +216,5 @@ async def create_subresource(request: Request, served: Served, part: Subresource
     entry = registry.cache.get(namespace, info.name)
     parent = registry.cache.object_of(entry) if entry is not None else None
     ctx = request.context(options, verb="create")
+    await _admit(served, namespace, info.name, body, ctx, options)
     return document(form, 201, await part.create(registry.registries, parent, namespace, info.name, body, ctx))

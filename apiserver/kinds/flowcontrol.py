@@ -60,6 +60,10 @@ def _schema_row(schema: Object, now: datetime) -> list[Any]:
     ]
 
 
+def _in_order_of_matching(schema: Object) -> tuple[int, str]:
+    return (schema.get("spec") or {}).get("matchingPrecedence", 0), schema["metadata"].get("name", "")
+
+
 def _level_row(level: Object, now: datetime) -> list[Any]:
     spec = level.get("spec") or {}
     limited = spec.get("limited") or {}
@@ -87,6 +91,7 @@ FLOW_SCHEMA = Kind(
         Column("MissingPL"),
     ),
     row=_schema_row,
+    row_order=_in_order_of_matching,
     default=default_flow_schema,
     prepare=status_is_the_servers({}),
     validate=validation.validate_flow_schema,

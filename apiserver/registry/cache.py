@@ -18,7 +18,7 @@ import orjson
 from apiserver.registry.encoding import Encoding
 from apiserver.registry.kind import Kind
 from apiserver.store.base import Compacted, Event, KeyValue, Store, Subscription
-from kube.errors import Expired
+from kube.errors import Expired, TooManyRequests
 from kube.objects import Object
 
 HISTORY_CHANGES_MAX: Final = 4096
@@ -117,6 +117,7 @@ class ResourceCache:
         self._late: set[Watcher] = set()  # those still in the log
         self._subscription: Subscription | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._is_retired = False
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -124,6 +125,8 @@ class ResourceCache:
         """Load what the store holds, then follow it. Safe to call again; concurrent callers share one load."""
         if self._subscription is not None and self._subscription.failed is None:
             return
+        if self._is_retired:
+            raise TooManyRequests("storage is (re)initializing", details={"retryAfterSeconds": 1})
         if self._starting is None:
             self._starting = asyncio.get_running_loop().create_task(self._load())
         try:
@@ -155,6 +158,11 @@ class ResourceCache:
             self._subscription = None
         for watcher in [*self._watchers, *self._late]:
             watcher.ready.set()
+
+    def retire(self) -> None:
+        """Close for good: the resource is gone, or served anew with another schema. Later readers are told to try again."""
+        self._is_retired = True
+        self.close()
 
     async def catch_up(self) -> int:
         """The newest revision there is, once everything up to it is in this cache: what a consistent read is a read of."""

@@ -16,6 +16,7 @@ from typing import Any
 from kube.errors import FieldError
 from kube.objects import Object
 from kube.resources import Resource
+from kube.schema.types import StructType
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 EDIT_VERBS = ("get", "patch", "update")
@@ -126,6 +127,26 @@ class Conversion:
     """Field selectors of this version, with the hub's name of each (besides those of metadata). None: the hub's own names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """What a kind made of a CustomResourceDefinition brings with it. Upstream keeps such objects as free maps, which shows here and there:
+    items of lists say their kind, bodies may say another one. Each version of a definition is a kind of its own."""
+
+    type: StructType
+    list_kind: str
+    storage_version: str
+    types: Mapping[str, StructType]
+    """The types of all versions, by apiVersion. Versions differ in nothing but their schemas."""
+    schemas: Mapping[str, Any]
+    """What OpenAPI v3 publishes, by definition name."""
+    replicas_paths: Mapping[str, tuple[str, ...] | None]
+    """Where each version, by apiVersion, keeps the replicas of its scale (`f:spec`, `f:replicas`)."""
+    view: Callable[[Any], Any]
+    """The store, as this version sees it."""
+    as_stored: Callable[[Object], None] | None = None
+    """Make an object what will be read back, in place, where another version is the one that is stored."""
+
+
 def nothing(_new: Object, _old: Object | None, _ctx: Context) -> None:
     """A Prepare that has nothing to do."""
 
@@ -158,6 +179,8 @@ class Kind:
     columns: tuple[Column, ...] = (Column("Name", format="name"), Column("Age"))
     row: Row | None = None  # None: name and age
     row_conditions: Callable[[Object], list[Object]] | None = None
+    row_order: Callable[[Object], Any] | None = None
+    """What the rows of a Table are sorted by; None: as they are listed."""
     selectable: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     """Field selectors besides metadata.name and metadata.namespace."""
 
@@ -198,10 +221,14 @@ class Kind:
     """What else changes when the deletionTimestamp is set (a Namespace's phase becomes Terminating)."""
     ttl_s: int = 0
     """Objects expire after this many seconds without a write (events: one hour)."""
+    settle: Callable[[Object, Any], Awaitable[None]] | None = None
+    """async (object as written, registries): wait a while for what the server itself makes of a write, before the client is answered."""
+    custom: Custom | None = None
+    """Set for custom resources."""
 
     @property
     def list_kind(self) -> str:
-        return f"{self.resource.kind}List"
+        return self.custom.list_kind if self.custom is not None else f"{self.resource.kind}List"
 
     @property
     def storage_prefix(self) -> str:

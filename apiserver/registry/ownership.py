@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from apiserver.registry.kind import Context, Conversion, Kind
+from apiserver.registry.kind import Context, Conversion, Custom, Kind
 from kube.objects import Object
 from kube.patch.fieldset import FieldSet, of_path, union
 from kube.patch.managed import Convert, entries_of, managed_after_update
@@ -31,7 +31,8 @@ class Ownership:
     def type(self) -> StructType:
         """The type of the hub version."""
         if self._type is None:
-            self._type = self._definitions.type(self._kind.definition)
+            custom = self._kind.custom
+            self._type = custom.type if custom is not None else self._definitions.type(self._kind.definition)
         return self._type
 
     def update(self, new: Object, old: Object | None, ctx: Context) -> None:
@@ -67,6 +68,8 @@ class Ownership:
 
     def convert(self, obj: Object, api_version: str) -> tuple[StructType, Object] | None:
         """A copy of `obj` (of any version of this kind) in `api_version`, and its type; None when this server has no such version."""
+        if self._kind.custom is not None:
+            return self._renamed(self._kind.custom, obj, api_version)
         target = self._conversions.get(api_version)
         if target is None and api_version != self._api_version:
             return None
@@ -82,6 +85,12 @@ class Ownership:
         target.from_hub(copy)
         copy["kind"], copy["apiVersion"] = target.resource.kind, api_version
         return self._definitions.type(target.definition), copy
+
+    @staticmethod
+    def _renamed(custom: Custom, obj: Object, api_version: str) -> tuple[StructType, Object] | None:
+        """A custom resource in another version: the same, but for the name."""
+        of = custom.types.get(api_version)
+        return (of, {**obj, "apiVersion": api_version}) if of is not None else None
 
     def _must(self, obj: Object, api_version: str) -> tuple[StructType, Object]:
         found = self.convert(obj, api_version)

@@ -17,8 +17,8 @@ from apiserver.registry.changes import count_generation, dedup_owners, null_empt
 from apiserver.registry.kind import Context, Kind, Subresource
 from apiserver.registry.metadata import check_no_version, fill_new, keep_system_fields, resource_version_number, wipe_new
 from apiserver.registry.ownership import Ownership
-from apiserver.store.base import KeyExists, RevisionMismatch
-from apiserver.validation.metadata import update_errors, validate_object_meta, validate_object_meta_update
+from apiserver.store.base import KeyExists, RevisionMismatch, Store
+from apiserver.validation.metadata import update_errors, validate_managed_fields, validate_object_meta, validate_object_meta_update
 from kube import errors
 from kube.labels import Selector
 from kube.objects import Object
@@ -53,7 +53,8 @@ class Registry:
     def __init__(self, kind: Kind, registries: Registries) -> None:
         self.kind, self.registries = kind, registries
         self.resource = kind.resource
-        self.cache = ResourceCache(kind, registries.store)
+        self.store: Store = kind.custom.view(registries.store) if kind.custom is not None else registries.store
+        self.cache = ResourceCache(kind, self.store)
         self._lease: tuple[int, float] = (0, 0.0)
         self._subresources = {each.name: each for each in kind.subresources}
         self.ownership = Ownership(kind, registries.definitions)
@@ -129,12 +130,14 @@ class Registry:
             if kind.has_generation:
                 meta["generation"] = 1
         namespaced, legacy = self.resource.namespaced, kind.legacy_finalizers
+        warned = len(ctx.warnings)
         problems = [
             *validate_object_meta(meta, namespaced=namespaced, name_rule=kind.name_rule, legacy_finalizers=legacy),
             *kind.validate(obj, None, ctx),
         ]
         if problems:
-            raise errors.invalid_object(self.resource.kind, self.resource.group, meta.get("name", ""), problems)
+            del ctx.warnings[warned:]  # what is refused is not warned of
+            raise errors.invalid_object(obj.get("kind") or self.resource.kind, self.resource.group, meta.get("name", ""), problems)
         attributes.name = meta["name"]
         await self.registries.admission.validate(attributes)
         key = self.cache.key(namespace, meta["name"])
@@ -151,7 +154,7 @@ class Registry:
             return Written(obj, None, created=True)
         value = self._encoded(obj)
         try:
-            revision = await self.registries.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
+            revision = await self.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
         except BaseException as error:
             if undo:
                 await undo()
@@ -251,9 +254,11 @@ class Registry:
         if kind.has_generation:
             count_generation(new, old)
         validate = part.validate if part is not None and part.validate is not None else kind.validate
+        warned = len(ctx.warnings)
         problems = [*self._metadata_problems(new["metadata"], old["metadata"], part), *validate(new, old, ctx)]
         if problems:
-            raise errors.invalid_object(self.resource.kind, self.resource.group, entry.name, problems)
+            del ctx.warnings[warned:]
+            raise errors.invalid_object(new.get("kind") or self.resource.kind, self.resource.group, entry.name, problems)
         await self.registries.admission.validate(attributes)
         if not managed:
             new = with_old_times(old, new)
@@ -271,9 +276,7 @@ class Registry:
             new["metadata"]["resourceVersion"] = str(entry.revision)
             return Written(new, None)
         try:
-            revision = await self.registries.store.update(
-                entry.key, value, expected=entry.revision, lease=await self._lease_for(kind.ttl_s), hint=new
-            )
+            revision = await self.store.update(entry.key, value, expected=entry.revision, lease=await self._lease_for(kind.ttl_s), hint=new)
         except BaseException:
             if undo:
                 await undo()
@@ -285,6 +288,8 @@ class Registry:
         """What is wrong with an update's metadata. Looked at once, and again as often as upstream does only to list what is wrong."""
         kind, namespaced = self.kind, self.resource.namespaced
         legacy = kind.legacy_finalizers
+        if not validate_managed_fields(new.get("managedFields") or (), "") and _is_same_but_for_owners(new, old):
+            return []
         once = validate_object_meta(new, namespaced=namespaced, name_rule="path-segment", legacy_finalizers=legacy)
         if not once and not validate_object_meta_update(new, old):
             return []
@@ -295,7 +300,7 @@ class Registry:
         """The last finalizer of a deleted object is gone: so is the object. Upstream answers with it as it was to be."""
         revision = entry.revision
         if not ctx.dry_run:
-            revision = await self.registries.store.delete(entry.key, expected=entry.revision)
+            revision = await self.store.delete(entry.key, expected=entry.revision)
             await self._after_delete(new, ctx)
         new["metadata"]["resourceVersion"] = str(entry.revision)
         return Written(new, None if ctx.dry_run else self.cache.encoding.served(self._encoded(new), revision), deleted=True)
@@ -333,7 +338,7 @@ class Registry:
         return Written(outcome.obj, None)
 
     async def _store_marked(self, entry: Entry, obj: Object) -> int:
-        return await self.registries.store.update(entry.key, self._encoded(obj), expected=entry.revision, hint=obj)
+        return await self.store.update(entry.key, self._encoded(obj), expected=entry.revision, hint=obj)
 
     async def _remove_now(self, entry: Entry, old: Object, outcome: deletion.Outcome, options: Object, ctx: Context) -> Written:
         if ctx.dry_run:
@@ -342,7 +347,7 @@ class Registry:
         if outcome.told_first:
             revision = await self._store_marked(entry, outcome.obj)
         try:
-            revision = await self.registries.store.delete(entry.key, expected=revision)
+            revision = await self.store.delete(entry.key, expected=revision)
         except RevisionMismatch as error:
             if not outcome.told_first:
                 raise
@@ -363,6 +368,10 @@ class Registry:
 
     def _encoded(self, obj: Object) -> bytes:
         """The bytes to store; `obj` becomes what will be read back."""
+        if self.kind.custom is not None:
+            if self.kind.custom.as_stored is not None:
+                self.kind.custom.as_stored(obj)
+            return self.cache.encoding.encode(obj)
         value = self.cache.encoding.encode(obj)
         if b":[]" in value:
             null_empty_lists(self.type, obj)
@@ -376,7 +385,7 @@ class Registry:
         lease, until = self._lease
         now = self.registries.clock.monotonic()
         if now >= until:
-            lease = await self.registries.store.grant_lease(ttl_s + LEASE_SHARED_S)
+            lease = await self.store.grant_lease(ttl_s + LEASE_SHARED_S)
             self._lease = (lease, now + LEASE_SHARED_S)
         return lease
 
@@ -405,3 +414,10 @@ class Registry:
             f"UID in precondition: {asked}, UID in object meta: {found}"
         )
         return errors.conflict(self.resource.plural, self.resource.group, name, why)
+
+
+def _is_same_but_for_owners(new: Object, old: Object) -> bool:
+    """Metadata as it was, apart from managedFields: nothing that was fine is wrong now."""
+    if len(new) - ("managedFields" in new) != len(old) - ("managedFields" in old):
+        return False
+    return all(key == "managedFields" or old.get(key) == value for key, value in new.items())

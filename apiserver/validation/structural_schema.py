@@ -1,7 +1,7 @@
 """The OpenAPI v3 schemas of custom resources: they must be structural.
 
 Source: apiextensions-apiserver `pkg/apis/apiextensions/validation/validation.go` and `pkg/apiserver/schema/validation.go`.
-Not here: whether rules compile and what they cost (there is no CEL yet), and whether defaults obey their own schemas.
+Not here: whether rules compile and what they cost (there is no CEL yet).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+from apiserver.validation.custom.defaults import default_problems
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.objects import Object
 
@@ -45,7 +46,7 @@ def validate_schema(schema: Object, path: str) -> list[FieldError]:
     if schema.get("nullable"):
         return [not_allowed(f"{path}.nullable", "nullable cannot be true at the root")]
     errors = _standard(schema, path, 0)
-    return errors if errors else _structural(schema, path, "root")
+    return errors or _structural(schema, path, "root") or default_problems(schema, path)
 
 
 def property_at(schema: Object, where: str) -> Object | None:

@@ -175,7 +175,7 @@ def managed_after_update(
     who = identity(manager, "Update", api_version, subresource)
     try:
         after = updated(of, managers, live, new, who=who, api_version=api_version, time=time, reset_fields=reset_fields, convert=convert)
-    except ElementError:
+    except (ElementError, TypeError, AttributeError):  # a list where its type has a map, and the like: validation will tell
         return list(entries_of(live) or [])
     return entries if after is managers and entries else encode(after)
 

@@ -2,7 +2,7 @@
 
 `record` never blocks and never fails: it puts the event in a bounded queue, which `run` empties into the API. Repeats become counts
 (`correlator.py`). What is lost, because the queue is full, the correlator calls it spam or the server refuses it, is counted in the metric
-`event_recorder_dropped_total`. Source: client-go `tools/record/event.go`.
+`event_recorder_dropped_total`; a full queue is also logged, once a minute. Source: client-go `tools/record/event.go`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import asyncio
 import logging
 import random
 from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from kube.client.base import ConnectionFailed
@@ -22,7 +24,9 @@ from kube.resources import EVENTS
 from kube.runtime import metrics
 from kube.runtime.correlator import Correlator
 
-QUEUE_MAX = 1000
+QUEUE_MAX = 50_000
+"""Ten thousand pods may start at once, with four or five events each; a waiting event is about 1 KiB."""
+DROPS_LOGGED_S = 60.0
 TRIES_MAX = 12
 RETRY_S = 10.0
 
@@ -30,24 +34,40 @@ _log = logging.getLogger(__name__)
 _REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What waits to be sent: an event, in less memory."""
+
+    reference: Object
+    type: str
+    reason: str
+    message: str
+    host: str
+    time: datetime
+
+
 class EventRecorder:
-    """Records the events of one component (on one host). `run` it, or `flush` it now and then."""
+    """Records the events of one component (on one host, unless each event names its own). `run` it, or `flush` it now and then."""
 
     def __init__(self, client: Client, *, component: str, host: str = "", clock: Clock, rng: random.Random) -> None:
         self._client, self._clock, self._rng = client, clock, rng
         self._component, self._host = component, host
-        self._queue: deque[Object] = deque()
+        self._queue: deque[_Told] = deque()
         self._wake = asyncio.Event()
         self._sending = asyncio.Lock()
         self._correlator = Correlator()
         self._last_name = 0
         self._dropped = {reason: metrics.EVENTS_DROPPED.labels(reason) for reason in ("full", "spam", "failed")}
+        self._drops_not_logged = 0
+        self._drops_logged_at_s = float("-inf")
 
-    def record(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
+    def record(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "", host: str = "") -> None:
         """Tell of `obj`, an object with its kind and apiVersion, or an ObjectReference. `type` is Normal or Warning;
-        `field_path` names a part of it (`spec.containers{web}`)."""
+        `field_path` names a part of it (`spec.containers{web}`); `host` is the source's, where it is not the recorder's."""
         if len(self._queue) >= QUEUE_MAX:
             self._dropped["full"].inc()
+            self._drops_not_logged += 1
+            self._log_drops()
             return
         reference = _reference(obj)
         if not reference.get("kind") or not reference.get("name"):
@@ -55,7 +75,7 @@ class EventRecorder:
             return
         if field_path:
             reference["fieldPath"] = field_path
-        self._queue.append(self._event(reference, type, reason, message))
+        self._queue.append(_Told(reference, type, reason, message, host or self._host, self._clock.now()))
         self._wake.set()
 
     async def run(self) -> None:
@@ -69,34 +89,42 @@ class EventRecorder:
         """Send what has been recorded so far; return when it is sent or given up."""
         async with self._sending:
             while self._queue:
-                await self._send(self._queue.popleft())
+                await self._send(self._event(self._queue.popleft()))
+                self._log_drops()
 
-    def _event(self, reference: Object, type: str, reason: str, message: str) -> Object:
-        now = rfc3339(self._clock.now())
+    def _log_drops(self) -> None:
+        """Say how many found the queue full since this was said last, at most once a minute."""
+        now_s = self._clock.monotonic()
+        if self._drops_not_logged and now_s - self._drops_logged_at_s >= DROPS_LOGGED_S:
+            _log.warning("%d events were dropped: %d are waiting to be sent already", self._drops_not_logged, QUEUE_MAX)
+            self._drops_not_logged, self._drops_logged_at_s = 0, now_s
+
+    def _event(self, told: _Told) -> Object:
+        time = rfc3339(told.time)
         source = {"component": self._component}
-        if self._host:
-            source["host"] = self._host
+        if told.host:
+            source["host"] = told.host
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": self._name(reference["name"]), "namespace": reference.get("namespace") or "default"},
-            "involvedObject": reference,
-            "reason": reason,
-            "message": message,
+            "metadata": {"name": self._name(told), "namespace": told.reference.get("namespace") or "default"},
+            "involvedObject": told.reference,
+            "reason": told.reason,
+            "message": told.message,
             "source": source,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
+            "firstTimestamp": time,
+            "lastTimestamp": time,
             "count": 1,
-            "type": type,
+            "type": told.type,
             "reportingComponent": self._component,
-            "reportingInstance": self._host,
+            "reportingInstance": told.host,
         }
 
-    def _name(self, about: str) -> str:
+    def _name(self, told: _Told) -> str:
         """`<object>.<hex>`, of the time in nanoseconds; never the same twice, and hardly the same as another component's."""
-        nanoseconds = int(self._clock.now().timestamp() * 1_000_000) * 1000 + self._rng.randrange(1000)
+        nanoseconds = int(told.time.timestamp() * 1_000_000) * 1000 + self._rng.randrange(1000)
         self._last_name = max(nanoseconds, self._last_name + 1)
-        return f"{about}.{self._last_name:x}"
+        return f"{told.reference['name']}.{self._last_name:x}"
 
     # --- sending ------------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,8 @@ def plain(value: Any) -> Any:
 
 def walk(of: StructType, value: Any) -> tuple[Any, list[str]]:
     """(canonical value, strict errors in order). Raises DecodeError."""
+    if of.walk is not None:
+        return of.walk(value)
     return Walk().whole(of, value)
 
 

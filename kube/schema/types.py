@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Scalar(StrEnum):
@@ -89,6 +90,10 @@ class StructType:
     open: bool = False
     _fields: dict[str, Field] | None = field(default=None, repr=False)
     decoder: Callable[[object], object] | None = field(default=None, repr=False)  # decode.py keeps its compiled form here
+    walk: Callable[[object], tuple[Any, list[str]]] | None = field(default=None, repr=False)
+    """Custom resources: what decodes in place of `strict.walk`."""
+    named: Callable[[str, str, str], StructType] | None = field(default=None, repr=False)
+    """Custom resources: the type of a body that says it is of this (group, version, kind)."""
 
     @property
     def fields(self) -> dict[str, Field]:

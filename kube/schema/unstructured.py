@@ -30,6 +30,8 @@ def convert(of: StructType, value: Any) -> Decoded:
     found = decode_clean(of, value)
     if found is not None:
         return found
+    if of.walk is not None:
+        return Decoded(*of.walk(value))
     out, unknown = _Converter().whole(of, value)
     return Decoded(out, sorted(unknown))
 

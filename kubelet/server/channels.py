@@ -29,6 +29,8 @@ class Channel:
 
     def __init__(self, owner: Channels, number: int) -> None:
         self.number, self.received = number, ByteQueue()
+        self.ended = asyncio.Event()
+        """The client has said that it sends no more (v5), or is gone."""
         self._owner = owner
 
     async def read(self) -> bytes:
@@ -58,6 +60,7 @@ class Channels:
         finally:
             for channel in self.all.values():
                 channel.received.close()
+                channel.ended.set()
 
     async def _take(self, data: bytes) -> None:
         if not data:
@@ -66,6 +69,7 @@ class Channels:
         if number == _CLOSE and self._socket.protocol == V5:
             if channel := self.all.get(payload[0] if payload else -1):
                 channel.received.close()
+                channel.ended.set()
         elif channel := self.all.get(number):
             await channel.received.put(payload)
 

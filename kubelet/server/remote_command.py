@@ -7,6 +7,7 @@ plain text before. Source: `k8s.io/kubelet/pkg/cri/streaming/remotecommand`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +23,8 @@ STREAMS_S_MAX = 30.0
 """How long the client may take to open its streams."""
 LINGER_S = 2.0
 """How long the connection stays after the end, so that what is on its way arrives."""
+STDIN_S = 0.1
+"""How long a client that is still sending its (short) stdin may do so after the end: it would complain of a connection closed meanwhile."""
 _RESIZE_BYTES_MAX = 4096
 
 Work = Callable[["CommandStreams"], Awaitable[int]]
@@ -182,9 +185,19 @@ async def _serve_websocket(head: Head, answer: Answer, reader: asyncio.StreamRea
         first = next((each for each in ("stdout", "stderr", "error") if each in streams), "error")
         await streams[first].write(b"")  # tells the client that everything is set up
         await _finish(streams, wanted, work, is_json=socket.protocol not in (channels.V1, channels.V1_BASE64, ""))
+        if wanted.stdin and not wanted.tty and socket.protocol == channels.V5:
+            await _stdin_ended(both.all[_NUMBERS["stdin"]])
         await both.close()
 
     await _guarded(finish(), reading)
+
+
+async def _stdin_ended(stdin: channels.Channel) -> None:
+    """Wait until the client has sent all of it, but not for long; nobody reads it any more."""
+    stdin.received.discard()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STDIN_S):
+            await stdin.ended.wait()
 
 
 # --- SPDY ---------------------------------------------------------------------------------------------------------------------

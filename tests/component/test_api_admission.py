@@ -206,3 +206,29 @@ async def test_the_servers_own_objects() -> None:
         before = (await api.ok("GET", NAMESPACES))["metadata"]["resourceVersion"]
         await api.built.start(advertise_address="", port=6443)
         assert (await api.ok("GET", NAMESPACES))["metadata"]["resourceVersion"] == before, "a second start changes nothing"
+
+
+@virtual
+async def test_subresources_that_create_are_admitted_too() -> None:
+    async with served() as api:
+        await api.ok("POST", NAMESPACES, {"metadata": {"name": "a"}})
+        await api.ok("POST", f"{NAMESPACES}/a/serviceaccounts", {"metadata": {"name": "default"}})
+        await api.ok("POST", f"{NAMESPACES}/a/pods", pod("p"))
+        await api.ok("DELETE", f"{NAMESPACES}/a")
+        binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
+        reply = await api.call("POST", f"{NAMESPACES}/a/pods/p/binding", binding)
+        assert (reply.status, reply.message) == (
+            403,
+            'pods "p" is forbidden: unable to create new content in namespace a because it is being terminated',
+        )
+        other = await api.call("POST", f"{NAMESPACES}/a/pods/p/binding", {**binding, "metadata": {"name": "q"}})
+        assert (other.status, other.message) == (400, "name in URL does not match name in Binding object")
+
+
+@virtual
+async def test_what_is_refused_is_not_warned_of() -> None:
+    async with served() as api:
+        warned = await api.call("POST", f"{PODS}?dryRun=All", pod("a.b"))
+        assert "a DNS label is recommended" in warned.headers["warning"]
+        refused = await api.call("POST", f"{PODS}?dryRun=All", pod("A.b"))
+        assert (refused.status, refused.headers.get("warning")) == (422, None)

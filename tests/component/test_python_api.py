@@ -227,7 +227,6 @@ spec: {text: Good morning}
 """
 
 
-@pytest.mark.xfail(raises=TimeoutError, strict=True, reason="the server does not serve custom resources yet")
 def test_a_custom_resource_is_applied_together_with_its_definition() -> None:
     with Cluster(nodes=0) as cluster:
         cluster.apply(CUSTOM)

@@ -43,8 +43,8 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def up(data_dir: Path) -> Iterator[Up]:
-    """A `wherry up` of the test's own."""
-    with running_up(data_dir, f"--secure-port={free_port()}") as running:
+    """A `wherry up` of the test's own, on a port that it chooses itself."""
+    with running_up(data_dir, "--secure-port=0") as running:
         yield running
 
 
@@ -126,9 +126,10 @@ def test_a_component_that_dies_is_started_again(up: Up, name: str) -> None:
     api = Api.of(up.kubeconfig)
     os.kill(up.recorded()[name], signal.SIGKILL)
     wait_until(lambda: f"{name} ended with -9" in up.printed, "it says so")
-    wait_until(lambda: api.is_ready(), "the API server is ready")
+    wait_until(lambda: api.is_ready(), "the API server is ready again, where it was")
     assert api.call("POST", DEPLOYMENTS, deployment("web", 3)).status == 201
     wait_until(lambda: available(api), "three replicas are available")
+    wait_until(lambda: wherry("status", f"--data-dir={up.data_dir}").returncode == 0, "status knows the new process")
     assert up.interrupt() == 0
 
 

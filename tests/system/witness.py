@@ -58,6 +58,10 @@ class Writer:
             await self._write(f"settings-{serial % OBJECTS}", serial)
             await asyncio.sleep(PAUSE_S)
 
+    async def has_written(self, count: int) -> bool:
+        """Whether so many writes are acknowledged."""
+        return len(self.acknowledged) >= count
+
     async def _write(self, name: str, serial: int) -> None:
         data = {"serial": str(serial)}
         try:

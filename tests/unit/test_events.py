@@ -12,9 +12,9 @@ from kube.client.client import Client
 from kube.client.transport import AsgiTransport
 from kube.clock import LoopClock
 from kube.objects import Object
-from kube.runtime import metrics
+from kube.runtime import events, metrics
 from kube.runtime.correlator import ENTRIES_MAX, Correlator
-from kube.runtime.events import QUEUE_MAX, EventRecorder
+from kube.runtime.events import EventRecorder
 from tests.fake_api import FakeApi
 from tests.virtual import virtual
 
@@ -145,13 +145,46 @@ async def test_one_object_gets_25_events_at_once_then_one_in_five_minutes() -> N
 
 
 @virtual
-async def test_a_full_queue_drops_and_counts_and_never_blocks() -> None:
+async def test_where_many_nodes_share_a_process_each_event_says_whose_it_is() -> None:
+    api = FakeApi(random.Random(0))
+    record = recorder(api, host="first")
+    record.record(POD, "Normal", "Pulled", "x", host="n7")
+    record.record(POD, "Normal", "Pulled", "x")
+    await record.flush()
+    assert [event["source"] for event in events_of(api)] == [
+        {"component": "kubelet", "host": "n7"},
+        {"component": "kubelet", "host": "first"},
+    ]
+    assert [event["reportingInstance"] for event in events_of(api)] == ["n7", "first"]
+
+
+@virtual
+async def test_an_event_that_waited_says_when_it_happened() -> None:
+    api = FakeApi(random.Random(0))
+    record = recorder(api)
+    record.record(POD, "Normal", "Pulled", "x")
+    await asyncio.sleep(90)
+    await record.flush()
+    assert [event["lastTimestamp"] for event in events_of(api)] == ["2026-01-01T00:00:00Z"]
+
+
+@virtual
+async def test_a_full_queue_drops_and_counts_and_never_blocks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(events, "QUEUE_MAX", 100)
     record = recorder(FakeApi(random.Random(0)))
     before = dropped("full")
-    for number in range(QUEUE_MAX + 10):
+    for number in range(110):
         record.record({**NODE, "metadata": {"name": f"n{number}"}}, "Normal", "Ready", "x")
     assert dropped("full") - before == 10
+    assert [each.getMessage() for each in caplog.records] == ["1 events were dropped: 100 are waiting to be sent already"]
+    await asyncio.sleep(60)
     await record.flush()
+    assert [each.getMessage() for each in caplog.records][1:] == ["9 events were dropped: 100 are waiting to be sent already"]
+
+
+def test_ten_thousand_pods_may_start_at_once() -> None:
+    """Each with Scheduled or its kubelet's Pulling, Pulled, Created and Started."""
+    assert events.QUEUE_MAX >= 10_000 * 4
 
 
 @virtual

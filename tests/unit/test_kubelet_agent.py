@@ -189,7 +189,7 @@ class Events:
 
     seen: list[tuple[str, str, str, str]] = field(default_factory=list)
 
-    def record(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
+    def record(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "", host: str = "") -> None:
         self.seen.append((type, reason, message, field_path))
 
     def reasons(self) -> list[str]:
