@@ -22,7 +22,7 @@ async def patch(request: Request, served: Served, part: Subresource | None, *, t
     registry, info, resource = served.registry, request.info, served.resource
     names = KindNames(resource.group, resource.version, resource.kind)
     api_version = resource.api_version if served.conversion is not None else ""
-    patching = await read_patch(request, of=served.type, names=names, api_version=api_version)
+    patching = await read_patch(request, of=served.type, names=names, api_version=api_version, filled=registry.kind.fills_lists)
     written = await registry.write(
         info.namespace if registry.resource.namespaced else "",
         info.name,

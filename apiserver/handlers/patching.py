@@ -45,6 +45,8 @@ class Patching:
     options: Object
     ctx: Context
     text: bytes
+    filled: tuple[str, ...] = ()
+    """See `Kind.fills_lists`."""
     _body: PatchBody | None = None
 
     @property
@@ -71,8 +73,9 @@ class Patching:
             new: Object = self._decoded(document)
         except RecursionError:
             raise BadRequest(TOO_DEEP) from None
+        self.ctx.sent = lambda: document
         if b"[]" in self.text:
-            keep_empty(self.of, new, document)
+            keep_empty(self.of, new, document, self.filled)
             if (document.get("metadata") or {}).get("managedFields") == []:
                 new["metadata"]["managedFields"] = []  # a wish to start over
         return new
@@ -132,6 +135,7 @@ class Patching:
                 convert=convert,
             )
             new: Object = unstructured.convert(self.of, merged).value
+            ctx.sent = lambda: merged
         except DecodeError as error:
             names = f"{self.names.group}/{self.names.version}, Kind={self.names.kind}"
             why = f"unable to convert unstructured object to {names}: {error}"
@@ -150,11 +154,13 @@ class Patching:
         self.ctx.warnings.extend(told)
 
 
-async def read_patch(request: Request, *, of: StructType, names: KindNames, api_version: str = "") -> Patching:
+async def read_patch(
+    request: Request, *, of: StructType, names: KindNames, api_version: str = "", filled: tuple[str, ...] = ()
+) -> Patching:
     """The PATCH that a request carries. `api_version`: see `Context`. Raises ApiError."""
     media = patch_bodies.media_type_of(request.header(b"content-type"))
     text = await request.body()
     options = decode_options(request.query, "PatchOptions", patch_type=media)
     ctx = request.context(options, verb="patch")
     ctx.api_version = api_version
-    return Patching(of, names, media, options, ctx, text)
+    return Patching(of, names, media, options, ctx, text, filled)

@@ -62,10 +62,9 @@ def object_response(
     if form.as_ == "Table":
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         return document(form, status, _table(request, served, form, [obj], metadata))
-    obj = shown(served, obj)
     if form.as_ == "PartialObjectMetadata":
-        return document(form, status, partial(obj, form))
-    return document(form, status, obj)
+        return document(form, status, partial(obj, form, served.registry.kind))
+    return document(form, status, shown(served, obj))
 
 
 def _table(request: Request, served: Served, form: Form, objects: Iterable[Object], metadata: Object) -> Object:
@@ -120,12 +119,12 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
         return Response(200, body)
     if form.as_ == "Table":
         return document(form, 200, _table(request, served, form, map(cache.object_of, entries), metadata))
-    objects = (shown(served, cache.object_of(entry)) for entry in entries)
     if form.as_ == "PartialObjectMetadataList":
-        items = [partial(obj, form) for obj in objects]
+        items = [partial(cache.object_of(entry), form, kind) for entry in entries]
         api_version = f"meta.k8s.io/{form.version}"
         value = {"kind": "PartialObjectMetadataList", "apiVersion": api_version, "metadata": metadata, "items": items or None}
         return document(form, 200, value)
+    objects = (shown(served, cache.object_of(entry)) for entry in entries)
     dropped = ("kind", "apiVersion") if kind.custom is None else ()
     plain = [{key: value for key, value in obj.items() if key not in dropped} for obj in objects]
     return document(form, 200, {"kind": kind.list_kind, "apiVersion": served.resource.api_version, "metadata": metadata, "items": plain})

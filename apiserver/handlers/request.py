@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from apiserver.pipeline.request_info import RequestInfo
+from apiserver.registry.alike import Likeness
 from apiserver.registry.kind import Context, User
 from kube.clock import rfc3339
 from kube.errors import ApiError, BadRequest, RequestEntityTooLarge
@@ -62,7 +63,7 @@ def json_response(status: int, document: Any) -> Response:
 class Request:
     """See the module. `server` holds what the handlers work with."""
 
-    __slots__ = ("_body", "_query", "headers", "info", "method", "receive", "scope", "server", "user", "warnings")
+    __slots__ = ("_body", "_query", "headers", "info", "likeness", "method", "receive", "scope", "sent", "server", "user", "warnings")
 
     def __init__(self, scope: Scope, receive: Receive, info: RequestInfo, user: User, server: Server) -> None:
         self.scope, self.receive, self.info, self.user, self.server = scope, receive, info, user, server
@@ -71,6 +72,10 @@ class Request:
         self._query: dict[str, list[str]] | None = None
         self._body: bytes | None = None
         self.warnings: list[str] = []
+        self.sent: Callable[[], Any] = dict
+        """The body as it was parsed: see `Context.was_empty`."""
+        self.likeness: Likeness | None = None
+        """The body's place in the memory of its kind, where it has one."""
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -122,6 +127,8 @@ class Request:
             field_manager=options.get("fieldManager") or self._agent(),
             timestamp=rfc3339(now),
             warnings=self.warnings,
+            sent=self.sent,
+            likeness=self.likeness,
         )
 
     def _agent(self) -> str:

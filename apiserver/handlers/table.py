@@ -60,9 +60,20 @@ def human_duration(seconds: float) -> str:
     return f"{years}y"
 
 
-def partial(obj: Object, form: Form) -> Object:
-    """The object's metadata alone, as PartialObjectMetadata."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{form.version}", "metadata": obj["metadata"]}
+def partial(obj: Object, form: Form, kind: Kind | None = None) -> Object:
+    """The metadata alone of an object of the hub version, as PartialObjectMetadata."""
+    return _partial(kind, obj, form.version)
+
+
+def _partial(kind: Kind | None, obj: Object, version: str) -> Object:
+    metadata = obj["metadata"]
+    hidden = kind.hidden_annotations if kind is not None else ()
+    if hidden and any(each in hidden for each in metadata.get("annotations") or ()):
+        annotations = {key: value for key, value in metadata["annotations"].items() if key not in hidden}
+        metadata = {key: annotations if key == "annotations" else value for key, value in metadata.items()}
+        if not annotations:
+            del metadata["annotations"]
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
 
 
 def _as_it_is(obj: Object) -> Object:
@@ -80,7 +91,7 @@ def row(kind: Kind, obj: Object, now: datetime, include: str, version: str, show
     elif include == "Object":
         out["object"] = shown(obj)
     else:
-        out["object"] = {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+        out["object"] = _partial(kind, obj, version)
     return out
 
 

@@ -163,8 +163,7 @@ class _Stream:
     def _shape(self, obj: Object) -> Object:
         if self._form.as_ == "Table":
             return self._table(obj)
-        obj = shown(self._served, obj)
-        return partial(obj, self._form) if self._form.as_ else obj
+        return partial(obj, self._form, self._served.registry.kind) if self._form.as_ else shown(self._served, obj)
 
     def _table(self, obj: Object) -> Object:
         """A Table of one row; only the first of a stream has the columns."""

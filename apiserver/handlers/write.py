@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from apiserver.handlers.bodies import parse_body
-from apiserver.handlers.decoding import decode_body
+from apiserver.handlers.bodies import KindNames, parse_body
+from apiserver.handlers.decoding import decode_recognized, recognize
 from apiserver.handlers.empty_lists import keep_empty
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.options import list_options
@@ -14,6 +15,7 @@ from apiserver.handlers.request import Request, Response
 from apiserver.handlers.table import partial
 from apiserver.handlers.write_options import decode_options
 from apiserver.registry.admission import Attributes
+from apiserver.registry.alike import Alike
 from apiserver.registry.kind import Context, Subresource
 from apiserver.registry.registry import Served, Written
 from kube import errors
@@ -34,17 +36,38 @@ async def read_object(request: Request, served: Served, part: Subresource | None
     of = served.type if own or part is None else served.registry.registries.definitions.type(part.definition)
     body, content_type = await request.body(), request.header(b"content-type")
     validation = options.get("fieldValidation") or "Warn"
-    obj, warnings = decode_body(body, content_type, kind_names=_names(served, part), type=of, field_validation=validation)
+    expected = KindNames(*_names(served, part))
+    parsed, found = recognize(body, content_type, expected)
+    request.sent = lambda: parse_body(body, content_type).value
+    keeps_empty = b"[]" in body
+    likeness = None
+    if part is None and served.registry.kind.alike and found is expected and not parsed.repeats_keys and parsed.text and not keeps_empty:
+        likeness = request.likeness = _alike(served).likeness(parsed.value)
+        known = likeness.recall(parsed.value) if likeness is not None else None
+        if known is not None:
+            known["apiVersion"], known["kind"] = expected.api_version, expected.kind
+            return known
+    obj, warnings = decode_recognized(parsed, found, expected, of, validation)
     request.warnings.extend(warnings)
-    if b"[]" in body:
-        _keep_empty(of, obj, parse_body(body, content_type).value or {})
+    if keeps_empty:
+        _keep_empty(of, obj, request.sent() or {}, served.registry.kind.fills_lists)
     if own:
         to_hub(served, obj)
+    if likeness is not None and not warnings:
+        likeness.learn(obj)
     return obj
 
 
-def _keep_empty(of: StructType, obj: Object, sent: Object) -> None:
-    keep_empty(of, obj, sent)
+def _alike(served: Served) -> Alike:
+    """The memory of a served type."""
+    found: Alike | None = served.derived.get("alike")
+    if found is None:
+        found = served.derived["alike"] = Alike(served.type)
+    return found
+
+
+def _keep_empty(of: StructType, obj: Object, sent: Object, filled: Collection[str]) -> None:
+    keep_empty(of, obj, sent, filled)
     if (sent.get("metadata") or {}).get("managedFields") == []:
         obj["metadata"]["managedFields"] = []  # a wish to start over
 

@@ -125,6 +125,7 @@ HORIZONTAL_POD_AUTOSCALER = Kind(
     ),
     row=_row,
     default=default,
+    fills_lists=("policies",),
     prepare=prepare,
     validate=validation.validate,
     metadata_passes=("update",),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from apiserver.registry.alike import Likeness
 from kube.errors import FieldError
 from kube.objects import Object
 from kube.resources import Resource
@@ -47,6 +48,17 @@ class Context:
     timestamp: str = ""
     """`now` as metav1.Time prints it."""
     warnings: list[str] = field(default_factory=list)
+    sent: Callable[[], Any] = dict
+    """The document that this write was decoded from."""
+    likeness: Likeness | None = None
+    """What is remembered of objects like this one (`alike.py`), while it is as it was decoded and defaulted."""
+
+    def was_empty(self, path: str) -> bool:
+        """Whether an empty list or map was sent at a path (`spec.rules`, not within lists): decoding drops those, messages show them."""
+        value = self.sent()
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value in ([], {})
 
 
 Prepare = Callable[[Object, Object | None, Context], None]
@@ -186,6 +198,10 @@ class Kind:
 
     # how it behaves
     default: Callable[[Object], None] = no_defaults
+    fills_lists: tuple[str, ...] = ()
+    """Lists that `default` fills in when they are absent, but not when they were sent empty: their names."""
+    alike: bool = False
+    """Many objects of this kind are made that differ in nothing but their metadata, which `default` neither reads nor changes: `alike.py`."""
     prepare: Prepare = nothing
     validate: Validate = all_fine
     begin: Begin | None = None
@@ -219,6 +235,8 @@ class Kind:
     """True while something besides metadata.finalizers keeps a deleted object (a Namespace's spec.finalizers)."""
     mark_deleting: Callable[[Object], None] = no_defaults
     """What else changes when the deletionTimestamp is set (a Namespace's phase becomes Terminating)."""
+    hidden_annotations: tuple[str, ...] = ()
+    """Annotations that stand for fields of upstream's internal type, and so are not there in Tables and in metadata alone."""
     ttl_s: int = 0
     """Objects expire after this many seconds without a write (events: one hour)."""
     settle: Callable[[Object, Any], Awaitable[None]] | None = None

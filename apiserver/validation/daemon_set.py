@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from apiserver.validation.metadata import has_bad_label_value, immutable, validate_label_selector
-from apiserver.validation.pod_warnings import Warned, warn_of_template
+from apiserver.validation.pod_warnings import warn_of_template
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.workloads import (
     amount_of,
@@ -22,6 +23,9 @@ from kube.errors import FieldError, invalid, not_supported, required
 from kube.labels import LabelSelectorError, from_object
 from kube.objects import Object
 
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
+
 _COUNTS = (
     "currentNumberScheduled",
     "numberMisscheduled",
@@ -35,21 +39,21 @@ _COUNTS = (
 )
 
 
-def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Context | None = None) -> Sequence[FieldError]:
     """A write of the DaemonSet itself. Upstream says first what may not change."""
     selector, before = new["spec"].get("selector"), old["spec"].get("selector") if old is not None else None
     errors = immutable(selector, before, "spec.selector") if old is not None else []
-    errors += _spec(new["spec"], bad_values=has_bad_label_value(before))
+    errors += _spec(new["spec"], ctx, bad_values=has_bad_label_value(before))
     if not errors:
         warn_of_template(ctx, new, old, named=False)
     return errors
 
 
-def _spec(spec: Object, *, bad_values: bool) -> list[FieldError]:
+def _spec(spec: Object, ctx: Context | None, *, bad_values: bool) -> list[FieldError]:
     selector, template = spec.get("selector"), spec.get("template") or {}
     errors = validate_label_selector(selector, "spec.selector", allow_bad_values=bad_values)
     if not _matches(selector, template):
-        errors.append(mismatch(template, "spec.template"))
+        errors.append(mismatch(template, "spec.template", ctx))
     if selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions"):
         errors.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
     errors += validate_template(template, "spec.template")

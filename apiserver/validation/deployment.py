@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from apiserver.validation.metadata import immutable, not_negative
-from apiserver.validation.pod_warnings import Warned, warn_of_template
+from apiserver.validation.pod_warnings import warn_of_template
 from apiserver.validation.replicas import validate_replicated_template
 from apiserver.validation.workloads import (
     amount_of,
@@ -20,12 +21,15 @@ from apiserver.validation.workloads import (
 from kube.errors import FieldError, invalid, not_allowed, not_supported
 from kube.objects import Object
 
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
+
 _COUNTS = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
 
 
-def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Context | None = None) -> Sequence[FieldError]:
     """A write of the Deployment itself."""
-    errors = _spec(new["spec"])
+    errors = _spec(new["spec"], ctx)
     if old is not None:
         errors += immutable(new["spec"].get("selector"), old["spec"].get("selector"), "spec.selector")
     if not errors:
@@ -33,9 +37,9 @@ def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequ
     return errors
 
 
-def _spec(spec: Object) -> list[FieldError]:
+def _spec(spec: Object, ctx: Context | None) -> list[FieldError]:
     errors = not_negative(spec.get("replicas"), "spec.replicas")
-    errors += validate_selector_and_template(spec, validate_replicated_template, empty="deployment")
+    errors += validate_selector_and_template(spec, validate_replicated_template, empty="deployment", ctx=ctx)
     errors += _strategy(spec.get("strategy") or {}, "spec.strategy")
     errors += counts_not_negative(spec, ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), "spec")
     deadline_s = spec.get("progressDeadlineSeconds")

@@ -35,7 +35,7 @@ _NO_IP = "must be a DNS name, not an IP address"
 
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     spec = new.get("spec") or {}
-    errors = _spec(spec)
+    errors = _spec(spec, rules_shown=[] if ctx.was_empty("spec.rules") else None)
     if old is None:
         annotation, name = annotations_of(new).get(CLASS_ANNOTATION), spec.get("ingressClassName")
         if annotation is not None and name is not None and annotation != name:
@@ -46,11 +46,11 @@ def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     return errors
 
 
-def _spec(spec: Object) -> list[FieldError]:
+def _spec(spec: Object, rules_shown: list[Object] | None) -> list[FieldError]:
     errors: list[FieldError] = []
     backend, rules, name = spec.get("defaultBackend"), spec.get("rules"), spec.get("ingressClassName")
     if not rules and backend is None:
-        errors.append(invalid("spec", rules, "either `defaultBackend` or `rules` must be specified"))
+        errors.append(invalid("spec", rules_shown, "either `defaultBackend` or `rules` must be specified"))
     if backend is not None:
         errors += _backend(backend, "spec.defaultBackend")
     for index, rule in enumerate(rules or []):

@@ -6,17 +6,21 @@ An update is checked like a new Job and then once more with the old one at hand:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from apiserver.validation.job_policies import validate_pod_failure_policy, validate_pod_replacement_policy, validate_success_policy
 from apiserver.validation.job_status import validate_job_status
 from apiserver.validation.metadata import complaints, has_bad_label_value, immutable, same, validate_label_selector
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_http_path
-from apiserver.validation.pod_warnings import Warned, is_new_generation, name_warnings, template_warnings
+from apiserver.validation.pod_warnings import is_new_generation, name_warnings, template_warnings
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.workloads import counts_not_negative, mismatch, template_labels
 from kube.errors import FieldError, invalid, not_supported, required, too_long
 from kube.labels import LabelSelectorError, from_object
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 CONTROLLER_UID, JOB_NAME = "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"
 LEGACY_CONTROLLER_UID, LEGACY_JOB_NAME = "controller-uid", "job-name"
@@ -41,12 +45,12 @@ _IMMUTABLE = ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "man
 Errors = list[FieldError]
 
 
-def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Context | None = None) -> Sequence[FieldError]:
     """A write of the Job itself."""
     bad_values = old is not None and has_bad_label_value(old["spec"].get("selector"))
     had_labels = template_labels(old["spec"].get("template") or {}) if old is not None else None
     prefixed = old is None or {CONTROLLER_UID, JOB_NAME} <= set(had_labels or ())
-    spec = _spec(new["spec"], bad_values=bad_values)
+    spec = _spec(new["spec"], ctx, bad_values=bad_values)
     errors = _generated_selector(new, prefixed=prefixed) + spec + _pod_names(new)
     if old is not None:
         errors += spec + _changes(new, old)
@@ -67,7 +71,7 @@ def job_warnings(spec: Object, path: str) -> list[str]:
     return found + template_warnings(spec.get("template"), f"{path}.template")
 
 
-def _spec(spec: Object, *, bad_values: bool) -> Errors:
+def _spec(spec: Object, ctx: Context | None, *, bad_values: bool) -> Errors:
     errors = validate_job_spec(spec, "spec")
     selector = spec.get("selector")
     if selector is None:
@@ -76,7 +80,7 @@ def _spec(spec: Object, *, bad_values: bool) -> Errors:
         errors += validate_label_selector(selector, "spec.selector", allow_bad_values=bad_values)
     template = spec.get("template") or {}
     if not _matches(selector, template_labels(template) or {}):
-        errors.append(mismatch(template, "spec.template"))
+        errors.append(mismatch(template, "spec.template", ctx))
     return errors
 
 

@@ -6,9 +6,10 @@ Source: kubernetes `pkg/apis/apps/validation`, `pkg/apis/core/validation` and th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from apiserver.validation.metadata import immutable
-from apiserver.validation.pod_warnings import Warned, warn_of_template
+from apiserver.validation.pod_warnings import warn_of_template
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.workloads import (
     counts_not_negative,
@@ -21,6 +22,9 @@ from apiserver.validation.workloads import (
 from kube.errors import FieldError, required
 from kube.objects import Object
 
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
+
 _COUNTS = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
 _BOUNDED = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
 
@@ -30,10 +34,10 @@ def validate_replicated_template(template: Object, path: str) -> list[FieldError
     return validate_template(template, path) + validate_always_restarts(template, path, "ReplicaSet")
 
 
-def validate_replica_set(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+def validate_replica_set(new: Object, old: Object | None, ctx: Context | None = None) -> Sequence[FieldError]:
     spec = new["spec"]
     errors = counts_not_negative(spec, ("replicas", "minReadySeconds"), "spec")
-    errors += validate_selector_and_template(spec, validate_replicated_template, empty="deployment")
+    errors += validate_selector_and_template(spec, validate_replicated_template, empty="deployment", ctx=ctx)
     if old is not None:
         errors += immutable(spec.get("selector"), old["spec"].get("selector"), "spec.selector")
     if not errors:
@@ -45,15 +49,15 @@ def validate_replica_set_status(new: Object, _old: Object | None, _ctx: object =
     return _status(new.get("status") or {})
 
 
-def validate_replication_controller(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+def validate_replication_controller(new: Object, old: Object | None, ctx: Context | None = None) -> Sequence[FieldError]:
     """An update is checked like a new one and then once more: its errors are listed twice, as upstream does."""
-    errors = _replication_controller(new["spec"])
+    errors = _replication_controller(new["spec"], ctx)
     if not errors:
         warn_of_template(ctx, new, old)
     return errors if old is None else errors * 2
 
 
-def _replication_controller(spec: Object) -> list[FieldError]:
+def _replication_controller(spec: Object, ctx: Context | None) -> list[FieldError]:
     errors = counts_not_negative(spec, ("minReadySeconds",), "spec")
     selector = spec.get("selector") or {}
     if not selector:
@@ -64,7 +68,7 @@ def _replication_controller(spec: Object) -> list[FieldError]:
         return [*errors, required("spec.template")]
     labels = template_labels(template) or {}
     if any(labels.get(key) != value for key, value in selector.items()):
-        errors.append(mismatch(template, "spec.template"))
+        errors.append(mismatch(template, "spec.template", ctx))
     errors += validate_template(template, "spec.template")
     return errors + validate_always_restarts(template, "spec.template", "ReplicationController")
 

@@ -6,11 +6,12 @@ The claims of volumeClaimTemplates count as volumes of the template, for they wi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from apiserver.validation.claims import validate_claim_spec
 from apiserver.validation.metadata import complaints, not_negative, same
 from apiserver.validation.names import is_dns1123_label
-from apiserver.validation.pod_warnings import Warned, is_new_generation, template_warnings
+from apiserver.validation.pod_warnings import is_new_generation, template_warnings
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.volume_claim import claim_warnings
 from apiserver.validation.workloads import (
@@ -25,6 +26,9 @@ from apiserver.validation.workloads import (
 )
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 _CHANGEABLE = (
     "replicas",
@@ -46,10 +50,10 @@ _BOUNDED = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableRep
 Errors = list[FieldError]
 
 
-def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Context | None = None) -> Sequence[FieldError]:
     """A write of the StatefulSet itself."""
     spec, before = new["spec"], old["spec"] if old is not None else {}
-    errors = _spec(spec, before)
+    errors = _spec(spec, before, ctx)
     if old is not None:
         fixed = {name: value for name, value in spec.items() if name not in _CHANGEABLE}
         if not same(fixed, {name: value for name, value in before.items() if name not in _CHANGEABLE}):
@@ -68,7 +72,7 @@ def _warnings(spec: Object) -> list[str]:
     return found
 
 
-def _spec(spec: Object, before: Object) -> Errors:
+def _spec(spec: Object, before: Object, ctx: Context | None) -> Errors:
     policy = spec.get("podManagementPolicy")
     errors: Errors = []
     if not policy:
@@ -82,10 +86,10 @@ def _spec(spec: Object, before: Object) -> Errors:
     service = spec.get("serviceName")
     if service and service != before.get("serviceName"):
         errors += complaints("spec.serviceName", service, is_dns1123_label(service))
-    return errors + _selector_and_template(spec, before)
+    return errors + _selector_and_template(spec, before, ctx)
 
 
-def _selector_and_template(spec: Object, before: Object) -> Errors:
+def _selector_and_template(spec: Object, before: Object, ctx: Context | None) -> Errors:
     claims = spec.get("volumeClaimTemplates") or []
 
     def check(template: Object, path: str) -> Errors:
@@ -95,7 +99,7 @@ def _selector_and_template(spec: Object, before: Object) -> Errors:
                 errors += validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
         return errors + validate_template(_with_claims(template, claims), path)
 
-    errors = validate_selector_and_template(spec, check, empty="statefulset", unreadable="")
+    errors = validate_selector_and_template(spec, check, empty="statefulset", unreadable="", ctx=ctx)
     return errors + validate_always_restarts(spec.get("template") or {}, "spec.template", "StatefulSet")
 
 

@@ -6,13 +6,16 @@ Source: kubernetes `pkg/apis/apps/validation/validation.go` and `pkg/apis/core/v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apiserver.validation.metadata import complaints, not_negative, validate_label_selector
 from apiserver.validation.names import is_valid_percent
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.labels import LabelSelectorError, from_object
 from kube.objects import Object
+
+if TYPE_CHECKING:
+    from apiserver.registry.kind import Context
 
 NO_MATCH = "`selector` does not match template `labels`"
 IntOrPercent = int | str
@@ -24,12 +27,20 @@ def template_labels(template: Object) -> Any:
     return (template.get("metadata") or {}).get("labels")
 
 
-def mismatch(template: Object, path: str) -> FieldError:
-    return invalid(f"{path}.metadata.labels", template_labels(template), NO_MATCH)
+def mismatch(template: Object, path: str, ctx: Context | None = None) -> FieldError:
+    labels, at = template_labels(template), f"{path}.metadata.labels"
+    if labels is None and ctx is not None and ctx.was_empty(at):
+        labels = {}
+    return invalid(at, labels, NO_MATCH)
 
 
 def validate_selector_and_template(
-    spec: Object, check_template: Callable[[Object, str], Errors], *, empty: str, unreadable: str = "invalid label selector"
+    spec: Object,
+    check_template: Callable[[Object, str], Errors],
+    *,
+    empty: str,
+    unreadable: str = "invalid label selector",
+    ctx: Context | None = None,
 ) -> Errors:
     """spec.selector (required, not empty) and spec.template (which it must match). `empty` names the kind in the message for an empty
     selector, `unreadable` is what is said of one that cannot be read; then the template is not looked at."""
@@ -47,7 +58,7 @@ def validate_selector_and_template(
         return [*errors, invalid(path, selector, unreadable)]
     template = spec.get("template") or {}
     if not matcher.matches(template_labels(template) or {}):
-        errors.append(mismatch(template, "spec.template"))
+        errors.append(mismatch(template, "spec.template", ctx))
     return errors + check_template(template, "spec.template")
 
 

@@ -102,6 +102,7 @@ DAEMON_SET = Kind(
     validate=validation.validate,
     metadata_passes=("update",),
     has_generation=True,
+    hidden_annotations=(TEMPLATE_GENERATION,),
 )
 
 KINDS = [DAEMON_SET]
