@@ -18,24 +18,26 @@ from apiserver.handlers.resources import no_such_path, not_allowed
 from apiserver.handlers.server import Server
 from apiserver.metrics import RequestMetrics
 from kube.errors import ApiError
+from kube.schema.definitions import Definitions
 
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+_VERSION_INFO: Final = "io.k8s.apimachinery.pkg.version.Info"
+_PATCHES: Final = {"1.36": 2}
 Check = Callable[[], Awaitable[str]]
 """A health check: "" when all is well, else what is not."""
 
 
-def version_document(emulated: str) -> dict[str, str]:
-    """/version: the Kubernetes version this server plays."""
-    major, minor = emulated.split(".")[:2]
-    patch = "2" if emulated == "1.36" else "0"
-    return {
+def version_document(played: Definitions) -> dict[str, str]:
+    """/version: the Kubernetes version this server plays, with the fields that version.Info has in it."""
+    major, minor = played.version.split(".")
+    document = {
         "major": major,
         "minor": minor,
         "emulationMajor": major,
         "emulationMinor": minor,
         "minCompatibilityMajor": major,
         "minCompatibilityMinor": str(int(minor) - 1),
-        "gitVersion": f"v{emulated}.{patch}" if emulated.count(".") == 1 else f"v{emulated}",
+        "gitVersion": git_version(played.version),
         "gitCommit": "wherry",
         "gitTreeState": "clean",
         "buildDate": "2026-01-01T00:00:00Z",
@@ -43,6 +45,13 @@ def version_document(emulated: str) -> dict[str, str]:
         "compiler": "gc",
         "platform": "linux/amd64",
     }
+    known = played.raw[_VERSION_INFO]["properties"]
+    return {name: value for name, value in document.items() if name in known}
+
+
+def git_version(played: str) -> str:
+    """`v1.36.2`: the whole number of a minor version."""
+    return f"v{played}.{_PATCHES.get(played, 0)}"
 
 
 def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
@@ -69,7 +78,7 @@ def document_at(server: Server, method: str, path: str, query: str, headers: Map
     """Version, discovery and OpenAPI. Raises ApiError. Like upstream, some paths answer to any method and others to GET alone."""
     if path.rstrip("/") == "/version":
         _check_route(method, headers, (JSON,))
-        return json_response(200, version_document(server.registries.definitions.version))
+        return json_response(200, version_document(server.registries.definitions))
     documents: Documents = server.extra["documents"]
     parts = path.strip("/").split("/")
     takes_any_method = parts[0] == "openapi" or (parts[0] == "apis" and len(parts) <= 2)

@@ -33,9 +33,10 @@ from apiserver.loops import start_loops
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import AUTHENTICATED, Authenticator, read_token_file
 from apiserver.pipeline.limits import InFlight
+from apiserver.registry.emulation import emulated
 from apiserver.registry.kind import User
 from apiserver.registry.registry import Registries
-from apiserver.routes import version_document
+from apiserver.routes import git_version
 from apiserver.service_accounts import ServiceAccountTokens
 from apiserver.settings import Settings
 from apiserver.store.base import Compacted, FutureRevision, Store
@@ -98,20 +99,23 @@ def build(
     settings = settings or Settings()
     known = read_token_file(settings.token_auth_file) if settings.token_auth_file else {}
     known |= {hashlib.sha256(token.encode()).digest(): user for token, user in (tokens or {}).items()}
+    version = definitions.load(settings.emulated_version)
+    kinds = emulated(all_kinds(), version)
     registries = Registries(
-        all_kinds(),
+        kinds.served,
         store,
-        definitions=definitions.load(settings.emulated_version),
+        definitions=version,
         clock=clock,
         rng=rng,
         admission=default_chain(),
         service_cidr=settings.service_cluster_ip_range,
+        hidden=kinds.hidden,
     )
     accounts = ServiceAccountTokens(registries, authority, settings.issuer) if authority is not None else None
     if accounts is not None:
         registries.issue_token = accounts.issue
     server = Server(registries, clock, rng, kubelets=kubelets)
-    server.extra["documents"] = Documents(registries, git_version=version_document(settings.emulated_version)["gitVersion"])
+    server.extra["documents"] = Documents(registries, git_version=git_version(settings.emulated_version))
     limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)
     authenticator = Authenticator(known, accounts.user if accounts is not None else None)
     client_ca = authority.certificate_pem.decode() if authority is not None else ""

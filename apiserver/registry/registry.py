@@ -38,7 +38,8 @@ class Served:
 
 
 class Registries:
-    """All resources of one server. `issue_token`, `service_cidr` and the rest are what hooks of kinds may ask for."""
+    """All resources of one server. `issue_token`, `service_cidr` and the rest are what hooks of kinds may ask for. `hidden` kinds are kept
+    for the server's own use and not served."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Registries:
         admission: Admission | None = None,
         service_cidr: str = "10.0.0.0/24",
         issue_token: Callable[..., Any] | None = None,
+        hidden: Iterable[Kind] = (),
     ) -> None:
         self.store, self.definitions, self.clock, self.rng = store, definitions, clock, rng
         self.admission: Admission = admission or NoAdmission()
@@ -64,6 +66,8 @@ class Registries:
         self._served: dict[tuple[str, str, str], Served] = {}
         for kind in kinds:
             self.add_kind(kind)
+        for kind in hidden:
+            self._by_name[kind.resource.group, kind.resource.plural] = Registry(kind, self)
         self.built_in_groups = self.groups
         """The groups that do not come from CustomResourceDefinitions."""
 

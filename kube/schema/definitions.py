@@ -75,11 +75,21 @@ _KEY_DEFAULTS: dict[tuple[str, str], object] = {
 
 
 class Definitions:
-    """All definitions of one Kubernetes version. `raw` is read-only: definition name -> JSON schema."""
+    """All definitions of one Kubernetes version. `raw` is read-only: definition name -> JSON schema.
 
-    def __init__(self, version: str, raw: Mapping[str, Mapping[str, Any]], presence: Mapping[str, Mapping[str, Any]]) -> None:
+    `fallback` has the types of definitions that this version lacks, and only those: what a server keeps for itself has a type, too."""
+
+    def __init__(
+        self,
+        version: str,
+        raw: Mapping[str, Mapping[str, Any]],
+        presence: Mapping[str, Mapping[str, Any]],
+        *,
+        fallback: Definitions | None = None,
+    ) -> None:
         self.version = version
         self.raw = raw
+        self._fallback = fallback
         self._presence = presence
         self._types: dict[tuple[str, bool], StructType] = {}
 
@@ -99,6 +109,8 @@ class Definitions:
         """The struct of a definition, the same one every time. Raises KeyError for a name that is none, or that is a leaf (Quantity)."""
         if name in _LEAVES:
             raise KeyError(f"{name} is a leaf, not a struct")
+        if name not in self.raw and self._fallback is not None:
+            return self._fallback.type(name)
         return self._struct(name, atomic=self.raw[name].get("x-kubernetes-map-type") == "atomic")
 
     def _struct(self, name: str, *, atomic: bool) -> StructType:
@@ -234,4 +246,5 @@ def _load(version: str) -> Definitions:
     except FileNotFoundError:
         raise ValueError(f"no OpenAPI definitions for Kubernetes {version}") from None
     presence = orjson.loads(Path(__file__).with_name("presence.json").read_bytes())
-    return Definitions(version, orjson.loads(text)["$defs"], presence)
+    fallback = load() if version != DEFAULT_VERSION else None
+    return Definitions(version, orjson.loads(text)["$defs"], presence, fallback=fallback)
