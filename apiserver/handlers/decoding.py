@@ -75,12 +75,24 @@ def decode_body(
 
     Raises BadRequest and UnsupportedMediaType in upstream's words."""
     expected = KindNames(*kind_names)
+    parsed, found = recognize(body, content_type, expected)
+    return decode_recognized(parsed, found, expected, type, field_validation)
+
+
+def recognize(body: bytes, content_type: str, expected: KindNames) -> tuple[Parsed, KindNames]:
+    """The first half of `decode_body`: the body as JSON, and what it says it is. Raises BadRequest and UnsupportedMediaType."""
     try:
         parsed = parse_body(body, content_type)
         found = names_of(parsed, expected)
-        found = expected if _ALSO_TAKEN.get(found) == expected else found
     except Unrecognized as wrong:
         raise BadRequest(f"the object provided is unrecognized (must be of type {expected.kind}): {wrong} ({summary_of(body)})") from None
+    return parsed, (expected if found == expected or _ALSO_TAKEN.get(found) == expected else found)
+
+
+def decode_recognized(
+    parsed: Parsed, found: KindNames, expected: KindNames, type: StructType, field_validation: str
+) -> tuple[Object, list[str]]:
+    """The second half of `decode_body`. Raises BadRequest."""
     try:
         decoded = decode_as(parsed, found, expected, type)
         warnings = [*parsed.duplicates, *decoded.strict_errors] if field_validation != "Ignore" else []

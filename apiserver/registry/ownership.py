@@ -12,7 +12,8 @@ import orjson
 from apiserver.registry.kind import Context, Conversion, Custom, Kind
 from kube.objects import Object
 from kube.patch.fieldset import FieldSet, of_path, union
-from kube.patch.managed import Convert, entries_of, managed_after_update
+from kube.patch.managed import Convert, created_entry, entries_of, filtered, managed_after_update, without_never_owned
+from kube.patch.ownership import changes
 from kube.schema.definitions import Definitions
 from kube.schema.types import StructType
 
@@ -38,6 +39,8 @@ class Ownership:
     def update(self, new: Object, old: Object | None, ctx: Context) -> None:
         """Keep `new`'s managedFields after a create, update or patch of `old` (None: it is created). Both are of the hub version."""
         version = ctx.api_version or self._api_version
+        if old is None and ctx.likeness is not None and version == self._api_version and self._create_alike(new, ctx):
+            return
         of, live, wanted = self.type, old, new
         if version != self._api_version:
             of, wanted = self._must(new, version)
@@ -57,6 +60,21 @@ class Ownership:
             new["metadata"]["managedFields"] = entries
         else:
             new["metadata"].pop("managedFields", None)
+
+    def _create_alike(self, new: Object, ctx: Context) -> bool:
+        """The one entry of a new object, its fields put together from those of its metadata and what is remembered of the rest. False
+        where there is nothing to remember."""
+        likeness = ctx.likeness
+        assert likeness is not None
+        if likeness.known is None or entries_of(new) is not None:
+            return False
+        fields = likeness.known.fields
+        if fields is None:
+            rest = {key: value for key, value in new.items() if key not in ("kind", "apiVersion", "metadata")}
+            fields = likeness.known.fields = filtered(changes(self.type, None, rest).owned, self.reset_fields(""))
+        own = without_never_owned(changes(likeness.of.metadata_only, None, {"metadata": new["metadata"]}).owned)
+        new["metadata"]["managedFields"] = [created_entry({**own, **fields}, ctx.field_manager, self._api_version, ctx.timestamp)]
+        return True
 
     def converter(self, *objects: Object | None) -> Convert | None:
         """What turns objects of this kind into the versions their entries are in; None where all entries are of the only version."""

@@ -10,7 +10,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from apiserver.validation.names import byte_length, is_dns1123_label, is_qualified_name, is_valid_label_value, name_errors, regex_error
+from apiserver.validation.names import (
+    byte_length,
+    is_dns1123_label,
+    is_good_key,
+    is_good_value,
+    is_qualified_name,
+    is_valid_label_value,
+    name_errors,
+    regex_error,
+)
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_long
 
 ANNOTATIONS_BYTES_MAX = 256 * 1024
@@ -195,6 +204,8 @@ def validate_managed_fields(entries: Sequence[Meta], path: str) -> list[FieldErr
 def validate_field_manager(manager: str, path: str = "fieldManager") -> list[FieldError]:
     """A field manager's name: at most 128 bytes, printable."""
     errors = [too_long(path, FIELD_MANAGER_BYTES_MAX)] if byte_length(manager) > FIELD_MANAGER_BYTES_MAX else []
+    if manager.isascii() and manager.isprintable():
+        return errors
     position = 0
     for char in manager:
         if not (char.isprintable() or char == " ") or (char.isspace() and char != " "):
@@ -215,8 +226,10 @@ def _go_rune(char: str) -> str:
 def validate_labels(labels: Mapping[str, str] | None, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     for key, value in (labels or {}).items():
-        errors += complaints(path, key, is_qualified_name(key))
-        errors += complaints(path, value, is_valid_label_value(value))
+        if not is_good_key(key):
+            errors += complaints(path, key, is_qualified_name(key))
+        if not is_good_value(value):
+            errors += complaints(path, value, is_valid_label_value(value))
     return errors
 
 
@@ -225,7 +238,9 @@ def validate_annotations(annotations: Mapping[str, str] | None, path: str) -> li
     errors: list[FieldError] = []
     total = 0
     for key, value in (annotations or {}).items():
-        errors += complaints(path, key, is_qualified_name(key.lower()))
+        lower = key.lower()
+        if not is_good_key(lower):
+            errors += complaints(path, key, is_qualified_name(lower))
         total += byte_length(key) + byte_length(value)
     if total > ANNOTATIONS_BYTES_MAX:
         errors.append(too_long(path, ANNOTATIONS_BYTES_MAX))

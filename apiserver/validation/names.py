@@ -6,6 +6,7 @@ Source: apimachinery `pkg/util/validation/validation.go` and `pkg/api/validate/c
 
 from __future__ import annotations
 
+import functools
 import re
 
 from apiserver.validation.ip import is_valid_ip
@@ -37,6 +38,7 @@ _subdomain_caseless_re = re.compile(_SUBDOMAIN, re.IGNORECASE | re.ASCII)
 _subdomain_underscore_re = re.compile(_SUBDOMAIN_UNDERSCORE)
 _label_1035_re = re.compile(_LABEL_1035)
 _wildcard_re = re.compile(_WILDCARD_SUBDOMAIN)
+_KEY_MAX = DNS_SUBDOMAIN_MAX + 1 + LABEL_VALUE_MAX
 _key_re = re.compile(_KEY)
 _value_re = re.compile(_VALUE)
 _config_key_re = re.compile(_CONFIG_KEY)
@@ -192,6 +194,26 @@ def is_valid_label_value(value: str) -> list[str]:
             )
         )
     return errors
+
+
+def is_good_key(value: str) -> bool:
+    """Whether `is_qualified_name` finds nothing. Label keys are few and asked about on every write, so answers are remembered."""
+    return _is_good_key(value) if len(value) <= _KEY_MAX else False
+
+
+def is_good_value(value: str) -> bool:
+    """Whether `is_valid_label_value` finds nothing; answers are remembered."""
+    return _is_good_value(value) if len(value) <= LABEL_VALUE_MAX else False
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_good_key(value: str) -> bool:
+    return not is_qualified_name(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_good_value(value: str) -> bool:
+    return not is_valid_label_value(value)
 
 
 def is_config_map_key(value: str) -> list[str]:

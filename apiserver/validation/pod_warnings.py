@@ -15,6 +15,7 @@ from apiserver.validation.pod_annotations import APP_ARMOR, SECCOMP_CONTAINER, S
 from apiserver.validation.security_context import containers_with_paths
 from apiserver.validation.volume_claim import claim_warnings
 from kube.errors import quoted
+from kube.memo import Memo, bytes_of
 from kube.objects import Object
 from kube.quantity import parse
 
@@ -86,6 +87,22 @@ def template_warnings(template: Object | None, path: str) -> list[str]:
 
 def pod_warnings(spec: Object, annotations: Mapping[str, str] | None, prefix: str = "", *, is_template: bool = False) -> list[str]:
     """All of them, in upstream's order. `prefix`: where the pod is, with a dot behind ("" for a Pod itself)."""
+    text = bytes_of(spec) if not annotations or not is_of_interest(annotations) else None
+    key = (text, prefix, is_template)
+    known = _KNOWN.get(key) if text is not None else None
+    if known is not None:
+        return list(known)
+    found = _pod_warnings(spec, annotations, prefix, is_template=is_template)
+    if text is not None:
+        _KNOWN.put(key, tuple(found))
+    return found
+
+
+_KNOWN: Memo[tuple[str, ...]] = Memo()
+"""The warnings of specs whose annotations say nothing; most pods share theirs with many others."""
+
+
+def _pod_warnings(spec: Object, annotations: Mapping[str, str] | None, prefix: str, *, is_template: bool) -> list[str]:
     at = f"{prefix}spec"
     found = [*_node_labels(spec, at), *_spread(spec, at)]
     marked = annotations if annotations and is_of_interest(annotations) else {}

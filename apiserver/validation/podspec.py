@@ -29,6 +29,7 @@ from apiserver.validation.security_context import (
 )
 from apiserver.validation.volumes import validate_volumes
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
+from kube.memo import Memo, bytes_of
 from kube.objects import Object
 from kube.quantity import parse
 
@@ -55,8 +56,25 @@ def validate_template(template: Object | None, path: str) -> list[FieldError]:
     return errors
 
 
+_FINE: Memo[bool] = Memo(1024)
+"""Specs with nothing wrong: most are written again and again, in pods of one template and in each update of their workload."""
+
+
 def validate_pod_spec(spec: Object, path: str, *, pod_name: str = "", is_pod: bool = False) -> list[FieldError]:
     """A PodSpec. `is_pod`: it is a Pod's own, not a template's."""
+    text = bytes_of(spec)
+    if text is None:
+        return _pod_spec_errors(spec, path, pod_name, is_pod)
+    key = (text, is_pod, pod_name if b'"ephemeral":' in text else "")
+    if _FINE.get(key):
+        return []
+    errors = _pod_spec_errors(spec, path, pod_name, is_pod)
+    if not errors:
+        _FINE.put(key, True)
+    return errors
+
+
+def _pod_spec_errors(spec: Object, path: str, pod_name: str, is_pod: bool) -> list[FieldError]:
     errors: list[FieldError] = []
     if spec.get("terminationGracePeriodSeconds") is None:
         errors.append(required(f"{path}.terminationGracePeriodSeconds"))

@@ -136,6 +136,11 @@ def _entry(who: Identity, owner: Owner) -> Object:
     return entry
 
 
+def created_entry(fields: FieldSet, manager: str, api_version: str, time: str) -> Object:
+    """The entry of whoever created an object with these fields (already without those that nobody owns)."""
+    return _entry(identity(manager, "Update", api_version, ""), Owner(dict(sorted(fields.items())), api_version, time))
+
+
 def entries_of(obj: Mapping[str, Any] | None) -> Any:
     """The object's managedFields as they are: None when the field is not there."""
     return ((obj or {}).get("metadata") or {}).get("managedFields")

@@ -292,6 +292,7 @@ POD = Kind(
         "status.nominatedNodeName": lambda pod: (pod.get("status") or {}).get("nominatedNodeName") or "",
     },
     default=default,
+    alike=True,
     prepare=prepare,
     validate=validation.validate,
     grace_period=grace_period,
