@@ -201,7 +201,7 @@ class Kind:
     fills_lists: tuple[str, ...] = ()
     """Lists that `default` fills in when they are absent, but not when they were sent empty: their names."""
     alike: bool = False
-    """Many objects of this kind are made that differ in nothing but their metadata, which `default` neither reads nor changes: `alike.py`."""
+    """Many objects of this kind differ in nothing but their metadata, which `default` neither reads nor changes: see `alike.py`."""
     prepare: Prepare = nothing
     validate: Validate = all_fine
     begin: Begin | None = None

@@ -38,7 +38,7 @@ from apiserver.store.sqlite_files import FileLock, prepare
 from apiserver.store.sqlite_index import Index, Pending
 from apiserver.store.sqlite_reader import Reader
 from apiserver.store.sqlite_schema import Entry, Loaded, open_checked
-from apiserver.store.sqlite_writer import Job, Write, Writer
+from apiserver.store.sqlite_writer import QUICK_S, Job, Write, Writer
 from apiserver.store.subscribers import Subscriber, Subscribers
 from kube.clock import Clock
 
@@ -55,15 +55,15 @@ class SQLiteStore:
     """See the module and `base.Store`. Made by `open`, on the event loop that will use it."""
 
     @classmethod
-    async def open(cls, path: str | Path, *, clock: Clock, recent_events_max: int = RECENT_EVENTS_MAX) -> Self:
-        """Open or make the database at `path`; its folder is made when missing. Raises StoreUnusable."""
+    async def open(cls, path: str | Path, *, clock: Clock, recent_events_max: int = RECENT_EVENTS_MAX, quick_s: float = QUICK_S) -> Self:
+        """Open or make the database at `path`; its folder is made when missing. `quick_s`: see `Writer`. Raises StoreUnusable."""
         where = Path(path)
         courtesy = Courtesy()
         opened = await asyncio.get_running_loop().run_in_executor(None, _open, where, courtesy)
         recent = Recent(opened.loaded.revision, events_max=recent_events_max, bytes_max=RECENT_BYTES_MAX)
-        return cls(clock, opened, recent)
+        return cls(clock, opened, recent, quick_s=quick_s)
 
-    def __init__(self, clock: Clock, opened: _Opened, recent: Recent) -> None:
+    def __init__(self, clock: Clock, opened: _Opened, recent: Recent, *, quick_s: float) -> None:
         self._lock, self._reader, self._courtesy = opened.lock, opened.reader, opened.courtesy
         self._recent, loaded = recent, opened.loaded
         self._index = Index(loaded.keys, loaded.revision)
@@ -73,7 +73,7 @@ class SQLiteStore:
         self._compacting = asyncio.Lock()
         self._epoch = 0
         self._closed = False
-        self._writer = Writer(opened.db, self._courtesy, self._report)
+        self._writer = Writer(opened.db, self._courtesy, self._report, quick_s=quick_s)
         self._leases = Leases(clock, self._lease_due)
         for lease, expires_at in loaded.leases:
             self._leases.add(lease, expires_at)

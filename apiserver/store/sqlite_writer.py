@@ -1,6 +1,8 @@
-"""The one thread that writes to SQLite: it takes all that waits, commits it as one transaction (one fsync), and reports back.
+"""What writes to SQLite: it takes all that waits, commits it as one transaction (one fsync), and reports back.
 
-Why a thread of our own: `docs/decisions/sqlite-writer-thread.md`. It decides nothing: revisions and checks come from `sqlite.py`.
+While the disk is quick, the event loop commits itself, once a round, what its round has brought: the hand-over to a thread would cost
+more than the commit. Where commits take longer than `QUICK_S`, a thread makes them, so that nobody who reads waits for a disk. Why
+this way: `docs/decisions/sqlite-writer-thread.md`. Nothing is decided here: revisions and checks come from `sqlite.py`.
 
 A batch is one INSERT statement outside any explicit transaction: it succeeds or fails as a whole, and the thread needs the
 interpreter lock once per batch instead of once per row (a busy event loop gives that lock away only every few milliseconds).
@@ -12,6 +14,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +25,11 @@ from apiserver.store.courtesy import Courtesy
 BATCH_ROWS_MAX = 128
 """7 parameters a row: stays under 999, the limit of old SQLite libraries."""
 BATCH_BYTES_MAX = 8 << 20
+QUICK_S = 0.002
+"""Commits that take longer than this on average belong on the thread; those that take less than half of it, on the loop."""
+_SMOOTHING = 0.2
+_BYTES_HERE_MAX = 1 << 20
+"""A large batch is slow on any disk: the thread's."""
 
 Row = tuple[int, str, int, int, int, int, bytes]
 """(revision, key, create_revision, prev_revision, lease, deleted, value), the columns of `log`."""
@@ -53,20 +61,68 @@ class Writer:
 
     Writes are numbered on the assumption that those before them succeed. So when a batch fails, all that was submitted in the
     same epoch fails with it; the owner learns of it through `report`, starts numbering anew and submits in the next epoch.
+    `quick_s` 0: the thread commits everything.
     """
 
     def __init__(
-        self, db: sqlite3.Connection, courtesy: Courtesy, report: Callable[[Sequence[Write], StoreUnavailable | None], None]
+        self,
+        db: sqlite3.Connection,
+        courtesy: Courtesy,
+        report: Callable[[Sequence[Write], StoreUnavailable | None], None],
+        *,
+        quick_s: float = QUICK_S,
     ) -> None:
         self._db, self._courtesy, self._report = db, courtesy, report
         self._loop = asyncio.get_running_loop()
         self._queue: _Queue = queue.SimpleQueue()
+        self._is_virtual = hasattr(self._loop, "threads_busy")  # such a loop waits for its threads anyway
+        self._waiting: list[Write] = []
+        """What this round of the loop has brought, in order. Only while nothing is with the thread."""
+        self._waiting_bytes = 0
+        self._handed_over = 0
+        self._quick_s, self._mean_s = quick_s, 0.0
+        self._is_quick = quick_s > 0
         self._failed_epoch = -1
         self._failure = StoreUnavailable("")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, item: Write | Job) -> None:
+        if isinstance(item, Write) and self._is_quick and not self._handed_over:
+            self._waiting_bytes += _bytes(item)
+            if self._waiting_bytes <= _BYTES_HERE_MAX or self._is_virtual:
+                self._waiting.append(item)
+                if len(self._waiting) == 1:
+                    self._loop.call_soon(self._commit_here)
+                return
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        for each in waiting:
+            self._hand_over(each)
+        self._hand_over(item)
+
+    def _commit_here(self) -> None:
+        """Commit what waits, on the loop."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        for start in range(0, len(waiting), BATCH_ROWS_MAX):
+            batch = waiting[start : start + BATCH_ROWS_MAX]
+            doomed = [write for write in batch if write.epoch == self._failed_epoch]
+            if doomed:
+                self._report(doomed, self._failure)
+                batch = [write for write in batch if write.epoch != self._failed_epoch]
+            if batch:
+                began = time.perf_counter()
+                error = self._commit(batch)
+                self._took(time.perf_counter() - began)
+                self._report(batch, error)
+
+    def _took(self, seconds: float) -> None:
+        """Learn from one commit who shall make the next."""
+        self._mean_s += _SMOOTHING * (seconds - self._mean_s)
+        if not self._is_virtual:
+            self._is_quick = self._mean_s < (self._quick_s if self._is_quick else self._quick_s / 2)
+
+    def _hand_over(self, item: Write | Job) -> None:
+        self._handed_over += 1
         self._courtesy.began()
         self._count_busy(1)
         self._queue.put(item)
@@ -74,7 +130,7 @@ class Writer:
     async def close(self) -> None:
         """Finish what was submitted and end the thread and its connection."""
         ended = self._loop.create_future()
-        self.submit(Job(lambda db: db.close(), ended))
+        self.submit(Job(lambda db: db.close(), ended))  # whatever waits is handed over before it
         self._queue.put(None)
         await ended
         self._thread.join()
@@ -110,10 +166,12 @@ class Writer:
             following = self._next()
         doomed = [write for write in batch if write.epoch == self._failed_epoch]
         if doomed:
-            self._tell(doomed, self._failure)
+            self._tell(doomed, self._failure, self._mean_s)
             batch = [write for write in batch if write.epoch != self._failed_epoch]
         if batch:
-            self._tell(batch, self._commit(batch))
+            began = time.perf_counter()
+            error = self._commit(batch)
+            self._tell(batch, error, time.perf_counter() - began)
         return following
 
     def _next(self) -> Write | Job | Literal[False] | None:
@@ -152,8 +210,8 @@ class Writer:
         except sqlite3.Error:
             pass  # the next write reports what is wrong
 
-    def _tell(self, writes: Sequence[Write], error: StoreUnavailable | None) -> None:
-        self._call(self._batch_done, writes, error)
+    def _tell(self, writes: Sequence[Write], error: StoreUnavailable | None, took_s: float) -> None:
+        self._call(self._batch_done, writes, error, took_s)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -164,12 +222,15 @@ class Writer:
 
     # On the loop again.
 
-    def _batch_done(self, writes: Sequence[Write], error: StoreUnavailable | None) -> None:
+    def _batch_done(self, writes: Sequence[Write], error: StoreUnavailable | None, took_s: float) -> None:
+        self._took(took_s)
+        self._handed_over -= len(writes)
         self._courtesy.ended(len(writes))
         self._count_busy(-len(writes))
         self._report(writes, error)
 
     def _job_done(self, job: Job, error: StoreUnavailable | None) -> None:
+        self._handed_over -= 1
         self._courtesy.ended()
         self._count_busy(-1)
         if job.future.done():
