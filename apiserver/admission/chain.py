@@ -15,6 +15,7 @@ from apiserver.admission.default_class import DEFAULT_INGRESS_CLASS, DEFAULT_STO
 from apiserver.admission.default_tolerations import DefaultTolerationSeconds
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_taints import TaintNodesByCondition
+from apiserver.admission.pod_security_labels import PodSecurityLabels
 from apiserver.admission.priority import Priority
 from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.service_account import ServiceAccount
@@ -55,6 +56,7 @@ def default_chain() -> Chain:
         [
             NamespaceLifecycle(),
             TaintNodesByCondition(),
+            PodSecurityLabels(),
             ServiceAccount(),
             Priority(),
             DefaultTolerationSeconds(),

@@ -2,8 +2,8 @@
 
 One generic path (`registry.py`) serves every kind; a `Kind` says only how it differs. The modules in `apiserver/kinds/` make them.
 Hooks change the object they are given in place and are never called twice for one write. Order of a create (upstream's
-`registry/rest/create.go`): decode, `default`, managedFields, mutating admission, `prepare`, name and metadata checks, `validate`,
-validating admission, `begin` (allocate), store. An update: the same with `old` set. A read: decode, `default`.
+`registry/rest/create.go`): decode, `default`, managedFields, mutating admission, `begin` (allocate), `prepare`, name and metadata checks,
+`validate`, validating admission, store. An update: the same with `old` set. A read: decode, `default`.
 """
 
 from __future__ import annotations
@@ -67,16 +67,19 @@ Prepare = Callable[[Object, Object | None, Context], None]
 Validate = Callable[[Object, Object | None, Context], Sequence[FieldError]]
 """(new, old, ctx): everything wrong with `new`, and with changing `old` into it. Metadata is validated generically already."""
 
-Undo = Callable[[], Awaitable[None]]
+Finish = Callable[[bool], Awaitable[None]]
+"""async (went_through): what `begin` claimed is kept and what it gave up is free, or, where the write failed, the other way round."""
+
 Create = Callable[[Any, str, Object, Context], Awaitable[Object]]
 """async (registries, namespace, body, ctx) -> the answer: what POST does to a kind that is never stored (reviews, bindings)."""
 
 AfterDelete = Callable[[Object, Context, Any], Awaitable[None]]
 """async (old, ctx, registries): give back what the object held, once it is gone. Must not raise for what is gone already."""
 
-Begin = Callable[[Object, Object | None, Context, Any], Awaitable[Undo | None]]
-"""(new, old, ctx, registries): claim what must be unique in the cluster (cluster IPs, node ports) just before the write, and say
-how to give it back should the write fail. `registries` is `apiserver.registry.registry.Registries`."""
+Begin = Callable[[Object, Object | None, Context, Any], Awaitable[Finish | None]]
+"""(new, old, ctx, registries): fill in and claim what must be unique in the cluster (cluster IPs, node ports), before anything is
+validated, and say what is to be done once the write has gone through or failed. A refused write fails. `registries` is
+`apiserver.registry.registry.Registries`."""
 
 
 @dataclass(frozen=True, slots=True)

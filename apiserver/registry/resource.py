@@ -123,8 +123,20 @@ class Registry:
         raise AssertionError("unreachable")
 
     async def _create_once(self, namespace: str, obj: Object, ctx: Context, attributes: Attributes, *, first: bool) -> Written:
-        kind, meta = self.kind, obj["metadata"]
         fill_new(obj, now=ctx.now, rng=self.registries.rng)
+        finish = await self.kind.begin(obj, None, ctx, self.registries) if self.kind.begin else None
+        try:
+            written = await self._create_begun(namespace, obj, ctx, attributes, first=first)
+        except BaseException:
+            if finish is not None:
+                await finish(False)
+            raise
+        if finish is not None:
+            await finish(True)
+        return written
+
+    async def _create_begun(self, namespace: str, obj: Object, ctx: Context, attributes: Attributes, *, first: bool) -> Written:
+        kind, meta = self.kind, obj["metadata"]
         if first:
             kind.prepare(obj, None, ctx)
             if kind.has_generation:
@@ -147,20 +159,13 @@ class Registry:
         present = self.cache.get(namespace, meta["name"])
         if present is not None:
             raise self._exists(present, meta)
-        undo = await kind.begin(obj, None, ctx, self.registries) if kind.begin else None
         if ctx.dry_run:
-            if undo:
-                await undo()
             return Written(obj, None, created=True)
         value = self._encoded(obj)
         try:
             revision = await self.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
-        except BaseException as error:
-            if undo:
-                await undo()
-            if isinstance(error, KeyExists):
-                raise self._exists(None, meta) from error
-            raise
+        except KeyExists as error:
+            raise self._exists(None, meta) from error
         meta["resourceVersion"] = str(revision)
         return Written(obj, self.cache.encoding.served(value, revision), created=True)
 
@@ -228,7 +233,7 @@ class Registry:
     async def _update_once(
         self, entry: Entry, change: Change, ctx: Context, *, subresource: str, managed: bool, replace: bool, options: Object | None
     ) -> Written:
-        kind, encoding = self.kind, self.cache.encoding
+        kind = self.kind
         old = self.cache.object_of(entry)
         new = change(self.cache.object_of(entry))
         meta = new.setdefault("metadata", {})
@@ -247,6 +252,21 @@ class Registry:
         attributes = Attributes(kind, "UPDATE", entry.namespace, entry.name, new, old, ctx, self.registries, options or {})
         await self.registries.admission.mutate(attributes)
         part = self._subresources.get(subresource)
+        finish = await kind.begin(new, old, ctx, self.registries) if kind.begin and part is None else None
+        try:
+            written = await self._update_begun(entry, new, old, part, attributes, managed=managed)
+        except BaseException:
+            if finish is not None:
+                await finish(False)
+            raise
+        if finish is not None:
+            await finish(True)
+        return written
+
+    async def _update_begun(
+        self, entry: Entry, new: Object, old: Object, part: Subresource | None, attributes: Attributes, *, managed: bool
+    ) -> Written:
+        kind, ctx, encoding = self.kind, attributes.ctx, self.cache.encoding
         if part is not None and part.prepare is not None:
             part.prepare(new, old, ctx)
         else:
@@ -267,20 +287,10 @@ class Registry:
             return Written(old, encoding.served(entry.value, entry.revision))
         if deletion.is_released(kind, new, old):
             return await self._remove_released(entry, new, ctx)
-        undo = await kind.begin(new, old, ctx, self.registries) if kind.begin and part is None else None
-        if undo is not None:
-            value = self._encoded(new)  # what was claimed is in the object now
         if ctx.dry_run:
-            if undo:
-                await undo()
             new["metadata"]["resourceVersion"] = str(entry.revision)
             return Written(new, None)
-        try:
-            revision = await self.store.update(entry.key, value, expected=entry.revision, lease=await self._lease_for(kind.ttl_s), hint=new)
-        except BaseException:
-            if undo:
-                await undo()
-            raise
+        revision = await self.store.update(entry.key, value, expected=entry.revision, lease=await self._lease_for(kind.ttl_s), hint=new)
         new["metadata"]["resourceVersion"] = str(revision)
         return Written(new, encoding.served(value, revision))
 

@@ -44,9 +44,9 @@ def is_mapped(value: str) -> bool:
 
 
 def _strict_ip_errors(value: str) -> list[str]:
-    if is_mapped(value):
-        return ["must not be an IPv4-mapped IPv6 address"]
-    return ["must not have leading 0s"] if _without_leading_zeros(value) != value else []
+    if _without_leading_zeros(value) != value:
+        return ["must not have leading 0s"]
+    return ["must not be an IPv4-mapped IPv6 address"] if is_mapped(value) else []
 
 
 def is_valid_ip(value: str) -> list[str]:

@@ -1,15 +1,16 @@
 """Services. Source: kubernetes `pkg/apis/core/validation/validation.go` (ValidateService*), `pkg/api/service/warnings.go`.
 
-`spec.LoadBalancerSourceRanges` with its capital, and errors that name no index, are upstream's. A missing healthCheckNodePort is no error
-here: it is allocated after validation.
+`spec.LoadBalancerSourceRanges` with its capital, and errors that name no index, are upstream's. Addresses and ports have been allocated
+already.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from apiserver.validation.endpoints import PROTOCOLS, special_ip_errors
-from apiserver.validation.ip import cidr_warnings, ip_warnings, is_valid_ip, is_valid_legacy_cidr, is_valid_legacy_ip, parse_ip
+from apiserver.validation.ip import cidr_warnings, ip_warnings, is_valid_legacy_cidr, is_valid_legacy_ip, parse_ip
 from apiserver.validation.metadata import complaints, validate_labels
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_qualified_name, is_valid_port_name, is_valid_port_num
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
@@ -26,22 +27,27 @@ POLICIES = ("Cluster", "Local")
 DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 AFFINITY_TIMEOUT_MAX_S = 86400
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+TOPOLOGY_MODE, TOPOLOGY_HINTS = "service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"
 HEADLESS = "None"
 _ONLY_LB = "may only be used when `type` is 'LoadBalancer'"
 _ONCE = "may not change once set"
 
 
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
-    """Wrong addresses are told alone: upstream looks at them before it allocates, and at the rest after."""
     spec, before = new.get("spec") or {}, (old or {}).get("spec") or {}
-    errors = validate_cluster_ips(spec, before)
-    if errors:
-        return errors
     errors = _update_errors(spec, before) if old is not None else []
-    errors += _spec_errors(new, spec, before)
+    errors += _topology_errors(annotations_of(new)) + _spec_errors(new, spec, before)
     if not errors:
-        ctx.warnings += _warnings(new, old)
+        ctx.warnings += _warnings(new)
     return errors
+
+
+def _topology_errors(annotations: Mapping[str, str]) -> list[FieldError]:
+    """The annotation's old and new name say the same."""
+    mode, hints = annotations.get(TOPOLOGY_MODE), annotations.get(TOPOLOGY_HINTS)
+    if mode is None or hints is None or mode == hints:
+        return []
+    return [invalid(f"metadata.annotations[{TOPOLOGY_MODE}]", mode, f"must match annotations[{TOPOLOGY_HINTS}] when both are specified")]
 
 
 def _spec_errors(service: Object, spec: Object, before: Object) -> list[FieldError]:
@@ -321,7 +327,7 @@ def _external_policy_errors(spec: Object) -> list[FieldError]:
 
 def _update_errors(spec: Object, before: Object) -> list[FieldError]:
     errors: list[FieldError] = []
-    if spec.get("type") in TYPES and "ExternalName" not in (spec["type"], before.get("type")):
+    if "ExternalName" not in (spec.get("type"), before.get("type")):
         errors += _changed_ip_errors(spec, before) + _changed_family_errors(spec, before)
     if spec.get("type") == before.get("type") == "LoadBalancer" and spec.get("loadBalancerClass") != before.get("loadBalancerClass"):
         errors.append(invalid("spec.loadBalancerClass", spec.get("loadBalancerClass"), _ONCE))
@@ -354,8 +360,6 @@ def _changed_family_errors(spec: Object, before: Object) -> list[FieldError]:
         return []
     families, had, ips = spec.get("ipFamilies") or [], before.get("ipFamilies") or [], spec.get("clusterIPs") or []
     path = "spec.ipFamilies[0]"
-    if not families and had:
-        families = had  # left out: settled when addresses are allocated
     if len(families) == len(had):
         return [invalid(path, families, _ONCE) for new, old in zip(families, had, strict=True) if new != old]
     errors: list[FieldError] = []
@@ -369,7 +373,7 @@ def _changed_family_errors(spec: Object, before: Object) -> list[FieldError]:
     return errors
 
 
-def validate_status(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate_status(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     status, spec = (new.get("status") or {}).get("loadBalancer") or {}, new.get("spec") or {}
     before = ((old or {}).get("status") or {}).get("loadBalancer") or {}
     ingress = status.get("ingress") or []
@@ -377,7 +381,10 @@ def validate_status(new: Object, old: Object | None, _ctx: Context) -> list[Fiel
     if spec.get("type") != "LoadBalancer" and ingress:
         return [not_allowed(path, "may only be used when `spec.type` is 'LoadBalancer'")]
     known = {each.get("ip") for each in before.get("ingress") or ()}
-    return [error for index, each in enumerate(ingress) for error in _ingress_errors(each, f"{path}[{index}]", known)]
+    errors = [error for index, each in enumerate(ingress) for error in _ingress_errors(each, f"{path}[{index}]", known)]
+    if not errors:
+        ctx.warnings += [text for index, each in enumerate(ingress) for text in ip_warnings(f"{path}[{index}]", each.get("ip") or "")]
+    return errors
 
 
 def _ingress_errors(ingress: Object, path: str, known: set[Any]) -> list[FieldError]:
@@ -405,22 +412,35 @@ def load_balancer_host_errors(host: str, path: str) -> list[FieldError]:
 # --- warnings ---------------------------------------------------------------------------------------------------------
 
 
-def _warnings(new: Object, old: Object | None) -> list[str]:
-    spec, warnings = new.get("spec") or {}, []
-    before = (old or {}).get("spec") or {}
-    if _is_headless(spec):
-        if spec.get("loadBalancerIP"):
-            warnings.append("spec.loadBalancerIP is ignored for headless services")
-        if spec.get("externalIPs"):
-            warnings.append("spec.externalIPs is ignored for headless services")
-        if spec.get("sessionAffinity") != "None":
-            warnings.append("spec.SessionAffinity is ignored for headless services")
-    elif spec.get("externalIPs"):
+def _warnings(service: Object) -> list[str]:
+    """In upstream's order."""
+    spec, path = service.get("spec") or {}, "spec.clusterIPs"
+    warnings = [f"annotation {TOPOLOGY_HINTS} is deprecated, please use {TOPOLOGY_MODE} instead"] * (
+        TOPOLOGY_HINTS in annotations_of(service)
+    )
+    if not _is_headless(spec):
+        warnings += [text for index, ip in enumerate(spec.get("clusterIPs") or ()) for text in ip_warnings(f"{path}[{index}]", ip)]
+    is_headless = spec.get("type") == "ClusterIP" and spec.get("clusterIP") == HEADLESS
+    if is_headless:
+        warnings += [f"spec.{name} is ignored for headless services" for name in ("loadBalancerIP", "externalIPs") if spec.get(name)]
+        warnings += ["spec.SessionAffinity is ignored for headless services"] * (spec.get("sessionAffinity") != "None")
+    for index, ip in enumerate(spec.get("externalIPs") or ()):
+        warnings += ip_warnings(f"spec.externalIPs[{index}]", ip)
+    if spec.get("externalIPs") and not is_headless and spec.get("type") != "ExternalName":
         warnings.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
-    for name, warn in (("externalIPs", ip_warnings), ("loadBalancerSourceRanges", cidr_warnings)):
-        for index, value in enumerate(spec.get(name) or ()):
-            if value not in (before.get(name) or ()):
-                warnings += warn(f"spec.{name}[{index}]", value.strip())
-    if spec.get("loadBalancerIP") and is_valid_ip(spec["loadBalancerIP"]):
-        warnings += ip_warnings("spec.loadBalancerIP", spec["loadBalancerIP"])
+    warnings += ip_warnings("spec.loadBalancerIP", spec.get("loadBalancerIP") or "")
+    for index, cidr in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        warnings += cidr_warnings(f"spec.loadBalancerSourceRanges[{index}]", cidr)
+    return warnings + _ignored(spec)
+
+
+def _ignored(spec: Object) -> list[str]:
+    """What has no effect with this type, and what has a newer name."""
+    warnings: list[str] = []
+    if spec.get("type") == "ExternalName" and spec.get("externalIPs"):
+        warnings.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
+    if spec.get("type") != "ExternalName" and spec.get("externalName"):
+        warnings.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+    if spec.get("trafficDistribution") == "PreferClose":
+        warnings.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
     return warnings

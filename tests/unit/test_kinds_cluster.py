@@ -16,6 +16,8 @@ from apiserver.kinds.core.config import SECRET
 from apiserver.kinds.core.namespace import NAMESPACE
 from apiserver.kinds.core.quota import LIMIT_RANGE
 from apiserver.kinds.core.service import SERVICE
+from apiserver.kinds.core.service_families import settle
+from apiserver.kinds.core.service_fields import complete
 from apiserver.kinds.discovery import ENDPOINT_SLICE
 from apiserver.kinds.storage import CSI_DRIVER
 from apiserver.registry.kind import Context, Kind, User
@@ -150,12 +152,11 @@ def service(**spec: Any) -> Object:
 
 def test_a_put_that_leaves_out_what_was_allocated_keeps_it() -> None:
     old = service()
-    new: Object = {**copy.deepcopy(old), "spec": {"type": "NodePort", "ports": [{"name": "http", "port": 81}]}}
-    SERVICE.default(new)
-    SERVICE.prepare(new, old, context("update"))
-    assert new["spec"]["clusterIPs"] == ["10.0.0.5"]
-    assert new["spec"]["ipFamilies"] == ["IPv4"]
-    assert new["spec"]["ports"][0]["nodePort"] == 30080
+    spec: Object = {"type": "NodePort", "ports": [{"name": "http", "port": 81}]}
+    complete(spec, old["spec"])
+    assert settle(spec, old["spec"], ["IPv4"]) == []
+    assert (spec["clusterIPs"], spec["ipFamilies"]) == (["10.0.0.5"], ["IPv4"])
+    assert spec["ports"][0]["nodePort"] == 30080
 
 
 @pytest.mark.parametrize(
@@ -173,8 +174,68 @@ def test_another_type_leaves_behind_what_it_has_no_use_for(kind: str, gone: list
     assert "nodePort" not in new["spec"]["ports"][0]
 
 
-def test_an_old_client_that_sets_cluster_ip_sets_cluster_ips_too() -> None:
-    new = service(clusterIP="10.0.0.9")
-    SERVICE.prepare(new, service(), context("update"))
+@pytest.mark.parametrize("ips", [pytest.param(["10.0.0.5"], id="a patch"), pytest.param([], id="a put")])
+def test_an_old_client_that_sets_cluster_ip_sets_cluster_ips_too(ips: list[str]) -> None:
+    new = service(clusterIP="10.0.0.9", clusterIPs=ips)
+    complete(new["spec"], service()["spec"])
     assert new["spec"]["clusterIPs"] == ["10.0.0.9"]
     assert [each.field for each in SERVICE.validate(new, service(), context("update"))] == ["spec.clusterIPs[0]"]
+
+
+def test_fewer_node_ports_are_left_behind_and_new_ones_are_not() -> None:
+    fewer, more = service(type="ClusterIP"), service(type="ClusterIP")
+    more["spec"]["ports"].append({"name": "new", "port": 81, "nodePort": 30081})
+    SERVICE.prepare(fewer, service(), context("update"))
+    SERVICE.prepare(more, service(), context("update"))
+    assert [each.get("nodePort") for each in fewer["spec"]["ports"]] == [None]
+    assert [each.get("nodePort") for each in more["spec"]["ports"]] == [30080, 30081]
+
+
+def test_what_a_load_balancer_was_given_goes_with_its_type() -> None:
+    old = service(type="LoadBalancer")
+    old["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.9", "ipMode": "VIP"}]}}
+    kept, new = {**copy.deepcopy(old)}, service(type="NodePort")
+    SERVICE.prepare(kept, old, context("update"))
+    SERVICE.prepare(new, old, context("update"))
+    assert kept["status"] == old["status"]
+    assert new["status"] == {"loadBalancer": {}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "annotations", "warnings"),
+    [
+        pytest.param({}, {}, [], id="nothing odd"),
+        pytest.param(
+            {"externalName": "db.example.com"},
+            {},
+            ['spec.externalName is ignored when spec.type is not "ExternalName"'],
+            id="an external name of another type",
+        ),
+        pytest.param(
+            {"trafficDistribution": "PreferClose"},
+            {},
+            ['spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'],
+            id="the old name of a distribution",
+        ),
+        pytest.param(
+            {"externalIPs": ["2001:DB8::1"]},
+            {},
+            [
+                'spec.externalIPs[0]: IPv6 address "2001:DB8::1" should be in RFC 5952 canonical format ("2001:db8::1")',
+                "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+            ],
+            id="an external address that is not canonical",
+        ),
+        pytest.param(
+            {},
+            {"service.kubernetes.io/topology-aware-hints": "auto"},
+            ["annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"],
+            id="the old name of an annotation",
+        ),
+    ],
+)
+def test_what_a_service_is_warned_of(spec: Object, annotations: Object, warnings: list[str]) -> None:
+    new, ctx = service(**spec), context("create")
+    new["metadata"]["annotations"] = annotations
+    assert SERVICE.validate(new, None, ctx) == []
+    assert ctx.warnings == warnings

@@ -71,11 +71,11 @@ async def test_services_made_at_once_get_different_addresses_until_the_range_is_
 
 async def test_a_write_that_fails_gives_everything_back(registries: Registries) -> None:
     obj = service(type="NodePort")
-    undo = await begin(obj, None, context(registries), registries)
-    assert undo is not None
+    finish = await begin(obj, None, context(registries), registries)
+    assert finish is not None
     ports = await node_ports.of(registries)
     assert ports.used == {obj["spec"]["ports"][0]["nodePort"]}
-    await undo()
+    await finish(False)
     assert (await addresses(registries), ports.used) == ([], set())
 
 
@@ -147,17 +147,18 @@ async def test_tcp_and_udp_of_one_number_share_a_node_port(registries: Registrie
     assert len({each["nodePort"] for each in obj["spec"]["ports"]}) == 1
 
 
-async def test_changing_the_type_gives_up_what_it_no_longer_needs_and_undo_takes_it_back(registries: Registries) -> None:
+@pytest.mark.parametrize("went_through", [pytest.param(True, id="the write goes through"), pytest.param(False, id="the write fails")])
+async def test_changing_the_type_gives_up_what_it_no_longer_needs_when_it_goes_through(registries: Registries, went_through: bool) -> None:
     old = service(type="NodePort")
     await begin(old, None, context(registries), registries)
+    held = ([old["spec"]["clusterIP"]], {old["spec"]["ports"][0]["nodePort"]})
     new = service(type="ExternalName", externalName="example.com")
-    undo = await begin(new, old, context(registries), registries)
+    finish = await begin(new, old, context(registries), registries)
     ports = await node_ports.of(registries)
-    assert (await addresses(registries), ports.used) == ([], set())
-    assert undo is not None
-    await undo()
-    assert await addresses(registries) == [old["spec"]["clusterIP"]]
-    assert ports.used == {old["spec"]["ports"][0]["nodePort"]}
+    assert (await addresses(registries), ports.used) == held
+    assert finish is not None
+    await finish(went_through)
+    assert (await addresses(registries), ports.used) == (([], set()) if went_through else held)
 
 
 async def test_a_local_load_balancer_gets_a_port_for_health_checks(registries: Registries) -> None:

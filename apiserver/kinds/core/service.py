@@ -1,4 +1,4 @@
-"""Services: data, defaults, and what a change of type takes along. Allocation is in `service_allocation.py`, rules in
+"""Services: data and defaults. Allocation is in `service_allocation.py`, linked fields in `service_fields.py`, rules in
 `validation/service.py`. Source: kubernetes `pkg/registry/core/service`.
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME, NONE, load_balancer_addresses, wide
 from apiserver.kinds.core.service_allocation import after_delete, begin
+from apiserver.kinds.core.service_fields import drop_left_behind, is_externally_accessible
 from apiserver.kinds.strategy import field, keep, status_subresource
 from apiserver.kinds.workload_columns import labels_cell
 from apiserver.registry.kind import Column, Context, Kind, Subresource
@@ -33,7 +34,7 @@ def default(service: Object) -> None:
             port["protocol"] = "TCP"
         if port.get("targetPort") in (None, 0, ""):
             port["targetPort"] = port.get("port", 0)
-    if _is_externally_accessible(spec) and not spec.get("externalTrafficPolicy"):
+    if is_externally_accessible(spec) and not spec.get("externalTrafficPolicy"):
         spec["externalTrafficPolicy"] = "Cluster"
     if spec.get("internalTrafficPolicy") is None and spec["type"] in ("NodePort", "LoadBalancer", "ClusterIP"):
         spec["internalTrafficPolicy"] = "Cluster"
@@ -56,107 +57,18 @@ def _default_affinity(spec: Object) -> None:
             spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": CLIENT_IP_TIMEOUT_S}}
 
 
-def _is_externally_accessible(spec: Object) -> bool:
-    return spec.get("type") in ("LoadBalancer", "NodePort") or (spec.get("type") == "ClusterIP" and bool(spec.get("externalIPs")))
-
-
 # --- writes -----------------------------------------------------------------------------------------------------------
 
 
 def _prepare(new: Object, old: Object | None, _ctx: Context) -> None:
-    spec = new["spec"]
+    """The status is not written here, but what only a load balancer has goes with it."""
     if old is None:
         new["status"] = {"loadBalancer": {}}
-        if spec.get("clusterIP") and not spec.get("clusterIPs"):
-            spec["clusterIPs"] = [spec["clusterIP"]]
         return
     keep(new, old, "status")
-    before = old["spec"]
-    _sync_cluster_ips(spec, before)
-    _keep_allocated(spec, before)
-    _drop_what_the_type_left_behind(spec, before)
-
-
-def _same(spec: Object, before: Object, name: str) -> bool:
-    return (spec.get(name) or None) == (before.get(name) or None)
-
-
-def _sync_cluster_ips(spec: Object, before: Object) -> None:
-    """A client that knows only the older clusterIP changes clusterIPs too."""
-    new_ip, old_ip = spec.get("clusterIP") or "", before.get("clusterIP") or ""
-    if new_ip and not spec.get("clusterIPs"):
-        spec["clusterIPs"] = [new_ip]
-    if not _same(spec, before, "clusterIPs"):
-        return
-    if old_ip and not new_ip:
-        spec.pop("clusterIPs", None)
-    elif new_ip != old_ip:
-        spec["clusterIPs"] = [new_ip, *(spec.get("clusterIPs") or [])[1:]]
-
-
-def _needs_cluster_ip(spec: Object) -> bool:
-    return spec.get("type") in ("ClusterIP", "NodePort", "LoadBalancer")
-
-
-def _needs_node_port(spec: Object) -> bool:
-    return spec.get("type") in ("NodePort", "LoadBalancer")
-
-
-def _needs_health_check_port(spec: Object) -> bool:
-    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
-
-
-def _keep_allocated(spec: Object, before: Object) -> None:
-    """What a PUT left out of what was allocated stays."""
-    if _needs_cluster_ip(before) and _needs_cluster_ip(spec):
-        if not spec.get("clusterIP") and before.get("clusterIP"):
-            spec["clusterIP"] = before["clusterIP"]
-        if not spec.get("clusterIPs") and spec.get("clusterIP") == before.get("clusterIP") and before.get("clusterIPs"):
-            spec["clusterIPs"] = list(before["clusterIPs"])
-        for name in ("ipFamilies", "ipFamilyPolicy"):
-            if not spec.get(name) and _same(spec, before, "clusterIPs"):
-                keep(spec, before, name)
-    if _needs_node_port(before) and _needs_node_port(spec):
-        _keep_node_ports(spec, before)
-    if _needs_health_check_port(before) and _needs_health_check_port(spec) and not spec.get("healthCheckNodePort"):
-        keep(spec, before, "healthCheckNodePort")
-
-
-def _keep_node_ports(spec: Object, before: Object) -> None:
-    ports, had = spec.get("ports") or [], before.get("ports") or []
-    used = {each.get("nodePort", 0) for each in ports} & {each.get("nodePort", 0) for each in had}
-    by_name = {each.get("name", ""): each.get("nodePort", 0) for each in had}
-    for port in ports:
-        previous = by_name.get(port.get("name", ""), 0)
-        if not port.get("nodePort") and previous and previous not in used:
-            port["nodePort"] = previous
-            used.add(previous)
-
-
-def _drop_what_the_type_left_behind(spec: Object, before: Object) -> None:
-    """Fields that the new type has no use for go, unless the client changed them too (then validation speaks)."""
-    gone: list[str] = []
-    if _needs_cluster_ip(before) and not _needs_cluster_ip(spec):
-        if _same(spec, before, "clusterIPs"):
-            gone += ["clusterIP", "clusterIPs"]
-        gone += [name for name in ("ipFamilies", "ipFamilyPolicy") if _same(spec, before, name)]
-        if _same(spec, before, "internalTrafficPolicy"):
-            gone.append("internalTrafficPolicy")
-    if _needs_node_port(before) and not _needs_node_port(spec) and _node_ports(spec) == _node_ports(before):
-        for port in spec.get("ports") or ():
-            port.pop("nodePort", None)
-    if _needs_health_check_port(before) and not _needs_health_check_port(spec) and _same(spec, before, "healthCheckNodePort"):
-        gone.append("healthCheckNodePort")
-    if before.get("type") == "LoadBalancer" and spec.get("type") != "LoadBalancer":
-        gone += [name for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass") if spec.get(name) == before.get(name)]
-    if _is_externally_accessible(before) and not _is_externally_accessible(spec) and _same(spec, before, "externalTrafficPolicy"):
-        gone.append("externalTrafficPolicy")
-    for name in gone:
-        spec.pop(name, None)
-
-
-def _node_ports(spec: Object) -> set[int]:
-    return {each["nodePort"] for each in spec.get("ports") or () if each.get("nodePort")}
+    drop_left_behind(new["spec"], old["spec"])
+    if new["spec"].get("type") != "LoadBalancer":
+        new["status"] = {**(new.get("status") or {}), "loadBalancer": {}}
 
 
 # --- data -------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""What a Service must have alone in the cluster: addresses, node ports, a health check's port. Claimed just before the write.
+"""What a Service must have alone in the cluster: addresses, node ports, a health check's port. Claimed before it is even validated.
 
-`begin` claims, and hands back how to undo it; `after_delete` releases. An update that gives something up (another type) releases it before
-the write, and takes it again should the write fail. Addresses are in `cluster_ips.py`, ports in `node_ports.py`, families in
-`service_families.py`. Source: kubernetes `pkg/registry/core/service/storage/alloc.go`.
+`begin` claims, and hands back how to end it: a write that failed gives back what was claimed, one that went through what it gave up
+(another type). `after_delete` releases. Addresses are in `cluster_ips.py`, ports in `node_ports.py`, families in `service_families.py`,
+fields that follow others in `service_fields.py`. Source: kubernetes `pkg/registry/core/service/storage/alloc.go`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 from apiserver.kinds.core import cluster_ips, node_ports
 from apiserver.kinds.core.service_families import HEADLESS, settle
-from apiserver.registry.kind import Context, Undo
+from apiserver.kinds.core.service_fields import complete, has_node_ports, needs_health_check
+from apiserver.registry.kind import Context, Finish
 from kube.errors import InternalError, NotFound, invalid, invalid_object
 from kube.objects import Object
 from kube.resources import ENDPOINTS
@@ -21,28 +22,25 @@ Step = Callable[[], Awaitable[None]]
 
 
 class Claims:
-    """What one write has claimed and given up so far, and how to turn it all back."""
+    """What one write has claimed, and what it gives up should it go through."""
 
     def __init__(self, registries: Any, service: Object, ctx: Context, ports: node_ports.NodePorts) -> None:
         self.registries, self.service, self.ctx = registries, service, ctx
-        self._real_ports = ports
         self.ports = node_ports.NodePorts(ports.used) if ctx.dry_run else ports
         self._undo: list[Step] = []
+        self._later: list[Step] = []
 
     async def claim_ip(self, ip: str) -> None:
         await cluster_ips.claim(self.registries, self.service, ip, self.ctx)
-        self._undo.append(lambda: cluster_ips.release(self.registries, ip, self.ctx))
+        self._undo.append(lambda: self._return_ip(ip))
 
     async def claim_any_ip(self, family: str) -> str:
         ip = await cluster_ips.claim_any(self.registries, self.service, family, self.ctx)
-        self._undo.append(lambda: cluster_ips.release(self.registries, ip, self.ctx))
+        self._undo.append(lambda: self._return_ip(ip))
         return ip
 
-    async def give_up_ip(self, ip: str) -> None:
-        if self.ctx.dry_run:
-            return
-        await cluster_ips.release(self.registries, ip, self.ctx)
-        self._undo.append(lambda: cluster_ips.claim(self.registries, self.service, ip, self.ctx))
+    def give_up_ip(self, ip: str) -> None:
+        self._later.append(lambda: self._return_ip(ip))
 
     def claim_port(self, port: int) -> None:
         self.ports.claim(port)
@@ -54,28 +52,27 @@ class Claims:
         return port
 
     def give_up_port(self, port: int) -> None:
-        if port in self.ports.used:
-            self.ports.release((port,))
-            self._undo.append(lambda: self._retake_port(port))
+        self._later.append(lambda: self._return_port(port))
+
+    async def _return_ip(self, ip: str) -> None:
+        await cluster_ips.release(self.registries, ip, self.ctx)
 
     async def _return_port(self, port: int) -> None:
         self.ports.release((port,))
 
-    async def _retake_port(self, port: int) -> None:
-        self.ports.used.add(port)
-
-    async def undo(self) -> None:
-        if self.ctx.dry_run:
-            return
-        while self._undo:
-            await self._undo.pop()()
+    async def finish(self, went_through: bool) -> None:
+        """See `registry/kind.py`, Finish."""
+        steps = self._later if went_through else self._undo[::-1]
+        if not self.ctx.dry_run:
+            for step in steps:
+                await step()
 
 
-async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) -> Undo | None:
+async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) -> Finish | None:
     """Settle families, addresses and ports of a service about to be written. Raises Invalid or InternalError, with nothing claimed."""
     spec, before = new["spec"], old["spec"] if old is not None else None
-    families = cluster_ips.families(registries.service_cidr)
-    problems = settle(spec, before, families)
+    complete(spec, before)
+    problems = settle(spec, before, cluster_ips.families(registries.service_cidr))
     if problems:
         raise invalid_object("Service", "", new["metadata"]["name"], problems)
     claims = Claims(registries, new, ctx, await node_ports.of(registries))
@@ -87,9 +84,9 @@ async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) 
             _change_ports(claims, spec, before)
         _change_health_check_port(claims, spec, before or {})
     except BaseException:
-        await claims.undo()
+        await claims.finish(False)
         raise
-    return claims.undo
+    return claims.finish
 
 
 async def after_delete(old: Object, ctx: Context, registries: Any) -> None:
@@ -149,7 +146,7 @@ async def _change_ips(claims: Claims, spec: Object, before: Object) -> None:
         return
     if spec.get("type") == "ExternalName":
         for ip in had:
-            await claims.give_up_ip(ip)
+            claims.give_up_ip(ip)
         return
     new_count, old_count = len(spec.get("ipFamilies") or []), len(before.get("ipFamilies") or [])
     if (old_count, new_count) == (1, 2):
@@ -157,14 +154,10 @@ async def _change_ips(claims: Claims, spec: Object, before: Object) -> None:
         ips[1] = await _claim_one(claims, spec, spec["ipFamilies"][1], ips[1])
         spec["clusterIPs"] = ips
     elif (old_count, new_count) == (2, 1):
-        await claims.give_up_ip(had[1])
+        claims.give_up_ip(had[1])
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------
-
-
-def _has_node_ports(spec: Object) -> bool:
-    return spec.get("type") in ("NodePort", "LoadBalancer")
 
 
 def _wants_node_ports(spec: Object) -> bool:
@@ -185,7 +178,7 @@ def _any_port(claims: Claims) -> int:
 
 def _claim_ports(claims: Claims, spec: Object) -> None:
     """Ports of one number (TCP and UDP) share a node port."""
-    if not _has_node_ports(spec):
+    if not has_node_ports(spec):
         return
     chosen: dict[int, int] = {}
     for index, port in enumerate(spec.get("ports") or ()):
@@ -210,8 +203,8 @@ def _claim_given(claims: Claims, index: int, port: int) -> int:
 
 
 def _change_ports(claims: Claims, spec: Object, before: Object) -> None:
-    had = node_ports.ports_of(before) if _has_node_ports(before) else []
-    if not _has_node_ports(spec):
+    had = node_ports.ports_of(before) if has_node_ports(before) else []
+    if not has_node_ports(spec):
         for port in had:
             claims.give_up_port(port)
         return
@@ -234,12 +227,8 @@ def _change_ports(claims: Claims, spec: Object, before: Object) -> None:
         claims.give_up_port(port)
 
 
-def _needs_health_check(spec: Object) -> bool:
-    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
-
-
 def _change_health_check_port(claims: Claims, spec: Object, before: Object) -> None:
-    if _needs_health_check(spec) and not _needs_health_check(before):
+    if needs_health_check(spec) and not needs_health_check(before):
         asked = spec.get("healthCheckNodePort") or 0
         try:
             if asked:
@@ -249,7 +238,7 @@ def _change_health_check_port(claims: Claims, spec: Object, before: Object) -> N
         except node_ports.PortNotAllocated as error:
             what = f"requested HealthCheck NodePort {asked}" if asked else "a HealthCheck NodePort 0"
             raise _internal(f"failed to allocate {what}: {error}") from error
-    elif _needs_health_check(before) and not _needs_health_check(spec):
+    elif needs_health_check(before) and not needs_health_check(spec):
         if before.get("healthCheckNodePort"):
             claims.give_up_port(before["healthCheckNodePort"])
         spec.pop("healthCheckNodePort", None)

@@ -34,7 +34,7 @@ def settle(spec: Object, old: Object | None, families: Sequence[str]) -> list[Fi
         return []
     if spec.get("ipFamilyPolicy") is None:
         spec["ipFamilyPolicy"] = (old or {}).get("ipFamilyPolicy") or (REQUIRE_DUAL if is_bare(spec) else SINGLE)
-    errors = validate_cluster_ips(spec)
+    errors = validate_cluster_ips(spec, old)
     if errors:
         return errors
     errors = (_narrow(spec, old) if old is not None else []) + _single_errors(spec) + _infer(spec, families)
@@ -50,7 +50,7 @@ def _keeps_preference(spec: Object, old: Object | None) -> bool:
     """A PreferDualStack service is not widened or narrowed because the cluster changed."""
     if old is None or spec.get("ipFamilyPolicy") != PREFER_DUAL or old.get("ipFamilyPolicy") != PREFER_DUAL:
         return False
-    if old.get("type") == "ExternalName":
+    if old.get("type") != spec.get("type") or spec.get("type") not in ("ClusterIP", "NodePort", "LoadBalancer"):
         return False
     return all((spec.get(each) or []) == (old.get(each) or []) for each in ("clusterIPs", "ipFamilies"))
 

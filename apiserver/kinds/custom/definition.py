@@ -18,7 +18,7 @@ from apiserver.kinds.custom.json_path import compile_path
 from apiserver.kinds.custom.published import published_schema
 from apiserver.kinds.custom.stored import StoredView
 from apiserver.kinds.custom.version import Version, bodies_of
-from apiserver.registry.kind import Begin, Context, Custom, Kind, Prepare, Scale, Subresource, Undo
+from apiserver.registry.kind import Begin, Context, Custom, Finish, Kind, Prepare, Scale, Subresource
 from apiserver.validation.custom.validator import finalizer_warnings, nested, split_path
 from kube import errors
 from kube.errors import FieldError
@@ -134,9 +134,8 @@ def _as_stored(own: Version, storage: Version) -> Callable[[Object], None]:
 def _prepare(*, has_status: bool) -> Prepare:
     """With a status subresource, the status is no part of other writes. Any change but to metadata counts as a new generation."""
 
-    def prepare(new: Object, old: Object | None, ctx: Context) -> None:
+    def prepare(new: Object, old: Object | None, _ctx: Context) -> None:
         meta = new["metadata"]
-        ctx.warnings.extend(finalizer_warnings(new, old))
         if old is None:
             if has_status:
                 new.pop("status", None)
@@ -169,13 +168,17 @@ def _prepare_status(new: Object, old: Object | None, _ctx: Context) -> None:
 
 
 def _validate(version: Version) -> Callable[[Object, Object | None, Context], Sequence[FieldError]]:
-    return lambda new, old, _ctx: version.validator.whole(new, old)
+    def validate(new: Object, old: Object | None, ctx: Context) -> Sequence[FieldError]:
+        ctx.warnings.extend(finalizer_warnings(new, old))
+        return version.validator.whole(new, old)
+
+    return validate
 
 
 def _refuses_new(resource: Resource) -> Begin:
     """While the definition is being removed nothing is made any more."""
 
-    async def begin(new: Object, old: Object | None, _ctx: Context, _registries: Any) -> Undo | None:
+    async def begin(new: Object, old: Object | None, _ctx: Context, _registries: Any) -> Finish | None:
         if old is None:
             why = "create not allowed while custom resource definition is terminating"
             raise errors.forbidden(resource.plural, resource.group, new["metadata"]["name"], why)
