@@ -90,9 +90,9 @@ def recognize(body: bytes, content_type: str, expected: KindNames) -> tuple[Pars
 
 
 def decode_recognized(
-    parsed: Parsed, found: KindNames, expected: KindNames, type: StructType, field_validation: str
+    parsed: Parsed, found: KindNames, expected: KindNames, type: StructType, field_validation: str, told: list[str] | None = None
 ) -> tuple[Object, list[str]]:
-    """The second half of `decode_body`. Raises BadRequest."""
+    """The second half of `decode_body`. `told` gets the warnings even where the version is refused. Raises BadRequest."""
     try:
         decoded = decode_as(parsed, found, expected, type)
         warnings = [*parsed.duplicates, *decoded.strict_errors] if field_validation != "Ignore" else []
@@ -101,6 +101,8 @@ def decode_recognized(
     except DecodeError as wrong:
         subject = f'{found.kind} in version "{found.version}" cannot be handled as a {expected.kind}'
         raise BadRequest(f"{subject}: {wrong}") from None
+    if told is not None:
+        told += warnings
     if (found.group, found.version) != (expected.group, expected.version):
         raise BadRequest(
             f"the API version in the data ({found.api_version}) does not match the expected API version ({expected.api_version})",

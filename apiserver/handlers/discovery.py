@@ -188,7 +188,7 @@ def _entries(served: _Served) -> list[dict[str, Any]]:
         "verbs": list(kind.verbs),
         **_names(kind),
     }
-    if "get" in kind.verbs and "create" in kind.verbs:
+    if kind.custom.storage_is_served if kind.custom is not None else {"get", "create"} <= set(kind.verbs):
         entry["storageVersionHash"] = storage_version_hash(kind.resource if kind.custom is None else _stored(kind, kind.custom))
     return [entry, *(_subresource_entry(served, each) for each in kind.subresources)]
 

@@ -97,7 +97,7 @@ def _route(kind: Kind, info: RequestInfo) -> _Route:
     part: Subresource | None
     if kind.custom is not None:
         part = custom_routes.part_of(kind, info)
-        return _Route(part, custom_routes.verbs_of(kind, part, info), None)
+        return _Route(part, custom_routes.verbs_of(part, info), None)
     if info.subresource:
         part = next((each for each in kind.subresources if each.name == info.subresource), None)
         if part is None or (info.rest and not part.connect):

@@ -47,8 +47,7 @@ async def read_object(request: Request, served: Served, part: Subresource | None
         if known is not None:
             known["apiVersion"], known["kind"] = expected.api_version, expected.kind
             return known
-    obj, warnings = decode_recognized(parsed, found, expected, of, validation)
-    request.warnings.extend(warnings)
+    obj, warnings = decode_recognized(parsed, found, expected, of, validation, request.warnings)
     if keeps_empty:
         _keep_empty(of, obj, request.sent() or {}, served.registry.kind.fills_lists)
     if own:

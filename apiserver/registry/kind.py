@@ -150,6 +150,8 @@ class Custom:
     type: StructType
     list_kind: str
     storage_version: str
+    storage_is_served: bool
+    """Whether requests for that version are answered."""
     types: Mapping[str, StructType]
     """The types of all versions, by apiVersion. Versions differ in nothing but their schemas."""
     schemas: Mapping[str, Any]

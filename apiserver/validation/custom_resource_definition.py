@@ -6,17 +6,18 @@ versions of a definition have in common (schema, subresources, columns, selectab
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from apiserver.validation.go_url import UrlError, parse
+from apiserver.validation.custom.approval import APPROVAL, APPROVED_REASONS, MISSING, approval_of, is_protected
+from apiserver.validation.custom.ca_bundle import ca_bundle_problem
+from apiserver.validation.custom.field_path import FieldPathError, field_at
 from apiserver.validation.metadata import immutable
 from apiserver.validation.names import byte_length, is_dns1035_label, is_dns1123_subdomain
-from apiserver.validation.structural_schema import property_at, validate_schema
+from apiserver.validation.structural_schema import validate_schema
 from apiserver.validation.webhook_client import validate_client_config
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_many
-from kube.objects import Object, annotations_of, condition_of
+from kube.objects import Object, annotations_of, is_condition_true
 
 if TYPE_CHECKING:
     from apiserver.registry.kind import Context
@@ -27,18 +28,18 @@ COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 SELECTABLE_MAX = 8
 WARNING_MAX = 256
-APPROVAL = "api-approved.kubernetes.io"
-_APPROVAL_DOC = "https://github.com/kubernetes/enhancements/pull/1111"
+PARTS = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
 _NOT_WEBHOOK = "should not be set when strategy is not set to Webhook"
 
 
 def validate(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
     spec = new.get("spec") or {}
     errors = [] if old is not None else _name_errors(new)
-    errors += _spec(spec)
+    errors += _spec(spec, any_ca_bundle=old is None or _may_have_any_ca_bundle(old), old=(old or {}).get("spec") or {})
     if old is not None:
         errors += _fixed(spec, old)
-    errors += _stored_versions(new) + (_approval(new) if old is None or _approval(old) == [] else [])
+    errors += _names((new.get("status") or {}).get("acceptedNames") or {}, "status.acceptedNames")
+    errors += _stored_versions(new) + _approval(new, old)
     if spec.get("preserveUnknownFields") and not ((old or {}).get("spec") or {}).get("preserveUnknownFields"):
         why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
         errors.append(invalid("spec.preserveUnknownFields", True, why))
@@ -51,12 +52,20 @@ def _name_errors(crd: Object) -> list[FieldError]:
     return [invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')] if name and name != wanted else []
 
 
+def _may_have_any_ca_bundle(old: Object) -> bool:
+    """A bundle that cannot be read is let through until the definition is established, and where there was one before."""
+    if not is_condition_true(old, "Established"):
+        return True
+    client = (((old.get("spec") or {}).get("conversion") or {}).get("webhook") or {}).get("clientConfig") or {}
+    return bool(client.get("caBundle")) and bool(ca_bundle_problem(client["caBundle"]))
+
+
 def _fixed(spec: Object, old: Object) -> list[FieldError]:
     """The names never change; scope and kind not once objects may be stored."""
     before = old.get("spec") or {}
     names, had = spec.get("names") or {}, before.get("names") or {}
     errors: list[FieldError] = []
-    if (condition_of(old, "Established") or {}).get("status") == "True":
+    if is_condition_true(old, "Established"):
         errors += immutable(spec.get("scope"), before.get("scope"), "spec.scope")
         errors += immutable(names.get("kind"), had.get("kind"), "spec.names.kind")
     errors += immutable(spec.get("group"), before.get("group"), "spec.group")
@@ -66,21 +75,26 @@ def _fixed(spec: Object, old: Object) -> list[FieldError]:
 # --- the spec ---------------------------------------------------------------------------------------------------------
 
 
-def _spec(spec: Object) -> list[FieldError]:
+def _spec(spec: Object, *, any_ca_bundle: bool, old: Object) -> list[FieldError]:
     group, scope, versions = spec.get("group") or "", spec.get("scope") or "", spec.get("versions") or []
     errors = _group(group, "spec.group")
     if not scope:
         errors.append(required("spec.scope"))
     elif scope not in SCOPES:
         errors.append(not_supported("spec.scope", scope, SCOPES))
-    errors += _versions(spec, versions)
+    if spec.get("preserveUnknownFields") and any(_has_defaults(_schema(each)) for each in versions):
+        errors.append(invalid("spec.preserveUnknownFields", True, "must be false in order to use defaults in the schema"))
+    errors += _versions(spec, versions, old)
     names = spec.get("names") or {}
     errors += [required(f"spec.names.{name}") for name in ("plural", "singular", "kind", "listKind") if not names.get(name)]
     errors += _names(names, "spec.names")
-    for part, check in _PARTS.items():
-        if versions and _is_shared(versions, part):
-            errors += check(versions[0], "spec", _SHARED_PATHS[part])
-    return errors + _conversion(spec.get("conversion") or {}, "spec.conversion")
+    if versions:
+        errors += _parts(versions[0], versions, "spec", _shared(versions), old, has_status=any(map(_has_status, versions)))
+    conversion = spec.get("conversion") or {}
+    if spec.get("preserveUnknownFields") and conversion.get("strategy") != "None":
+        why = "must be None if spec.preserveUnknownFields is true"
+        errors.append(invalid("spec.conversion.strategy", conversion.get("strategy") or "", why))
+    return errors + _conversion(conversion, "spec.conversion", any_ca_bundle=any_ca_bundle)
 
 
 def _group(group: str, path: str) -> list[FieldError]:
@@ -111,23 +125,19 @@ def _labels(names: Object, field: str, path: str) -> list[FieldError]:
     return [invalid(f"{path}.{field}[{index}]", each, ",".join(why)) for index, each, why in found if why]
 
 
-def _versions(spec: Object, versions: Sequence[Object]) -> list[FieldError]:
-    path = "spec.versions"
-    errors: list[FieldError] = []
+def _versions(spec: Object, versions: Sequence[Object], old: Object) -> list[FieldError]:
+    path, own = "spec.versions", frozenset(PARTS) - _shared(versions)
+    errors = [required(f"{path}[{index}].schema.openAPIV3Schema") for index, version in enumerate(versions) if _schema(version) is None]
     for index, version in enumerate(versions):
         at, name = f"{path}[{index}]", version.get("name") or ""
         found = is_dns1035_label(name)
         if found:
             errors.append(invalid(f"{at}.name", name, ",".join(found)))
-        errors += _deprecation(version, f"{at}.deprecationWarning")
-        for part, check in _PARTS.items():
-            if not _is_shared(versions, part):
-                errors += check(version, at, _OWN_PATHS[part])
-    if any(_schema(version) is None for version in versions):
-        missing = (index for index, version in enumerate(versions) if _schema(version) is None)
-        errors += [required(f"{path}[{index}].schema.openAPIV3Schema") for index in missing]
+        warning = version.get("deprecationWarning")
+        errors += [invalid(f"{at}.deprecationWarning", warning, why) for why in _deprecation(version)]
+        errors += _parts(version, versions, at, own, old, has_status=_has_status(version))
     names = [version.get("name") for version in versions]
-    shown = [_internal(each, versions) for each in versions] if versions else spec.get("versions")
+    shown = [_internal(each, own) for each in versions] if versions else spec.get("versions")
     if len(set(names)) != len(names):
         errors.append(invalid(path, shown, "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
@@ -141,11 +151,26 @@ def _schema(version: Object) -> Object | None:
     return schema
 
 
-def _is_shared(versions: Sequence[Object], part: str) -> bool:
-    return all(version.get(part) == versions[0].get(part) for version in versions)
+def _has_status(version: Object) -> bool:
+    return (version.get("subresources") or {}).get("status") is not None
 
 
-def _internal(version: Object, versions: Sequence[Object]) -> Object:
+def _has_defaults(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return schema.get("default") is not None or any(map(_has_defaults, schema.values()))
+    return isinstance(schema, list) and any(map(_has_defaults, schema))
+
+
+def _shared(versions: Sequence[Object]) -> frozenset[str]:
+    """The parts that are the same in all versions. Empty lists are as good as none."""
+    return frozenset(part for part in PARTS if all(_part(version, part) == _part(versions[0], part) for version in versions))
+
+
+def _part(version: Object, part: str) -> Any:
+    return version.get(part) or None if part in ("additionalPrinterColumns", "selectableFields") else version.get(part)
+
+
+def _internal(version: Object, own: frozenset[str]) -> Object:
     """A version as Go prints its internal type."""
     shown = {
         "Name": version.get("name") or "",
@@ -156,37 +181,63 @@ def _internal(version: Object, versions: Sequence[Object]) -> Object:
     }
     titles = {"schema": "Schema", "subresources": "Subresources"}
     titles |= {"additionalPrinterColumns": "AdditionalPrinterColumns", "selectableFields": "SelectableFields"}
-    return shown | {title: None if _is_shared(versions, part) else version.get(part) for part, title in titles.items()}
+    return shown | {title: version.get(part) if part in own else None for part, title in titles.items()}
 
 
-def _deprecation(version: Object, path: str) -> list[FieldError]:
+def _deprecation(version: Object) -> Iterator[str]:
     warning = version.get("deprecationWarning")
     if warning is None:
-        return []
-    errors = [] if version.get("deprecated") else [invalid(path, warning, "can only be set for deprecated versions")]
+        return
+    if not version.get("deprecated"):
+        yield "can only be set for deprecated versions"
+        return
     if byte_length(warning) > WARNING_MAX:
-        errors.append(invalid(path, warning, f"must be <= {WARNING_MAX} characters long"))
+        yield f"must be <= {WARNING_MAX} characters long"
     if not warning:
-        errors.append(invalid(path, warning, "cannot be empty if specified"))
+        yield "must not be an empty string"
     offset = 0
     for char in warning:
         if not char.isprintable():
-            why = f"must only contain printable UTF-8 characters; non-printable character found at index {offset}"
-            return [*errors, invalid(path, warning, why)]
+            yield f"must only contain printable UTF-8 characters; non-printable character found at index {offset}"
+            return
         offset += byte_length(char)
-    return errors
 
 
 # --- what a version has -----------------------------------------------------------------------------------------------
 
 
-def _schema_errors(version: Object, path: str, name: str) -> list[FieldError]:
-    schema = _schema(version)
-    return validate_schema(schema, f"{path}.{name}.openAPIV3Schema") if schema is not None else []
+def _parts(
+    version: Object, versions: Sequence[Object], path: str, parts: frozenset[str], old: Object, *, has_status: bool
+) -> list[FieldError]:
+    """What is wrong with those parts of a version, which stand at `path`."""
+    errors: list[FieldError] = []
+    schema, at = _schema(version), f"{path}.validation" if path == "spec" else f"{path}.schema"
+    if "schema" in parts and schema is not None:
+        errors += validate_schema(schema, f"{at}.openAPIV3Schema", has_status=has_status)
+    if "subresources" in parts:
+        errors += _subresource_errors(version, path)
+    if "additionalPrinterColumns" in parts:
+        errors += _column_errors(version, f"{path}.additionalPrinterColumns")
+    fields = version.get("selectableFields") or []
+    if "selectableFields" in parts and fields:
+        where = f"{path}.selectableFields"
+        if "schema" in parts and version.get("schema") is not None:
+            errors += _selectable_errors(fields, schema or {}, where, had=_had_too_many(version, old))
+        elif path == "spec":
+            errors.append(invalid(where, "", "may only be set when validations.schema is included"))
+        else:
+            errors.append(invalid(where, "", "may only be set when `version.schema.openAPIV3Schema` is not included"))
+    return errors
 
 
-def _subresource_errors(version: Object, path: str, name: str) -> list[FieldError]:
-    scale, at = (version.get("subresources") or {}).get("scale"), f"{path}.{name}.scale"
+def _had_too_many(version: Object, old: Object) -> bool:
+    """More selectable fields than may be are let through that were there before."""
+    before: Object = next((each for each in old.get("versions") or () if each.get("name") == version.get("name")), {})
+    return version.get("selectableFields") == before.get("selectableFields")
+
+
+def _subresource_errors(version: Object, path: str) -> list[FieldError]:
+    scale, at = (version.get("subresources") or {}).get("scale"), f"{path}.subresources.scale"
     if scale is None:
         return []
     errors = _replicas(scale.get("specReplicasPath") or "", ".spec", f"{at}.specReplicasPath")
@@ -211,10 +262,10 @@ def _simple_path(given: str, path: str) -> list[FieldError]:
     return [] if given.startswith(".") else [invalid(path, given, "must be a simple json path starting with .")]
 
 
-def _column_errors(version: Object, path: str, name: str) -> list[FieldError]:
+def _column_errors(version: Object, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
-    for index, column in enumerate(version.get(name) or []):
-        at, kind, form, where = f"{path}.{name}[{index}]", *(column.get(each) or "" for each in ("type", "format", "jsonPath"))
+    for index, column in enumerate(version.get("additionalPrinterColumns") or []):
+        at, kind, form, where = f"{path}[{index}]", *(column.get(each) or "" for each in ("type", "format", "jsonPath"))
         if not column.get("name"):
             errors.append(required(f"{at}.name"))
         if not kind:
@@ -227,54 +278,53 @@ def _column_errors(version: Object, path: str, name: str) -> list[FieldError]:
     return errors
 
 
-def _selectable_errors(version: Object, path: str, name: str) -> list[FieldError]:
-    fields, schema = version.get(name) or [], _schema(version)
-    errors = [too_many(f"{path}.{name}", len(fields), SELECTABLE_MAX)] if len(fields) > SELECTABLE_MAX else []
+def _selectable_errors(fields: Sequence[Object], schema: Object, path: str, *, had: bool) -> list[FieldError]:
+    errors: list[FieldError] = []
     seen: set[str] = set()
     for index, field in enumerate(fields):
-        at, where = f"{path}.{name}[{index}].jsonPath", field.get("jsonPath") or ""
-        if not where:
+        at, given = f"{path}[{index}].jsonPath", field.get("jsonPath") or ""
+        if not given:
             errors.append(required(at))
             continue
-        found = property_at(schema or {}, where)
-        if found is None or where.startswith(".metadata."):
-            errors.append(invalid(at, where, "is an invalid path: does not refer to a valid field"))
-        elif found.get("type") not in ("string", "integer", "boolean"):
+        try:
+            where, found = field_at(schema, given, brackets=False)
+        except FieldPathError as problem:
+            errors.append(invalid(at, given, f"is an invalid path: {problem}"))
+            continue
+        if where.partition(".")[0] == "metadata":
+            errors.append(invalid(at, given, "must not point to fields in metadata"))
+        if found is None or found.get("type") not in ("string", "boolean", "integer"):
             why = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
-            errors.append(invalid(at, where, why))
+            errors.append(invalid(at, given, why))
         if where in seen:
-            errors.append(duplicate(at, where))
+            errors.append(duplicate(at, given))
         seen.add(where)
+    if len(seen) > SELECTABLE_MAX and not had:
+        errors.append(too_many(path, len(seen), SELECTABLE_MAX))
     return errors
-
-
-_PARTS: dict[str, Callable[[Object, str, str], list[FieldError]]] = {
-    "schema": _schema_errors,
-    "subresources": _subresource_errors,
-    "additionalPrinterColumns": _column_errors,
-    "selectableFields": _selectable_errors,
-}
-_OWN_PATHS = {part: part for part in _PARTS}
-_SHARED_PATHS = {**_OWN_PATHS, "schema": "validation"}
 
 
 # --- conversion, status, approval -------------------------------------------------------------------------------------
 
 
-def _conversion(conversion: Object, path: str) -> list[FieldError]:
+def _conversion(conversion: Object, path: str, *, any_ca_bundle: bool) -> list[FieldError]:
     strategy, webhook = conversion.get("strategy") or "", conversion.get("webhook") or {}
     config, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
     at, versions_at = f"{path}.webhookClientConfig", f"{path}.conversionReviewVersions"
+    errors = [] if strategy in STRATEGIES else [not_supported(f"{path}.strategy", strategy, STRATEGIES)]
     if not strategy:
-        return [required(f"{path}.strategy")]
-    if strategy not in STRATEGIES:
-        return [not_supported(f"{path}.strategy", strategy, STRATEGIES)]
-    if strategy == "None":
-        errors = [not_allowed(at, _NOT_WEBHOOK)] if config is not None else []
+        errors = [required(f"{path}.strategy")]
+    if strategy != "Webhook":
+        errors += [not_allowed(at, _NOT_WEBHOOK)] if config is not None else []
         return errors + ([not_allowed(versions_at, _NOT_WEBHOOK)] if versions else [])
     if config is None:
         return [required(at, "required when strategy is set to Webhook"), *_review_versions(versions, versions_at)]
-    return validate_client_config(config, at) + _review_versions(versions, versions_at)
+    errors += validate_client_config(config, at)
+    bundle = config.get("caBundle") or ""
+    problem = ca_bundle_problem(bundle) if bundle and not any_ca_bundle else ""
+    if problem:
+        errors.append(invalid(f"{at}.caBundle", bundle, problem))
+    return errors + _review_versions(versions, versions_at)
 
 
 def _review_versions(versions: Sequence[str], path: str) -> list[FieldError]:
@@ -297,34 +347,28 @@ def _stored_versions(crd: Object) -> list[FieldError]:
     path, stored = "status.storedVersions", (crd.get("status") or {}).get("storedVersions")
     if not stored:
         return [invalid(path, stored, "must have at least one stored version")]
-    names = {version.get("name") for version in (crd.get("spec") or {}).get("versions") or ()}
+    versions = (crd.get("spec") or {}).get("versions") or ()
+    names = {version.get("name") for version in versions}
     why = (
         "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until a storage migration "
         "ensures no data remains persisted in {0} and removes {0} from status.storedVersions"
     )
-    return [invalid(f"{path}[{index}]", each, why.format(each)) for index, each in enumerate(stored) if each not in names]
+    missing = [each["name"] for each in versions if each.get("storage") and each.get("name") not in stored]
+    errors = [invalid(path, stored, f"must have the storage version {each}") for each in missing]
+    return errors + [invalid(f"{path}[{index}]", each, why.format(each)) for index, each in enumerate(stored) if each not in names]
 
 
-def _approval(crd: Object) -> list[FieldError]:
-    """Groups of the Kubernetes community need a word of its reviewers."""
-    group: Any = (crd.get("spec") or {}).get("group") or ""
-    if not f".{group}".endswith((".k8s.io", ".kubernetes.io")):
+def _approval(crd: Object, old: Object | None) -> list[FieldError]:
+    """Groups of the Kubernetes community need a word of its reviewers. What was said before may be said again."""
+    if not is_protected((crd.get("spec") or {}).get("group") or ""):
         return []
-    path, word = f"metadata.annotations[{APPROVAL}]", annotations_of(crd).get(APPROVAL) or ""
-    need = f"protected groups must have approval annotation {json.dumps(APPROVAL)}"
-    if not word:
-        return [required(path, f"{need}, see {_APPROVAL_DOC}")]
-    if word.startswith("unapproved") or _is_url(word):
+    approval = approval_of(annotations_of(crd))
+    if approval.reason in APPROVED_REASONS or (old is not None and approval_of(annotations_of(old)).reason == approval.reason):
         return []
-    return [invalid(path, word, f'{need} with either a URL or a reason starting with "unapproved", see {_APPROVAL_DOC}')]
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = parse(text)
-    except UrlError:
-        return False
-    return bool(url.scheme and url.host)
+    path = f"metadata.annotations[{APPROVAL}]"
+    if approval.reason == MISSING:
+        return [required(path, approval.message)]
+    return [invalid(path, annotations_of(crd)[APPROVAL], approval.message)]
 
 
 def validate_status(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:

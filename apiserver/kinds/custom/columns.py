@@ -30,13 +30,15 @@ _AGE = {
 
 
 def columns_of(version: Object) -> tuple[tuple[Column, ...], Row]:
-    """The columns of a version of a definition, and what fills them. Where a path cannot be read only names are shown, as upstream does."""
+    """The columns of a version of a definition, and what fills them: those before the first whose path cannot be read, as upstream does."""
     given: Sequence[Object] = version.get("additionalPrinterColumns") or [_AGE]
-    try:
-        paths = [(each.get("type") or "", compile_path(each.get("jsonPath") or "")) for each in given]
-    except JSONPathError:
-        given, paths = [], []
-    columns = (NAME, *map(_column, given))
+    paths: list[tuple[str, Find]] = []
+    for each in given:
+        try:
+            paths.append((each.get("type") or "", compile_path(each.get("jsonPath") or "")))
+        except JSONPathError:
+            break
+    columns = (NAME, *map(_column, given[: len(paths)]))
 
     def row(obj: Object, now: datetime) -> list[Any]:
         return [obj["metadata"].get("name", ""), *(_cell(kind, find, obj, now) for kind, find in paths)]

@@ -29,6 +29,9 @@ from kube.schema.definitions import Definitions
 from kube.schema.types import StructType
 
 VERBS: Final = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+ENDING_VERBS: Final = ("delete", "deletecollection", "get", "list", "watch")
+"""What discovery tells while the definition is being removed."""
+
 EDIT_VERBS: Final = ("get", "patch", "update")
 OBJECT_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 SCALE: Final = "io.k8s.api.autoscaling.v1.Scale"
@@ -61,6 +64,7 @@ class _Maker:
         self._spec, self._names = definition["spec"], definition["status"]["acceptedNames"]
         self._is_ending = is_deleting(definition)
         self._versions, self._storage = versions, versions[storage]
+        self._storage_is_served = any(each.get("storage") and each.get("served") for each in self._spec["versions"])
         self._types: dict[str, StructType] = {each.api_version: each.type for each in versions.values()}
         self._replicas_paths = {f"{self._spec['group']}/{each['name']}": _replicas_path(each) for each in self._spec["versions"]}
 
@@ -79,7 +83,7 @@ class _Maker:
             singular=names.get("singular") or "",
             short_names=tuple(names.get("shortNames") or ()),
             categories=tuple(names.get("categories") or ()),
-            verbs=VERBS,
+            verbs=ENDING_VERBS if self._is_ending else VERBS,
             storage=f"{resource.group}/{resource.plural}",
             subresources=tuple(_subresources(subresources, version)),
             scale=_scale(subresources["scale"]) if subresources.get("scale") is not None else None,
@@ -105,6 +109,7 @@ class _Maker:
             type=version.type,
             list_kind=list_kind,
             storage_version=storage.version,
+            storage_is_served=self._storage_is_served,
             types=self._types,
             schemas=published_schema(given, resource, _definition_name(resource), list_kind),
             replicas_paths=self._replicas_paths,

@@ -1,8 +1,8 @@
 """Which of its names a definition gets, and what its status says of it: pure.
 
 A name that another definition of the group has got already is refused; the others are accepted. Once all were accepted, the definition is
-established and stays so. Source: apiextensions-apiserver `pkg/controller/status/naming_controller.go`, `establish`, `apiapproval`,
-`nonstructuralschema`.
+established and stays so, unless its webhook's authority cannot be read. Source: apiextensions-apiserver
+`pkg/controller/status/naming_controller.go`, `establish`, `apiapproval`, `nonstructuralschema`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from apiserver.validation.go_url import UrlError, parse
-from apiserver.validation.structural_schema import validate_schema
+from apiserver.validation.custom.approval import APPROVED, approval_of, is_protected
+from apiserver.validation.custom.ca_bundle import ca_bundle_problem
 from kube.objects import Object, annotations_of, condition_of, is_condition_true, is_deleting, with_condition
 
-APPROVED: Final = "api-approved.kubernetes.io"
-_APPROVAL_DOC: Final = "see https://github.com/kubernetes/enhancements/pull/1111"
 _RESOURCE_NAMES: Final = (("plural", "PluralConflict"), ("singular", "SingularConflict"))
 _KIND_NAMES: Final = (("kind", "KindConflict"), ("listKind", "ListKindConflict"))
 
@@ -43,12 +41,17 @@ def settled_status(definition: Object, others: Iterable[Object], now: str) -> Ob
         conditions = _set(conditions, found, now) if found else [each for each in conditions if each.get("type") != kind]
     here = {"status": {"conditions": conditions}}
     if is_condition_true(here, "NamesAccepted") and not is_condition_true(here, "Established") and not is_deleting(definition):
-        conditions = _set(
-            conditions, _condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted"), now
-        )
+        conditions = _set(conditions, _established(definition), now)
     if conditions != (status.get("conditions") or []):
         status["conditions"] = conditions
     return status
+
+
+def _established(definition: Object) -> Object:
+    client = (((definition.get("spec") or {}).get("conversion") or {}).get("webhook") or {}).get("clientConfig") or {}
+    if ca_bundle_problem(client.get("caBundle") or ""):
+        return _condition("Established", "False", "InvalidCABundle", "The conversion webhook CABundle is invalid")
+    return _condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted")
 
 
 def terminating(definition: Object, reason: str, message: str, now: str, *, status: str) -> list[Object]:
@@ -72,7 +75,8 @@ def _named(definition: Object, others: Iterable[Object]) -> tuple[Object, Object
     """(accepted names, NamesAccepted)."""
     group, wanted = definition["spec"].get("group"), definition["spec"].get("names") or {}
     mine: dict[str, Any] = (definition.get("status") or {}).get("acceptedNames") or {}
-    taken = [(each.get("status") or {}).get("acceptedNames") or {} for each in others if (each.get("spec") or {}).get("group") == group]
+    same_group = (each for each in others if (each.get("spec") or {}).get("group") == group)
+    taken = [mine, *((each.get("status") or {}).get("acceptedNames") or {} for each in same_group)]
     resources = _claimed(taken, "plural", "singular") | {short for each in taken for short in each.get("shortNames") or ()}
     kinds = _claimed(taken, "kind", "listKind")
     accepted = {"plural": "", "kind": "", **mine}
@@ -120,34 +124,17 @@ def _in_use(name: str) -> str:
 
 
 def _non_structural(definition: Object) -> Object | None:
-    spec = definition.get("spec") or {}
-    found = ["spec.preserveUnknownFields: Invalid value: true: must be false"] if spec.get("preserveUnknownFields") else []
-    for index, version in enumerate(spec.get("versions") or ()):
-        schema = (version.get("schema") or {}).get("openAPIV3Schema")
-        if schema is not None:
-            found += map(str, validate_schema(schema, f"spec.versions[{index}].schema.openAPIV3Schema"))
-    if not found:
+    """Schemas are structural or refused, so there is only one way left not to be."""
+    if not (definition.get("spec") or {}).get("preserveUnknownFields"):
         return None
-    return _condition("NonStructuralSchema", "True", "Violations", found[0] if len(found) == 1 else f"[{', '.join(found)}]")
+    message = "spec.preserveUnknownFields: Invalid value: true: must be false"
+    return _condition("NonStructuralSchema", "True", "Violations", message)
 
 
 def _approval(definition: Object) -> Object | None:
     """Groups of the Kubernetes community say whether their API was approved."""
-    group = (definition.get("spec") or {}).get("group") or ""
-    if not f".{group}".endswith((".k8s.io", ".kubernetes.io")):
+    if not is_protected((definition.get("spec") or {}).get("group") or ""):
         return None
-    kind, word = "KubernetesAPIApprovalPolicyConformant", annotations_of(definition).get(APPROVED) or ""
-    need = f"protected groups must have approval annotation {json.dumps(APPROVED)}"
-    if not word:
-        return _condition(kind, "False", "MissingAnnotation", f"{need}, {_APPROVAL_DOC}")
-    if word.startswith("unapproved"):
-        return _condition(kind, "False", "UnapprovedAnnotation", f"not approved: {json.dumps(word)}")
-    try:
-        url = parse(word)
-    except UrlError:
-        url = None
-    if url is not None and url.scheme and url.host:
-        return _condition(kind, "True", "ApprovedAnnotation", f"approved in {word}")
-    return _condition(
-        kind, "False", "InvalidAnnotation", f'{need} with either a URL or a reason starting with "unapproved", {_APPROVAL_DOC}'
-    )
+    found = approval_of(annotations_of(definition))
+    status = "True" if found.reason == APPROVED else "False"
+    return _condition("KubernetesAPIApprovalPolicyConformant", status, found.reason, found.message)

@@ -118,7 +118,7 @@ def _limits(node: Node) -> Check | None:
             return False
         if most is not None and (value > most or (below and value == most)):
             return False
-        return factor is None or (factor > 0 and value % factor == 0)
+        return factor is None or (type(value) is int and factor > 0 and value % factor == 0)
 
     return check
 

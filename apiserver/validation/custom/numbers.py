@@ -30,6 +30,11 @@ def go_number(value: float) -> str:
 
 def number_problems(node: Node, value: float, path: str) -> Iterator[Problem]:
     """The problems of one number, in upstream's order."""
+    for path_of, shown, why in _problems(node, value, path):
+        yield path_of, int(shown) if isinstance(shown, float) and shown.is_integer() and abs(shown) < 1e21 else shown, why
+
+
+def _problems(node: Node, value: float, path: str) -> Iterator[Problem]:
     kind = types(node)[0] if len(types(node)) == 1 else ""
     form = format_of(node)
     whole = is_int(value)
@@ -72,13 +77,13 @@ def _in_range(value: float, kind: str, form: str) -> bool:
 
 
 def _multiple(value: float, factor: float, path: str, *, whole: bool) -> Iterator[Problem]:
-    if factor < 0:
-        yield path, factor, f"factor MultipleOf declared for {path} must be positive: {go_number(factor)}"
-        return
-    if whole and int(factor):
-        if value % int(factor):
-            yield path, value, f"{path} in body should be a multiple of {int(factor)}"
-        return
-    times = value / factor if factor >= 1 else 1 / factor * value if factor else 0.5
-    if abs(times) >= 2**53 or abs(times - round(times)) >= 1e-9:
-        yield path, value, f"{path} in body should be a multiple of {go_number(factor)}"
+    by = int(factor) if whole else factor
+    if by <= 0:
+        yield path, by, f"factor MultipleOf declared for {path} must be positive: {go_number(by)}"
+    elif whole:
+        if value % by:
+            yield path, value, f"{path} in body should be a multiple of {by}"
+    else:
+        times = value / by if by >= 1 else 1 / by * value
+        if abs(times) >= 2**53 or abs(times - round(times)) >= 1e-9:
+            yield path, value, f"{path} in body should be a multiple of {go_number(by)}"

@@ -3,7 +3,8 @@
 The slow way, taken when `checks.py` has not said yes. Upstream's validator is a fork of go-openapi's: it runs eight little validators over
 every value and merges what they say, each text once; of alternatives (anyOf, oneOf) it tells what is wrong with the one that matched most
 checks, which is why matches are counted here. Source: kube-openapi `pkg/validation/validate`, apiextensions-apiserver
-`apiserver/validation/validation.go` (field errors) and `ratcheting.go` (what was wrong before and has not changed is left alone).
+`apiserver/validation/validation.go` (field errors) and `ratcheting.go` (what was wrong before and has not changed is left alone:
+`correlation.py`; within alternatives only what is below is compared).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apiserver.validation.custom import formats, regexps
+from apiserver.validation.custom.correlation import Correlation
 from apiserver.validation.custom.numbers import number_problems
 from apiserver.validation.custom.schema import Node, additional, items, json_type, properties, types
 from kube.errors import FieldError, invalid, not_supported, required, too_long, too_many, type_invalid
@@ -21,7 +23,6 @@ from kube.schema.goquote import quote
 
 NO_PATH: Final = "<nil>"
 _GO_FORMAT: Final = {"integer": "int64", "number": "float64"}
-_ABSENT: Final[Any] = object()
 
 
 @dataclass(slots=True)
@@ -41,30 +42,9 @@ class Result:
             self.matches += other.matches
 
 
-@dataclass(frozen=True, slots=True)
-class Old:
-    """The value that an update replaces, where the two can be compared; `value` is _ABSENT otherwise."""
-
-    value: Any = _ABSENT
-
-    def key(self, name: str) -> Old:
-        return Old(self.value[name]) if isinstance(self.value, dict) and name in self.value else NOTHING
-
-    def index(self, node: Node, new: Any) -> Old:
-        """Items of a list map are compared by their keys; those of other lists are not."""
-        if node.get("x-kubernetes-list-type") != "map" or not isinstance(self.value, list) or not isinstance(new, dict):
-            return NOTHING
-        keys = node.get("x-kubernetes-list-map-keys") or ()
-        same = [each for each in self.value if isinstance(each, dict) and all(each.get(key) == new.get(key) for key in keys)]
-        return Old(same[0]) if same else NOTHING
-
-
-NOTHING: Final = Old()
-
-
-def problems(node: Node, value: Any, prefix: str = "", *, old: Any = _ABSENT) -> list[FieldError]:
-    """Everything wrong with a value. `prefix` goes before every path (`status`); `old` is the value that it replaces, if any."""
-    found = _Validator(prefix).value(node, value, "", Old(old))
+def problems(node: Node, value: Any, prefix: str = "", *, correlation: Correlation | None = None) -> list[FieldError]:
+    """Everything wrong with a value. `prefix` goes before every path (`status`); `correlation` tells what the value replaces."""
+    found = _Validator(prefix).value(node, value, "", correlation)
     return list(found.errors.values())
 
 
@@ -90,14 +70,21 @@ class _Validator:
 
     # --- one value
 
-    def value(self, node: Node, value: Any, path: str, old: Old = NOTHING) -> Result:
+    def value(self, node: Node, value: Any, path: str, old: Correlation | None = None) -> Result:
+        """What is wrong with a value that is not what it was."""
+        result = self._checked(node, value, path, old)
+        if result.errors and old is not None and old.is_equal():
+            result.errors.clear()
+        return result
+
+    def _checked(self, node: Node, value: Any, path: str, old: Correlation | None) -> Result:
         result = Result()
         result.merge(self._type(node, value, path))
         if value is None:
             result.merge(self._enum(node, value, path))
         else:
             result.matches += bool(types(node) or formats.format_of(node))
-            result.merge(self._logic(node, value, path))
+            result.merge(self._logic(node, value, path, old))
             result.matches += 1
             self._by_kind(result, node, value, path, old)
             result.merge(self._enum(node, value, path))
@@ -105,11 +92,9 @@ class _Validator:
             if isinstance(value, dict):
                 result.merge(self._object(node, value, path, old))
                 result.matches += 1
-        if result.errors and old.value is not _ABSENT and json_equal(old.value, value):
-            result.errors.clear()
         return result
 
-    def _by_kind(self, result: Result, node: Node, value: Any, path: str, old: Old) -> None:
+    def _by_kind(self, result: Result, node: Node, value: Any, path: str, old: Correlation | None) -> None:
         if isinstance(value, str):
             result.merge(self._string(node, value, path))
             result.matches += 1
@@ -156,7 +141,7 @@ class _Validator:
 
     def _enum(self, node: Node, value: Any, path: str) -> Result:
         result, allowed = Result(), node.get("enum")
-        if allowed and not any(value is not None and json_equal(value, each) for each in allowed):
+        if allowed and not any(value is not None and _is_one(value, each) for each in allowed):
             shown = [each if isinstance(each, str) else json.dumps(each, separators=(",", ":")) for each in allowed]
             result.add(f"{path} in body should be one of {allowed}", not_supported(self._at(path), value, shown))
         return result
@@ -179,11 +164,11 @@ class _Validator:
 
     # --- what holds others
 
-    def _array(self, node: Node, value: list[Any], path: str, old: Old) -> Result:
+    def _array(self, node: Node, value: list[Any], path: str, old: Correlation | None) -> Result:
         result, inner = Result(), items(node)
         if inner is not None:
             for index, each in enumerate(value):
-                result.merge(self.value(inner, each, f"{path}[{index}]", old.index(node, each)))
+                result.merge(self.value(inner, each, f"{path}[{index}]", old.index(index) if old is not None else None))
         least, most = node.get("minItems"), node.get("maxItems")
         if least is not None and len(value) < least:
             self._say(result, path, len(value), f"{path} in body should have at least {least} items")
@@ -194,15 +179,13 @@ class _Validator:
         result.matches += 1
         return result
 
-    def _object(self, node: Node, value: dict[str, Any], path: str, old: Old) -> Result:
+    def _object(self, node: Node, value: dict[str, Any], path: str, old: Correlation | None) -> Result:
         result = Result()
         least, most = node.get("minProperties"), node.get("maxProperties")
         if least is not None and len(value) < least:
             self._say(result, path, len(value), f"{path} in body should have at least {least} properties")
-            return result
         if most is not None and len(value) > most:
             result.add(f"{path} in body should have at most {most} properties", too_many(self._at(path), len(value), most))
-            return result
         known, rest = properties(node), additional(node)
         if node.get("additionalProperties") is False:
             for name in sorted(value.keys() - known.keys()):
@@ -210,11 +193,11 @@ class _Validator:
         if rest is not None:
             for name in value:
                 if name not in known:
-                    result.merge(self.value(rest, value[name], f"{path}.{name}", old.key(name)))
+                    result.merge(self.value(rest, value[name], f"{path}.{name}", _key(old, name)))
         for name, each in known.items():
             if name in value:
-                is_type = not path and name in ("apiVersion", "kind")
-                result.merge(self.value(each, value[name], f"{path}.{name}" if path else name, NOTHING if is_type else old.key(name)))
+                before = _key(old, name) if path or name not in ("apiVersion", "kind") else None
+                result.merge(self.value(each, value[name], f"{path}.{name}" if path else name, before))
         for name in node.get("required") or ():
             if name not in value:
                 result.add(f"{path}.{name} in body is required", required(self._at(f"{path}.{name}")))
@@ -222,20 +205,20 @@ class _Validator:
 
     # --- alternatives
 
-    def _logic(self, node: Node, value: Any, path: str) -> Result:
+    def _logic(self, node: Node, value: Any, path: str, old: Correlation | None) -> Result:
         result = Result()
-        self._any_of(result, node.get("anyOf") or (), value, path)
-        self._one_of(result, node.get("oneOf") or (), value, path)
-        self._all_of(result, node.get("allOf") or (), value, path)
-        if node.get("not") is not None and not self.value(node["not"], value, path).errors:
+        self._any_of(result, node.get("anyOf") or (), value, path, old)
+        self._one_of(result, node.get("oneOf") or (), value, path, old)
+        self._all_of(result, node.get("allOf") or (), value, path, old)
+        if node.get("not") is not None and not self._checked(node["not"], value, path, old).errors:
             self._say_of_all(result, f"{quote(path)} must not validate the schema (not)")
         result.matches += 1
         return result
 
-    def _any_of(self, result: Result, alternatives: Iterable[Node], value: Any, path: str) -> None:
+    def _any_of(self, result: Result, alternatives: Iterable[Node], value: Any, path: str, old: Correlation | None) -> None:
         best: Result | None = None
         for each in alternatives:
-            found = self.value(each, value, path)
+            found = self._checked(each, value, path, old)
             if not found.errors:
                 result.merge(found)
                 return
@@ -245,11 +228,11 @@ class _Validator:
             self._say_of_all(result, f"{quote(path)} must validate at least one schema (anyOf)")
             result.merge(best)
 
-    def _one_of(self, result: Result, alternatives: Iterable[Node], value: Any, path: str) -> None:
+    def _one_of(self, result: Result, alternatives: Iterable[Node], value: Any, path: str, old: Correlation | None) -> None:
         best: Result | None = None
         valid: list[Result] = []
         for each in alternatives:
-            found = self.value(each, value, path)
+            found = self._checked(each, value, path, old)
             if not found.errors:
                 valid.append(found)
                 best = None
@@ -262,8 +245,8 @@ class _Validator:
             self._say_of_all(result, f"{quote(path)} must validate one and only one schema (oneOf). {how_many}")
             result.merge(best)
 
-    def _all_of(self, result: Result, parts: Iterable[Node], value: Any, path: str) -> None:
-        found = [self.value(each, value, path) for each in parts]
+    def _all_of(self, result: Result, parts: Iterable[Node], value: Any, path: str, old: Correlation | None) -> None:
+        found = [self._checked(each, value, path, old) for each in parts]
         for each in found:
             result.merge(each)
         if any(each.errors for each in found):
@@ -271,9 +254,20 @@ class _Validator:
             self._say_of_all(result, f"{quote(path)} must validate all the schemas (allOf){none}")
 
 
+def _key(old: Correlation | None, name: str) -> Correlation | None:
+    return old.key(name) if old is not None else None
+
+
 def _is_whole(value: float) -> bool:
     """swag.IsFloat64AJSONInteger, nearly."""
     return abs(value) < 2**53 and abs(value - round(value)) < 1e-9
+
+
+def _is_one(value: Any, allowed: Any) -> bool:
+    """Whether a value is an allowed one, made into its type (1.5 becomes 1)."""
+    if isinstance(value, float) and type(allowed) is int:
+        return int(value) == allowed
+    return json_equal(value, allowed)
 
 
 def json_equal(a: Any, b: Any) -> bool:

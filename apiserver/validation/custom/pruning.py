@@ -30,7 +30,11 @@ Check = Callable[[Any], bool]
 
 
 class CoerceError(ValueError):
-    """An embedded object whose metadata cannot be read; the text is a field error's."""
+    """An embedded object whose metadata cannot be read; the text is a field error's, which is `error`."""
+
+    def __init__(self, error: FieldError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def clean_check(node: Node) -> Check:
@@ -118,6 +122,14 @@ class Pruner:
         self._prune(node, value, "-")
         return value
 
+    def coerced(self, node: Node, value: Any, path: str) -> FieldError | None:
+        """Read the metadata of an object and of those in it, in place; why that cannot be."""
+        try:
+            self._coerce(node, value, path)
+        except CoerceError as refused:
+            return refused.error
+        return None
+
     def _prune(self, node: Node | None, value: Any, path: str) -> None:
         if isinstance(value, dict):
             self._prune_fields(node, value, path)
@@ -171,18 +183,14 @@ class Pruner:
     def _coerce_meta(self, value: dict[str, Any], path: str) -> list[str]:
         for name in ("apiVersion", "kind"):
             if name in value and not isinstance(value[name], str):
-                raise _refusal(invalid(f"{path}.{name}", value[name], "must be a string"))
+                raise CoerceError(invalid(f"{path}.{name}", value[name], "must be a string"))
         if "metadata" not in value:
             return []
         try:
             value["metadata"], found = strict.walk(self._meta, value["metadata"])
         except DecodeError as error:
-            raise _refusal(invalid(f"{path}.metadata", value["metadata"], str(error))) from None
+            raise CoerceError(invalid(f"{path}.metadata", value["metadata"], str(error))) from None
         return [f"{path}.metadata.{_path_in(each)}" for each in found]
-
-
-def _refusal(error: FieldError) -> CoerceError:
-    return CoerceError(str(error))
 
 
 def _path_in(strict_error: str) -> str:

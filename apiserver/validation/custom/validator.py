@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from apiserver.validation.custom.checks import compile_check
+from apiserver.validation.custom.correlation import Correlation
 from apiserver.validation.custom.embedded import embedded_problems, has_embedded
 from apiserver.validation.custom.list_types import has_lists, repeated_items
 from apiserver.validation.custom.problems import problems
@@ -39,7 +40,7 @@ class Validator:
             return [invalid("kind", new.get("kind"), f"must be {self._kind}")]
         found: list[FieldError] = []
         if not self._fits(new):
-            found += problems(self._node, new, old=old) if old is not None else problems(self._node, new)
+            found += problems(self._node, new, correlation=Correlation(new, old, self._node) if old is not None else None)
         found += self._spec_scale(new) + self._status_scale(new)
         if self._has_embedded:
             found += embedded_problems(self._node, new)
@@ -49,8 +50,7 @@ class Validator:
         """Everything wrong with a write to `/status`."""
         found: list[FieldError] = []
         if self._status is not None and self._status_fits is not None and "status" in new and not self._status_fits(new["status"]):
-            before = {"old": old["status"]} if "status" in old else {}
-            found += problems(self._status, new["status"], "status", **before)
+            found += problems(self._status, new["status"], "status", correlation=Correlation(new, old, self._node).key("status"))
         return found + self._status_scale(new) + self._lists(new, old)
 
     def _lists(self, new: Object, old: Object | None) -> list[FieldError]:
