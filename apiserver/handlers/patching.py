@@ -20,19 +20,19 @@ from apiserver.handlers.request import Request
 from apiserver.handlers.write_options import decode_options
 from apiserver.registry.kind import Context
 from kube import errors
-from kube.errors import ApiError, BadRequest, Invalid
+from kube.errors import ApiError, BadRequest
 from kube.objects import Object
 from kube.patch import golang
 from kube.patch.apply import apply, check_object_type, described
 from kube.patch.json_patch import apply_json_patch
 from kube.patch.managed import Convert, ResetFields
 from kube.patch.merge_patch import merge_patch
+from kube.patch.patched_text import after_json_patch, after_merge_patch, text_of
 from kube.patch.strategic import strategic_merge
-from kube.schema import unstructured
+from kube.schema import gojson, unstructured
 from kube.schema.decode import Decoded, DecodeError
+from kube.schema.field_order import in_go_order
 from kube.schema.types import StructType
-
-REJECTED = "the server rejected our request due to an error in our request"
 
 
 @dataclass(slots=True)
@@ -48,6 +48,8 @@ class Patching:
     filled: tuple[str, ...] = ()
     """See `Kind.fills_lists`."""
     _body: PatchBody | None = None
+    _spent: Any = None
+    """A strategic merge patch as merging leaves it."""
 
     @property
     def is_apply(self) -> bool:
@@ -68,9 +70,7 @@ class Patching:
         """`current` (which stays as it is) with a JSON, merge or strategic merge patch applied, decoded. Raises ApiError."""
         try:
             document = self._document(current)
-            if not isinstance(document, dict):
-                raise Invalid(REJECTED, details={})
-            new: Object = self._decoded(document)
+            new: Object = self._decoded(current, document)
         except RecursionError:
             raise BadRequest(TOO_DEEP) from None
         self.ctx.sent = lambda: document
@@ -86,25 +86,52 @@ class Patching:
             return apply_json_patch(current, body.value)
         if self.media == MERGE:
             return merge_patch(current, body.value)
-        return strategic_merge(self.of, current, body.value)
+        self._spent = orjson.loads(orjson.dumps(body.value))
+        return strategic_merge(self.of, current, self._spent)
 
-    def _decoded(self, document: Object) -> Object:
-        try:
-            decoded = self._in_type(document)
-            strict = [*self.body.strict_errors, *decoded.strict_errors] if self.validation != "Ignore" else []
-            if strict and self.validation == "Strict":
-                raise DecodeError(f"strict decoding error: {', '.join(strict)}")
-        except (DecodeError, Unrecognized) as error:
-            raise errors.invalid_object("", "", "", [errors.invalid("patch", self._shown(document), str(error))]) from None
+    def _decoded(self, current: Object, document: Any) -> Object:
+        out, strict = self._clean(document)
+        if out is None or strict:
+            out, strict = self._told(current, document)
         self.ctx.warnings.extend(strict)
-        out: Object = decoded.value
         out["apiVersion"], out["kind"] = self.names.api_version, self.names.kind
         return out
 
-    def _in_type(self, document: Object) -> Decoded:
+    def _clean(self, document: Any) -> tuple[Object | None, list[str]]:
+        """The object, and what field validation has to say; None for a document that is none."""
+        try:
+            decoded = self._in_type(Parsed(document))
+        except (DecodeError, Unrecognized):
+            return None, []
+        return decoded.value, self._strict(decoded)
+
+    def _strict(self, decoded: Decoded) -> list[str]:
+        return [*self.body.strict_errors, *decoded.strict_errors] if self.validation != "Ignore" else []
+
+    def _told(self, current: Object, document: Any) -> tuple[Object, list[str]]:
+        """As `_clean`, for what is to be told in upstream's words: those quote the text, and find errors in the order of the text."""
         if self.media == STRATEGIC:
-            return unstructured.convert(self.of, document)
-        parsed = Parsed(document)
+            text, parsed = golang.plain(self._spent), Parsed(document)
+        else:
+            text = self._text(current)
+            parsed = Parsed(document, text.encode(), repeats_keys=True)
+        try:
+            decoded = self._in_type(parsed)
+            strict = self._strict(decoded)
+            if strict and self.validation == "Strict":
+                raise DecodeError(f"strict decoding error: {', '.join(strict)}")
+        except (DecodeError, Unrecognized) as error:
+            raise errors.invalid_object("", "", "", [errors.invalid("patch", text, str(error))]) from None
+        return decoded.value, strict
+
+    def _text(self, current: Object) -> str:
+        """The patched document as upstream's patch library writes it."""
+        live, patch = in_go_order(self.of, current), gojson.load(self.text)
+        return text_of(after_json_patch(live, patch or ()) if self.media == JSON_PATCH else after_merge_patch(live, patch))
+
+    def _in_type(self, parsed: Parsed) -> Decoded:
+        if self.media == STRATEGIC:
+            return unstructured.convert(self.of, parsed.value)
         found = names_of(parsed, self.names)
         decoded = decode_as(parsed, found, self.names, self.of)
         if (found.group, found.version) != (self.names.group, self.names.version):
@@ -112,10 +139,6 @@ class Patching:
                 f"the API version in the data ({found.api_version}) does not match the expected API version ({self.names.api_version})"
             )
         return decoded
-
-    def _shown(self, document: Object) -> str:
-        """What an error about a patched document quotes: the document, or a strategic merge patch as Go prints it."""
-        return golang.plain(self.body.value) if self.media == STRATEGIC else orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
 
     def applied(self, live: Object | None, *, reset_fields: ResetFields | None = None, convert: Convert | None = None) -> Object:
         """`live` (None: there is none yet) with the body applied, decoded, managedFields included. Raises ApiError."""

@@ -6,6 +6,9 @@ Maps are printed with sorted keys, as Go's fmt does. Nothing here is used for ou
 from __future__ import annotations
 
 import json
+import math
+import re
+from decimal import Decimal
 from typing import Any
 
 _TYPES = {bool: "bool", int: "int64", float: "float64", str: "string", dict: "map[string]interface {}", list: "[]interface {}"}
@@ -23,10 +26,48 @@ def quoted(value: Any) -> str:
     return "null" if value is None else plain(value)
 
 
+def json_string(value: str) -> str:
+    """A string as encoding/json writes it: `<`, `>`, `&` and the two line separators are escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    for raw in _ESCAPED:
+        if raw in text:
+            text = text.replace(raw, f"\\u{ord(raw):04x}")
+    return text
+
+
+_ESCAPED = "<>&\u2028\u2029"
+_EXPONENT = re.compile(r"e([-+])(\d)$")
+
+
 def _float(value: float) -> str:
-    if value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
-    return repr(value)
+    """`%v` of a float64: the shortest text, with an exponent below 1e-4 and from 1e+06 on."""
+    text = repr(value)
+    exponent = Decimal(text).adjusted() if math.isfinite(value) else 0
+    if value and not -4 <= exponent < 6:
+        digits = "".join(map(str, Decimal(text).normalize().as_tuple().digits))
+        text = ("-" if value < 0 else "") + digits[0] + (f".{digits[1:]}" if digits[1:] else "") + f"e{exponent:+d}"
+        return _EXPONENT.sub(r"e\g<1>0\2", text)
+    return text.removesuffix(".0")
+
+
+def as_floats(value: Any) -> Any:
+    """The value with all numbers as floats: what encoding/json makes of them when nobody says what they are (apply's configurations)."""
+    if isinstance(value, dict):
+        return {name: as_floats(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [as_floats(each) for each in value]
+    return float(value) if type(value) is int else value
+
+
+def text_verb(value: Any) -> str:
+    """`%s`: strings as they are, lists and maps around their members, everything else a complaint."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{text_verb(value[key])}" for key in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(text_verb, value)) + "]"
+    return "%!s(<nil>)" if value is None else f"%!s({go_type(value)}={plain(value)})"
 
 
 def plain(value: Any) -> str:

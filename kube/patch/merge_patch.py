@@ -12,16 +12,20 @@ from kube.patch.json_patch import json_kind
 
 
 def check_merge_patch(patch: Any) -> None:
-    """Raises BadRequest when a parsed patch is no object, in the words of upstream's decoder."""
+    """What field validation asks of a parsed patch. Raises BadRequest when it is no object, in the words of upstream's decoder."""
     if patch is None:
         raise BadRequest("Invalid JSON Patch")
     if not isinstance(patch, dict):
         raise BadRequest(f"error decoding patch: json: cannot unmarshal {json_kind(patch)} into Go value of type map[string]interface {{}}")
 
 
-def merge_patch(document: dict[str, Any], patch: Any) -> dict[str, Any]:
-    """The document with the patch merged in: null deletes, objects merge, everything else replaces. Raises BadRequest (400)."""
-    check_merge_patch(patch)
+def merge_patch(document: dict[str, Any], patch: Any) -> Any:
+    """The document with the patch merged in: null deletes, objects merge, everything else replaces. An array replaces the document.
+    Raises BadRequest (400) for a patch that is neither."""
+    if isinstance(patch, list):
+        return _without_nulls(patch)
+    if not isinstance(patch, dict):
+        raise BadRequest("Invalid JSON Patch")
     return _merged(document, patch)
 
 

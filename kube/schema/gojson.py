@@ -6,6 +6,7 @@ Also `load`, the parser of last resort for texts that Go takes and orjson does n
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -47,6 +48,36 @@ def load(data: bytes) -> Any:
     Raises RecursionError for texts nested too deep for Python."""
     value = strict.parse(data.decode("utf-8", "replace"))
     return _without_surrogates(value) if b"\\u" in data else value
+
+
+class Quoted(str):
+    """A string with the JSON text that it was written as."""
+
+    text: str
+
+
+class _QuotedStrings(json.JSONDecoder):
+    """Python's own decoder, with strings that remember how they were written. Recursive, and slow."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_int=strict.whole)
+        self.parse_string = _quoted_string
+        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+
+def _quoted_string(text: str, start: int, strict: bool) -> tuple[Quoted, int]:
+    value, end = json.decoder.scanstring(text, start, strict)  # type: ignore[attr-defined]
+    out = Quoted(_without_surrogates(value))
+    out.text = text[start - 1 : end]
+    return out, end
+
+
+_QUOTED_STRINGS = _QuotedStrings()
+
+
+def load_quoted(data: bytes) -> Any:
+    """JSON as plain dicts and lists whose strings are `Quoted`. The text must have no syntax error. Raises RecursionError."""
+    return _QUOTED_STRINGS.decode(data.decode("utf-8", "replace"))
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -36,6 +36,14 @@ def _tables() -> dict[str, Fields]:
     return {name: {int(number): (field, kind) for number, (field, kind) in fields.items()} for name, fields in raw.items()}
 
 
+def names(definition: str) -> list[str]:
+    """The names of a definition's fields in the order of its Go struct, those of embedded structs in their place; none if it is unknown."""
+    out: list[str] = []
+    for name, kind in _tables().get(definition, {}).values():
+        out += [name] if name else names(kind)
+    return out
+
+
 def envelope(body: bytes) -> tuple[str, str, bytes]:
     """(apiVersion, kind, the object's own bytes). Raises ProtobufError."""
     if not body.startswith(MAGIC):

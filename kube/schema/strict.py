@@ -20,6 +20,7 @@ UNIONS = frozenset({"v1.JSONSchemaPropsOrArray", "v1.JSONSchemaPropsOrBool", "v1
 """The leaves of CustomResourceDefinitions that may hold a whole schema: Go decodes them by hand, without strictness."""
 
 _JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+_DIGITS_MAX = 20
 _ERRORS_MAX = 100  # upstream stops collecting there
 
 
@@ -45,7 +46,12 @@ class Number(float):
 
 def parse(text: str) -> Any:
     """JSON for `walk`: objects as `Pairs`, and numbers that remember their text. Raises ValueError and RecursionError."""
-    return json.loads(text, object_pairs_hook=Pairs, parse_float=Number.of)
+    return json.loads(text, object_pairs_hook=Pairs, parse_float=Number.of, parse_int=whole)
+
+
+def whole(text: str) -> int | Number:
+    """A JSON integer; one that no Go integer can hold stays as it was written."""
+    return int(text) if len(text) <= _DIGITS_MAX else Number.of(text)
 
 
 def plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kube.errors import ApiError, BadRequest, Invalid, RequestEntityTooLarge
 from kube.patch.json_patch import OPERATIONS_MAX, apply_json_patch, check_json_patch
+from kube.schema import gojson
 
 DOCUMENT: dict[str, Any] = {
     "data": {"a": "1", "b": "2", "x/y": "s", "m~n": "t"},
@@ -233,3 +234,54 @@ def test_arguments_stay_as_they_are_whatever_happens(document: dict[str, Any], p
     except ApiError:
         pass
     assert before == (document, patch)
+
+
+WRITTEN = {
+    "a character that Go escapes is not the same when it is not escaped": ("a<b", b'"a<b"', False),
+    "the same character, escaped as Go does it": ("a<b", b'"a\\u003cb"', True),
+    "an escape that Go would not write": ("ab", b'"\\u0061b"', False),
+    "in a list": (["&"], b'["&"]', False),
+    "strings without such characters": (["x", {"y": "z"}], b'["x", {"y": "z"}]', True),
+}
+
+
+@pytest.mark.parametrize(("value", "wanted", "passes"), WRITTEN.values(), ids=WRITTEN.keys())
+def test_strings_are_tested_by_how_they_are_written(value: Any, wanted: bytes, passes: bool) -> None:
+    patch = gojson.load_quoted(b'[{"op": "test", "path": "/v", "value": ' + wanted + b'}, {"op": "add", "path": "/w", "value": "<"}]')
+    if not passes:
+        with pytest.raises(Invalid):
+            apply_json_patch({"v": value}, patch)
+        return
+    result = apply_json_patch({"v": value}, patch)
+    assert result == {"v": value, "w": "<"}
+    assert type(result["w"]) is str
+
+
+def test_what_a_patch_has_added_is_tested_by_how_it_was_added() -> None:
+    patch = gojson.load_quoted(b'[{"op": "add", "path": "/v", "value": "<"}, {"op": "test", "path": "/v", "value": "<"}]')
+    assert apply_json_patch({}, patch) == {"v": "<"}
+
+
+def test_nesting_by_copies_has_an_end() -> None:
+    deeper = [{"op": "copy", "from": "/a", "path": "/a/a"}] * 20
+    deep = [{"op": "add", "path": "/a" * 255, "value": {}}, {"op": "add", "path": "/a" * 256, "value": {}}]
+    with pytest.raises(Invalid):
+        apply_json_patch({"a": {}}, [*({"op": "add", "path": "/a" * depth, "value": {}} for depth in range(1, 257))])
+    with pytest.raises(Invalid):
+        apply_json_patch({"a": {"text": "x" * 100_000}}, deeper)
+    with pytest.raises(Invalid):
+        apply_json_patch({}, deep)
+
+
+def test_items_of_lists_are_not_moved_without_end() -> None:
+    big = {"l": [0] * 20_000}
+    with pytest.raises(Invalid):
+        apply_json_patch(big, [{"op": "add", "path": "/l/0", "value": 1}] * 5_000)
+    assert len(apply_json_patch(big, [{"op": "add", "path": "/l/0", "value": 1}] * 1_000)["l"]) == 21_000
+
+
+def test_copies_do_not_copy_what_they_do_not_change() -> None:
+    big = {"l": [[0]] * 100_000, "m": {}}
+    result = apply_json_patch(big, [{"op": "copy", "from": "/l/0", "path": "/l/-"}] * 10_000)
+    assert len(result["l"]) == 110_000
+    assert big == {"l": [[0]] * 100_000, "m": {}}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube.errors import BadRequest
-from kube.patch.merge_patch import merge_patch
+from kube.patch.merge_patch import check_merge_patch, merge_patch
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,18 @@ def test_what_a_patch_does(document: dict[str, Any], patch: dict[str, Any], expe
 )
 def test_a_patch_that_is_no_object_is_refused(patch: Any, message: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        merge_patch({}, patch)
+        check_merge_patch(patch)
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize("patch", [None, "t", 5, True])
+def test_without_validation_one_message_serves_all(patch: Any) -> None:
+    with pytest.raises(BadRequest, match="Invalid JSON Patch"):
+        merge_patch({}, patch)
+
+
+def test_without_validation_a_list_replaces_the_document() -> None:
+    assert merge_patch({"a": 1}, [None, {"b": None, "c": 1}]) == [None, {"c": 1}]
 
 
 def test_what_does_not_change_is_shared() -> None:
