@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from apiserver.handlers import patch_bodies
 from apiserver.handlers.bodies import KindNames, Parsed, Unrecognized, names_of
 from apiserver.handlers.decoding import decode_as
@@ -28,7 +26,7 @@ from kube.patch.json_patch import apply_json_patch
 from kube.patch.managed import Convert, ResetFields
 from kube.patch.merge_patch import merge_patch
 from kube.patch.patched_text import after_json_patch, after_merge_patch, text_of
-from kube.patch.strategic import strategic_merge
+from kube.patch.strategic import strategic_merge, used_up
 from kube.schema import gojson, unstructured
 from kube.schema.decode import Decoded, DecodeError
 from kube.schema.field_order import in_go_order
@@ -48,8 +46,6 @@ class Patching:
     filled: tuple[str, ...] = ()
     """See `Kind.fills_lists`."""
     _body: PatchBody | None = None
-    _spent: Any = None
-    """A strategic merge patch as merging leaves it."""
 
     @property
     def is_apply(self) -> bool:
@@ -86,15 +82,15 @@ class Patching:
             return apply_json_patch(current, body.value)
         if self.media == MERGE:
             return merge_patch(current, body.value)
-        self._spent = orjson.loads(orjson.dumps(body.value))
-        return strategic_merge(self.of, current, self._spent)
+        return strategic_merge(self.of, current, body.value)
 
     def _decoded(self, current: Object, document: Any) -> Object:
         out, strict = self._clean(document)
         if out is None or strict:
             out, strict = self._told(current, document)
         self.ctx.warnings.extend(strict)
-        out["apiVersion"], out["kind"] = self.names.api_version, self.names.kind
+        kind = out.get("kind") if self.of.named is not None else ""
+        out["apiVersion"], out["kind"] = self.names.api_version, kind or self.names.kind
         return out
 
     def _clean(self, document: Any) -> tuple[Object | None, list[str]]:
@@ -111,7 +107,7 @@ class Patching:
     def _told(self, current: Object, document: Any) -> tuple[Object, list[str]]:
         """As `_clean`, for what is to be told in upstream's words: those quote the text, and find errors in the order of the text."""
         if self.media == STRATEGIC:
-            text, parsed = golang.plain(self._spent), Parsed(document)
+            text, parsed = golang.plain(used_up(self.of, current, self.body.value or {})), Parsed(document)
         else:
             text = self._text(current)
             parsed = Parsed(document, text.encode(), repeats_keys=True)

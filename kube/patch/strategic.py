@@ -8,7 +8,8 @@ Directives in a patch (all others are plain members):
     $deleteFromPrimitiveList/<f>: [..]   take these values out of the list f
     $setElementOrder/<f>: [..]           the order that the items of f shall have
 
-How items are put in order is in `strategic_order.py`. Arguments stay as they are. Source: apimachinery `pkg/util/strategicpatch/patch.go`,
+How items are put in order is in `strategic_order.py`. Arguments stay as they are; inside, a copy of the patch is used up as it is merged,
+and what upstream then prints of it is that (`used_up`). Source: apimachinery `pkg/util/strategicpatch/patch.go` and `meta.go`,
 `pkg/util/mergepatch/errors.go`, `third_party/forked/golang/json/fields.go` (what the messages say of types).
 """
 
@@ -17,19 +18,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from kube.errors import ApiError, BadRequest
-from kube.patch.golang import go_type, plain
+from kube.patch.golang import go_type, plain, text_verb
 from kube.patch.json_patch import json_kind
 from kube.patch.strategic_order import (
     DELETE,
     MARKER,
     check_order,
     element_kind,
+    identity_of,
     in_element_order,
-    index_of,
     key_value,
     no_merge_key,
 )
-from kube.schema.types import ListType, MapType, ScalarType, StructType, Type
+from kube.schema.goquote import quote
+from kube.schema.types import Field, ListType, MapType, Scalar, ScalarType, StructType, Type
 
 REPLACE, MERGE = "replace", "merge"
 RETAIN_KEYS = "$retainKeys"
@@ -47,7 +49,21 @@ def strategic_merge(of: StructType, document: dict[str, Any], patch: Any) -> dic
         return document
     if not isinstance(patch, dict):
         raise BadRequest(f"json: cannot unmarshal {json_kind(patch)} into Go value of type map[string]interface {{}}")
-    return _merge(document, patch, of)
+    return _merge(document, _copied(patch), of)
+
+
+def used_up(of: StructType, document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """What merging leaves of a patch that can be merged: messages about the result print that. Directives, and lists that came with an
+    order, are gone, nulls only where a whole value was taken."""
+    left: dict[str, Any] = _copied(patch)
+    _merge(document, left, of)
+    return left
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(each) for name, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
 class _Meta(NamedTuple):
@@ -70,29 +86,44 @@ def _bad_form(what: str) -> BadRequest:
 # --- what the type says -----------------------------------------------------------------------------------------------------------
 
 
-def _meta(of: Type | None, name: str) -> _Meta:
-    """How a member of a value of that type is merged. Raises ApiError for a type that has no members to know about."""
-    if not isinstance(of, StructType):
-        if isinstance(of, ScalarType):  # an embedded object: a struct in Go, but none of its members is known
-            raise ApiError(f'unable to find api field in struct {of.go_name.rpartition(".")[2]} for the json field "{name}"')
+def _field(of: Type | None, name: str) -> Field:
+    """A field of a value of that type. Raises ApiError for a type that has no fields to know about, or not this one."""
+    if isinstance(of, ListType | MapType) or of is None:
         kind = {ListType: "slice", MapType: "map"}.get(type(of), "interface")
         raise ApiError(f"merging an object in json but data type is not struct, instead is: {kind}")
-    field = of.fields.get(name)
-    if field is None:
-        raise ApiError(f'unable to find api field in struct {of.go_name.rpartition(".")[2]} for the json field "{name}"')
+    field = of.fields.get(name) if isinstance(of, StructType) else None
+    if field is None:  # an embedded object is a struct in Go too, none of whose members is known
+        raise ApiError(f"unable to find api field in struct {of.go_name.rpartition('.')[2]} for the json field {quote(name)}")
+    return field
+
+
+def _meta(of: Type | None, name: str) -> _Meta:
+    """How a member that is an object is merged."""
+    field = _field(of, name)
+    return _Meta(field.type, replace=REPLACE in field.strategies)
+
+
+def _list_meta(of: Type | None, name: str) -> _Meta:
+    """How a member that is a list is merged."""
+    field = _field(of, name)
     if isinstance(field.type, ListType):
+        if isinstance(field.type.item, ListType):
+            raise ApiError("unexpected slice of slice")
         strategies = field.type.strategies
         return _Meta(field.type.item, REPLACE in strategies, MERGE in strategies, field.type.merge_key)
-    return _Meta(field.type, replace=REPLACE in field.strategies)
+    is_pointer = field.pointer or (isinstance(field.type, StructType) and not field.always)
+    if not is_pointer and not (isinstance(field.type, ScalarType) and field.type.scalar is Scalar.BYTES):
+        raise ApiError("expected slice or array type, but got: struct")
+    return _Meta(field.type)
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------------------
 
 
 def _merge(original: dict[str, Any], patch: dict[str, Any], of: Type | None) -> dict[str, Any]:
+    """The merged object. Uses up `patch`."""
     if MARKER in patch:
         return _directed(patch)
-    patch = dict(patch)
     out = _retained(original, patch)
     _merge_ordered(out, patch, of)
     deletions: list[tuple[str, Any]] = []
@@ -102,24 +133,23 @@ def _merge(original: dict[str, Any], patch: dict[str, Any], of: Type | None) -> 
         else:
             _merge_member(out, key, value, of)
     for key, value in deletions:
-        if value is None:
-            out.pop(key, None)
-        elif isinstance(out.get(key), list) and isinstance(value, list):
-            out[key] = _merge_list(out[key], value, _meta(of, key), deleting=True)
+        if value is None or type(out.get(key)) is type(value):
+            _merge_member(out, key, value, of, deleting=True)
     return out
 
 
 def _directed(patch: dict[str, Any]) -> dict[str, Any]:
     directive = patch[MARKER]
     if directive == REPLACE:
-        return {key: value for key, value in patch.items() if key != MARKER}
+        del patch[MARKER]
+        return patch
     if directive == DELETE:
         return {}
     raise _unknown_directive(directive, patch)
 
 
 def _unknown_directive(directive: Any, patch: dict[str, Any]) -> ApiError:
-    return ApiError(f"unknown patch type: {plain(directive)} in map: {plain(patch)}")
+    return ApiError(f"unknown patch type: {text_verb(directive)} in map: {plain(patch)}")
 
 
 def _field_of(key: str, prefix: str, what: str) -> str:
@@ -143,36 +173,52 @@ def _retained(original: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]
     return {key: value for key, value in original.items() if key in keys}
 
 
-def _merge_member(out: dict[str, Any], key: str, value: Any, of: Type | None) -> None:
+def _merge_member(out: dict[str, Any], key: str, value: Any, of: Type | None, *, deleting: bool = False) -> None:
     """Merges one member of a patch into `out`, which is changed."""
+    old = out.get(key)
     if value is None:
         out.pop(key, None)
-        return
-    old = out.get(key)
-    if isinstance(old, dict) and isinstance(value, dict):
+    elif type(old) is not type(value):
+        _discard_nulls(value)
+        taken = _without_directives(value)
+        if taken is None:
+            out.pop(key, None)
+        else:
+            out[key] = taken
+    elif isinstance(value, dict):
         meta = _meta(of, key)
-        out[key] = value if meta.replace else _merge(old, value, meta.of)
-    elif isinstance(old, list) and isinstance(value, list):
-        meta = _meta(of, key)
-        out[key] = _merge_list(old, value, meta) if meta.merge else value
-    elif isinstance(value, dict) and MARKER in value:
-        out.pop(key, None)
+        out[key] = value if meta.replace else _merge(old or {}, value, meta.of)
+    elif isinstance(value, list):
+        meta = _list_meta(of, key)
+        out[key] = _merge_list(old or [], value, meta, deleting=deleting) if meta.merge or deleting else value
     else:
-        out[key] = _plain_value(value)
+        out[key] = value
 
 
-def _plain_value(value: Any) -> Any:
-    """A value that takes the place of nothing, or of something else: without nulls, and without what carries a directive."""
+def _discard_nulls(value: Any) -> None:
+    """Takes null members out of a value's objects, in place."""
     if isinstance(value, dict):
-        kept = {name: each for name, each in value.items() if each is not None and not _has_directive(each)}
-        return {name: _plain_value(each) for name, each in kept.items()}
+        for name in [name for name, each in value.items() if each is None]:
+            del value[name]
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _discard_nulls(each)
+
+
+def _without_directives(value: Any) -> Any:
+    """The value without the objects that carry a directive (objects are changed in place); None when it is one itself."""
+    if isinstance(value, dict):
+        if MARKER in value:
+            return None
+        for name, each in list(value.items()):
+            value[name] = _without_directives(each)
+            if value[name] is None and each is not None:
+                del value[name]
+        return value
     if isinstance(value, list):
-        return [_plain_value(each) for each in value if not _has_directive(each)]
+        kept = [(each, _without_directives(each)) for each in value]
+        return [left for each, left in kept if left is not None or each is None]
     return value
-
-
-def _has_directive(value: Any) -> bool:
-    return isinstance(value, dict) and MARKER in value
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------------------
@@ -189,13 +235,13 @@ def _merge_ordered(out: dict[str, Any], patch: dict[str, Any], of: Type | None) 
         for each, there in ((old, key in out), (value, key in patch)):
             if there and not isinstance(each, list):
                 raise _no_list(each)
-        meta = _meta(of, key)
+        meta = _list_meta(of, key)
         check_order(value or [], order, meta.merge_key)
         if old is None and value is None:
             continue
         patch.pop(key, None)
         if old is None:
-            merged = _plain_value(value)
+            merged = _without_directives(value)
         elif value is None:
             merged = old
         else:
@@ -211,8 +257,9 @@ def _merge_list(old: list[Any], value: list[Any], meta: _Meta, *, deleting: bool
     kind = element_kind(old, value)
     if kind is not dict:
         if deleting:
-            return [each for each in old if index_of(value, each, "") < 0]
-        merged = _unique([*old, *value])
+            gone = set(map(identity_of, value))
+            return [each for each in old if identity_of(each) not in gone]
+        merged = list({identity_of(each): each for each in (*old, *value)}.values())
         return in_element_order(merged, value, old, meta.merge_key, kind)
     if not meta.merge_key:
         names = {ListType: "slice", MapType: "map", StructType: "struct"}
@@ -221,26 +268,11 @@ def _merge_list(old: list[Any], value: list[Any], meta: _Meta, *, deleting: bool
     return in_element_order(_merge_items(old, value, meta), value, old, meta.merge_key, kind)
 
 
-def _unique(items: list[Any]) -> list[Any]:
-    """The items without repeats. The gap of a repeat is filled with the last item: order is made afterwards, by who knows it."""
-    items = list(items)
-    at = 0
-    while at < len(items):
-        other = at + 1
-        while other < len(items):
-            if type(items[at]) is type(items[other]) and items[at] == items[other]:
-                items[other] = items[-1]
-                items.pop()
-            else:
-                other += 1
-        at += 1
-    return items
-
-
 def _with_directives(old: list[Any], value: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
     """(old items, items of the patch), once the patch's items with a directive are carried out and gone."""
     rest = [each for each in value if MARKER not in each]
     replaced = False
+    deleted = set()
     for each in value:
         if MARKER not in each:
             continue
@@ -248,26 +280,30 @@ def _with_directives(old: list[Any], value: list[Any], merge_key: str) -> tuple[
         if directive == DELETE:
             if merge_key not in each:
                 raise no_merge_key(each, merge_key)
-            old = [item for item in old if not _is_item(item, merge_key, each[merge_key])]
+            deleted.add(identity_of(each[merge_key]))
         elif directive == REPLACE:
             replaced = True
         elif directive == MERGE:
             raise ApiError("merging lists cannot yet be specified in the patch")
         else:
             raise _unknown_directive(directive, each)
-    return (rest, []) if replaced else (old, rest)
-
-
-def _is_item(item: Any, merge_key: str, value: Any) -> bool:
-    return merge_key in item and type(item[merge_key]) is type(value) and bool(item[merge_key] == value)
+    if replaced:
+        return rest, []
+    if deleted:
+        old = [item for item in old if merge_key not in item or identity_of(item[merge_key]) not in deleted]
+    return old, rest
 
 
 def _merge_items(old: list[Any], value: list[Any], meta: _Meta) -> list[Any]:
     out = list(old)
+    places: dict[Any, int] = {}
+    for place, item in enumerate(out):
+        if meta.merge_key in item:
+            places.setdefault(identity_of(item[meta.merge_key]), place)
     for each in value:
-        wanted = key_value(each, meta.merge_key)
-        at = next((index for index, item in enumerate(out) if _is_item(item, meta.merge_key, wanted)), None)
-        if at is None:
+        wanted = identity_of(key_value(each, meta.merge_key))
+        at = places.setdefault(wanted, len(out))
+        if at == len(out):
             out.append(each)
         else:
             out[at] = _merge(out[at], each, meta.of)

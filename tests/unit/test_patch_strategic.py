@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube.errors import ApiError, BadRequest, Invalid
-from kube.patch.strategic import strategic_merge
+from kube.patch.strategic import strategic_merge, used_up
 from kube.schema.definitions import load
 from tests.unit.patch_types import APP
 
@@ -221,6 +221,23 @@ def test_the_order_of_items(live: str, patch: str, order: str | None, expected: 
             'unable to find api field in struct AppSpec for the json field "gone"',
             id="an order of an unknown list",
         ),
+        pytest.param(
+            {"$setElementOrder/data": []}, "expected slice or array type, but got: struct", id="an order of a map that is not there"
+        ),
+        pytest.param({"spec": {"$patch": 5}}, "unknown patch type: %!s(int64=5) in map: map[$patch:5]", id="a directive that is a number"),
+        pytest.param(
+            spec(containers=[{"name": "web", "$patch": None}]),
+            "unknown patch type: %!s(<nil>) in map: map[$patch:<nil> name:web]",
+            id="a directive that is null",
+        ),
+        pytest.param(
+            spec(order_containers=[{"name": "web"}, "side"]), "value for key 1 is not a map", id="an order with something else in it"
+        ),
+        pytest.param(
+            spec(order_containers=[{"name": "side"}, {"name": "web"}, 5]),
+            "expected a map[string]interface {}, but received a int64",
+            id="an order with something else after all that is there",
+        ),
     ],
 )
 def test_what_cannot_be_merged_is_a_plain_error(patch: Any, message: str) -> None:
@@ -250,6 +267,68 @@ def test_directives_of_the_wrong_form_are_bad_requests(patch: Any, message: str)
     with pytest.raises(BadRequest) as caught:
         strategic_merge(APP, LIVE, patch)
     assert caught.value.message == message
+
+
+ODD = {
+    "an order with nothing in it turns what is new around": (
+        spec(order_containers=[], containers=[{"name": "new"}, {"name": "newer"}]),
+        ["web", "side", "newer", "new"],
+    ),
+    "without an order, what is new goes in front": (spec(containers=[{"name": "new"}, {"name": "newer"}]), ["new", "newer", "web", "side"]),
+}
+
+
+@pytest.mark.parametrize(("patch", "expected"), ODD.values(), ids=ODD.keys())
+def test_odd_orders(patch: Any, expected: list[str]) -> None:
+    assert names(strategic_merge(APP, LIVE, patch)["spec"]["containers"]) == expected
+
+
+def test_values_are_taken_out_of_something_else() -> None:
+    patch: dict[str, Any] = {"spec": {"$deleteFromPrimitiveList/replicas": 3, "$deleteFromPrimitiveList/paused": True}}
+    assert strategic_merge(APP, LIVE, patch)["spec"] == {**LIVE["spec"], "replicas": 3}
+    patch = {"spec": {"$deleteFromPrimitiveList/strategy": {"type": None}}}
+    assert strategic_merge(APP, LIVE, patch)["spec"]["strategy"] == {"rolling": {"surge": 1}}
+
+
+LEFT = {
+    "directives and nulls": (
+        spec(strategy={"$retainKeys": ["type"], "type": "x"}, paused=None, selector={"$patch": "replace", "a": None}),
+        {"spec": {"strategy": {"type": "x"}, "paused": None, "selector": {"a": None}}},
+    ),
+    "lists that come with an order": (
+        spec(order_containers=[{"name": "web"}], containers=[{"name": "web", "image": 5}], replicas="x"),
+        {"spec": {"replicas": "x"}},
+    ),
+    "nulls of what is new": (
+        {"metadata": {"annotations": {"a": None, "b": [{"c": None}]}, "labels": {"a": None}}},
+        {"metadata": {"annotations": {"b": [{}]}, "labels": {"a": None}}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("patch", "left"), LEFT.values(), ids=LEFT.keys())
+def test_merging_uses_up_a_patch(patch: Any, left: Any) -> None:
+    before = copy.deepcopy(patch)
+    assert used_up(APP, LIVE, patch) == left
+    assert patch == before
+
+
+def test_long_lists_are_merged_item_by_item() -> None:
+    count = 20_000
+    old = [{"name": f"n{each}", "image": "a"} for each in range(count)]
+    new = [{"name": f"n{each}", "image": "b"} for each in reversed(range(count // 2, count + 10))]
+    gone = [{"name": f"n{each}", "$patch": "delete"} for each in range(10)]
+    merged = strategic_merge(APP, {"spec": {"containers": old}}, {"spec": {"containers": new + gone}})["spec"]["containers"]
+    assert len(merged) == count
+    order = [{"name": each["name"]} for each in new]
+    patch = {"spec": {"$setElementOrder/containers": order, "containers": new}}
+    assert len(strategic_merge(APP, {"spec": {"containers": old}}, patch)["spec"]["containers"]) == count + 10
+    finalizers = [f"x/{each}" for each in range(count)]
+    document = {"metadata": {"finalizers": finalizers}}
+    assert strategic_merge(APP, document, {"metadata": {"finalizers": finalizers * 3}}) == document
+    assert strategic_merge(APP, document, {"metadata": {"$deleteFromPrimitiveList/finalizers": finalizers[1:]}}) == {
+        "metadata": {"finalizers": ["x/0"]}
+    }
 
 
 def test_lists_of_lists_are_invalid() -> None:
