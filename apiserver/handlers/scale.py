@@ -68,6 +68,27 @@ _AS_KIND: Final = Kind(
 """How a Scale is shown."""
 
 
+def _custom_row(scale: Object, now: datetime) -> list[Any]:
+    """No replicas wanted are none at all."""
+    name, desired, *rest = _row(scale, now)
+    return [name, desired or None, *rest]
+
+
+_AS_CUSTOM_KIND: Final = Kind(
+    resource=Resource("autoscaling", "v1", "scales", "Scale"),
+    definition=DEFINITION,
+    singular="scale",
+    columns=(
+        Column("Name", format="name"),
+        Column("Desired", type="integer", description="Number of desired replicas"),
+        Column("Available", type="integer", description="Number of actual replicas"),
+        Column("Age", type="date"),
+    ),
+    row=_custom_row,
+)
+"""How the Scale of a custom resource is shown (apiextensions-apiserver `apiserver/helpers.go`)."""
+
+
 async def get(request: Request, served: Served) -> Response:
     form = negotiate(request.header(b"accept"))
     kind = served.registry.kind
@@ -75,7 +96,7 @@ async def get(request: Request, served: Served) -> Response:
     if kind.custom is not None and not _has_replicas(kind, obj):
         why = f'the spec replicas field "{_replicas_field(kind)}" does not exist'
         raise errors.InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
-    return _response(request, form, scale_of(kind, obj))
+    return _response(request, form, kind, scale_of(kind, obj))
 
 
 def _has_replicas(kind: Kind, obj: Any) -> bool:
@@ -93,11 +114,12 @@ def _replicas_field(kind: Kind) -> str:
     return "." + ".".join(kind.scale.replicas_path)
 
 
-def _response(request: Request, form: Form, scale: Object) -> Response:
+def _response(request: Request, form: Form, kind: Kind, scale: Object) -> Response:
     if form.as_ == "Table":
         metadata = {"resourceVersion": scale["metadata"].get("resourceVersion", "")}
+        shown = _AS_KIND if kind.custom is None else _AS_CUSTOM_KIND
         include, now = include_policy(request.param("includeObject")), request.server.clock.now()
-        return document(form, 200, table(_AS_KIND, [scale], now, metadata=metadata, include=include, version=form.version))
+        return document(form, 200, table(shown, [scale], now, metadata=metadata, include=include, version=form.version))
     if form.as_ == "PartialObjectMetadataList":
         raise NotAcceptable("you requested PartialObjectMetadataList, but the requested object is not a list (*autoscaling.Scale)")
     return document(form, 200, partial(scale, form) if form.as_ else scale)
@@ -155,7 +177,7 @@ async def _write(
     registry, info = served.registry, request.info
     change = _change(served, wanted)
     written = await registry.write(info.namespace, info.name, change, ctx, managed=False, replace=True, options=options)
-    return _response(request, form, scale_of(registry.kind, written.obj))
+    return _response(request, form, registry.kind, scale_of(registry.kind, written.obj))
 
 
 def _change(served: Served, wanted: Callable[[Object], Object]) -> Change:

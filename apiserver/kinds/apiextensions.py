@@ -96,6 +96,8 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     legacy_finalizers=False,
     marks_grace=False,
     holds_deletion=lambda definition: not is_deleting(definition),
+    marks_deletion=True,
+    propagates=False,
     mark_deleting=_mark_deleting,
     settle=_settle,
 )

@@ -12,7 +12,7 @@ from typing import Final
 
 from apiserver.registry.kind import Kind
 from kube.clock import parse_time, rfc3339
-from kube.errors import Conflict
+from kube.errors import Conflict, conflict
 from kube.objects import Object
 
 ORPHAN: Final = "orphan"
@@ -37,6 +37,9 @@ def check_preconditions(kind: Kind, obj: Object, options: Object) -> None:
     for field, label, verb in (("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified")):
         asked = wanted.get(field)
         if asked is not None and asked != meta.get(field):
+            if kind.marks_deletion:
+                why = f"Precondition failed: {label} in precondition: {asked}, {label} in object meta: {meta.get(field)}"
+                raise conflict(kind.resource.plural, kind.resource.group, meta["name"], why)
             raise Conflict(
                 f"Operation cannot be fulfilled on {kind.resource.kind}{'.' + kind.resource.group if kind.resource.group else ''} "
                 f'"{meta["name"]}": the {label} in the precondition ({asked}) does not match the {label} in record ({meta.get(field)}). '
@@ -52,6 +55,8 @@ def check_preconditions(kind: Kind, obj: Object, options: Object) -> None:
 def finalizers_after(kind: Kind, obj: Object, options: Object) -> list[str]:
     """The finalizers after the propagation policy has had its say; the object's own list when it changes nothing."""
     own: list[str] = obj["metadata"].get("finalizers") or []
+    if not kind.has_dependents or not (kind.propagates or obj["metadata"].get("deletionTimestamp")):
+        return own
     policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
     if orphan is not None:
         wants = ORPHAN if orphan else None
@@ -86,9 +91,8 @@ def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
         marked = graceful and before > 0
         grace = (asked or 0) if marked else 0
         if marked:
-            started = parse_time(meta["deletionTimestamp"])
-            assert started is not None
-            changed["deletionTimestamp"] = rfc3339(started + timedelta(seconds=grace - before))
+            ends, grace = _shortened(meta["deletionTimestamp"], before, grace, now)
+            changed["deletionTimestamp"] = rfc3339(ends)
             changed["deletionGracePeriodSeconds"] = grace
     else:
         marked = graceful or held
@@ -97,6 +101,15 @@ def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
             _mark(kind, new, now, grace)
     gone = not held and not grace
     return Outcome(gone, new, told_first=gone and (marked or changed.get("finalizers") != meta.get("finalizers")))
+
+
+def _shortened(ends: str, before: int, grace: int, now: datetime) -> tuple[datetime, int]:
+    """The end and the length of a grace period of `before` seconds that is to be one of `grace`. It does not end in the past; where it
+    would, and is not to be skipped, one second of it is left for whoever has to act."""
+    until = parse_time(ends)
+    assert until is not None
+    until += timedelta(seconds=grace - before)
+    return (now, min(grace, 1)) if until < now else (until, grace)
 
 
 def _asked(options: Object) -> int | None:

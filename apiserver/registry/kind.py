@@ -200,6 +200,8 @@ class Kind:
     """What the rows of a Table are sorted by; None: as they are listed."""
     selectable: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     """Field selectors besides metadata.name and metadata.namespace."""
+    unknown_field: str = "field label not supported: {name}"
+    """What is said of any other, where a kind has selectors of its own; `{quoted}` is its name in quotes."""
 
     # how it behaves
     default: Callable[[Object], None] = no_defaults
@@ -234,10 +236,16 @@ class Kind:
     """A deleted object that waits says so in deletionGracePeriodSeconds, too (Namespaces do not)."""
     default_orphan: bool = False
     """Delete without a propagation policy orphans the dependents (ReplicationController, Job in batch/v1)."""
+    has_dependents: bool = True
+    """False: nothing ever depends on such an object, and propagation policies change nothing (events)."""
     delete_answers_object: bool = False
     """DELETE answers with the last object, not with a Status."""
     holds_deletion: Callable[[Object], bool] = lambda obj: False
     """True while something besides metadata.finalizers keeps a deleted object (a Namespace's spec.finalizers)."""
+    marks_deletion: bool = False
+    """Upstream's storage of this kind marks what is deleted itself, and tells failed preconditions in words of its own."""
+    propagates: bool = True
+    """The propagation policy of a DELETE counts (not so when a CustomResourceDefinition is first deleted)."""
     mark_deleting: Callable[[Object], None] = no_defaults
     """What else changes when the deletionTimestamp is set (a Namespace's phase becomes Terminating)."""
     hidden_annotations: tuple[str, ...] = ()

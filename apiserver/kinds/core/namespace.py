@@ -84,9 +84,11 @@ NAMESPACE = Kind(
     default=default,
     prepare=_prepare,
     validate=validation.validate,
+    metadata_passes=("create", "update"),
     name_rule="label",
     delete_answers_object=True,
     holds_deletion=_is_held,
+    marks_deletion=True,
     marks_grace=False,
     mark_deleting=_mark_deleting,
 )

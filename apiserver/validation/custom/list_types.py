@@ -1,24 +1,71 @@
 """Lists that are sets or maps (x-kubernetes-list-type) must not hold anything twice.
 
-`has_lists` says of a schema whether there is anything to look at. Source: apiextensions-apiserver `schema/listtype/validation.go`.
+`compile_unique` is the quick look, `repeated_items` the slow one with words. Source: apiextensions-apiserver
+`schema/listtype/validation.go`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from apiserver.validation.custom.schema import Node, additional, items, properties
 from kube.errors import FieldError, duplicate, invalid
 
+Check = Callable[[Any], bool]
 
-def has_lists(node: Node) -> bool:
-    """Whether there is a set or a list map anywhere in the schema."""
-    if node.get("x-kubernetes-list-type") in ("set", "map"):
-        return True
-    below = [*properties(node).values(), additional(node), items(node)]
-    return any(each is not None and has_lists(each) for each in below)
+
+def compile_unique(node: Node) -> Check | None:
+    """A schema compiled into: is nothing there twice? None where there is no set and no list map anywhere. A no may be a false alarm."""
+    rest, inner = additional(node), items(node)
+    known = [(name, check) for name, each in properties(node).items() if (check := compile_unique(each)) is not None]
+    others = compile_unique(rest) if rest is not None else None
+    item = compile_unique(inner) if inner is not None else None
+    kind = node.get("x-kubernetes-list-type")
+    unique = _is_set if kind == "set" else _list_map_check(node.get("x-kubernetes-list-map-keys") or ()) if kind == "map" else None
+    if unique is not None or item is not None:
+        return _of_list(unique, item)
+    return _of_map(known, others) if known or others is not None else None
+
+
+def _of_list(unique: Check | None, item: Check | None) -> Check:
+    def check(value: Any) -> bool:
+        if type(value) is not list:
+            return True
+        if len(value) > 1 and unique is not None and not unique(value):
+            return False
+        return item is None or all(map(item, value))
+
+    return check
+
+
+def _of_map(known: list[tuple[str, Check]], others: Check | None) -> Check:
+    def check(value: Any) -> bool:
+        if type(value) is not dict:
+            return True
+        if others is not None:
+            return all(map(others, value.values()))
+        return all(one(value[name]) for name, one in known if name in value)
+
+    return check
+
+
+def _is_set(value: Any) -> bool:
+    try:
+        return len(set(value)) == len(value)
+    except TypeError:
+        return False
+
+
+def _list_map_check(keys: Sequence[str]) -> Check:
+    def check(value: Any) -> bool:
+        try:
+            return len({tuple([item[key] for key in keys]) for item in value}) == len(value)
+        except (TypeError, KeyError):
+            return False
+
+    return check
 
 
 def repeated_items(node: Node, value: Any, path: str = "") -> list[FieldError]:

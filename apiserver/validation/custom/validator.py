@@ -12,7 +12,7 @@ from typing import Any, Final
 from apiserver.validation.custom.checks import compile_check
 from apiserver.validation.custom.correlation import Correlation
 from apiserver.validation.custom.embedded import embedded_problems, has_embedded
-from apiserver.validation.custom.list_types import has_lists, repeated_items
+from apiserver.validation.custom.list_types import compile_unique, repeated_items
 from apiserver.validation.custom.problems import problems
 from apiserver.validation.custom.schema import Node, properties
 from apiserver.validation.names import is_qualified_name
@@ -32,7 +32,7 @@ class Validator:
         self._fits = compile_check(node)
         status = properties(node).get("status")
         self._status, self._status_fits = status, compile_check(status) if status is not None else None
-        self._has_lists, self._has_embedded = has_lists(node), has_embedded(node)
+        self._is_unique, self._has_embedded = compile_unique(node), has_embedded(node)
 
     def whole(self, new: Object, old: Object | None) -> list[FieldError]:
         """Everything wrong with an object, and with changing `old` into it."""
@@ -55,7 +55,7 @@ class Validator:
 
     def _lists(self, new: Object, old: Object | None) -> list[FieldError]:
         """What was repeated before may stay."""
-        if not self._has_lists:
+        if self._is_unique is None or self._is_unique(new):
             return []
         found = repeated_items(self._node, new)
         return [] if found and old is not None and repeated_items(self._node, old) else found
@@ -85,9 +85,11 @@ def nested(obj: Any, path: Sequence[str], of: type) -> tuple[Any, str]:
     """(the value at a path, what is wrong): the type's zero value where there is none, or where it is not of that type."""
     found, so_far = obj, ""
     for name in path:
+        so_far += f".{name}"
+        if found is None:
+            return of(), ""
         if not isinstance(found, dict):
             return of(), f"{so_far} accessor error: {plain(found)} is of the type {go_type(found)}, expected map[string]interface{{}}"
-        so_far += f".{name}"
         if name not in found:
             return of(), ""
         found = found[name]
