@@ -19,6 +19,7 @@ from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.profile import Profile
 from controllers.scheduler.schedule import Decision, schedule
 from controllers.scheduler.snapshot import Snapshot
+from controllers.scheduler.volumes import RESOURCES as STORAGE
 from kube import quantity
 from kube.objects import Object, key_of
 from kube.resources import (
@@ -33,7 +34,10 @@ from kube.resources import (
     Resource,
 )
 
-RESOURCES: Final = (NODES, NAMESPACES, SERVICES, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS, POD_DISRUPTION_BUDGETS, PODS)
+RESOURCES: Final = (
+    *(NODES, NAMESPACES, SERVICES, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS, POD_DISRUPTION_BUDGETS, PODS),
+    *STORAGE,
+)
 """What decisions are made from."""
 PROFILE: Final = default_profile()
 _FINISHED = ("Succeeded", "Failed")
@@ -91,6 +95,9 @@ def snapshot_of(objects: Mapping[Resource, Sequence[Object]], *, without: str) -
     for resource in (REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS):
         for owner in objects.get(resource, ()):
             snapshot.workloads.owner(None, owner)
+    for resource in STORAGE:
+        for each in objects.get(resource, ()):
+            snapshot.volumes.take(resource, None, each)
     snapshot.budgets.update((key_of(each), each) for each in objects.get(POD_DISRUPTION_BUDGETS, ()))
     for pod in objects.get(PODS, ()):
         if key_of(pod) != without and (pod.get("status") or {}).get("phase") not in _FINISHED:
@@ -119,12 +126,14 @@ def _verdicts(pod: PodInfo, snapshot: Snapshot, profile: Profile) -> tuple[dict[
 
 def _refusals(pod: PodInfo, nodes: Sequence[NodeInfo], snapshot: Snapshot, profile: Profile) -> dict[str, tuple[Rejection, ...]]:
     """By node name: every plugin's no."""
-    filters = [(plugin.filter, state) for plugin in profile.filters if (state := plugin.pre_filter(pod, snapshot)) is not None]
+    states = [(plugin, state) for plugin in profile.filters if (state := plugin.pre_filter(pod, snapshot)) is not None]
+    everywhere = [state for _, state in states if isinstance(state, Rejection)]
+    filters = [(plugin.filter, state) for plugin, state in states if not isinstance(state, Rejection)]
     tallies = [tally for plugin in profile.filter_tallies if (tally := plugin.filter_tally(pod, snapshot)) is not None and tally.begin()]
     trial = Evaluation(pod, profile, snapshot)
     found: dict[str, tuple[Rejection, ...]] = {}
     for node in nodes:
-        answers = [refuse(state, node) for refuse, state in filters] + [tally.filter(node) for tally in tallies]
+        answers = [*everywhere, *(refuse(state, node) for refuse, state in filters)] + [tally.filter(node) for tally in tallies]
         noes = tuple(_in_numbers(each, pod, node) for each in answers if each is not None)
         if not noes and (crowded := trial.fits(node.slot, node, pod)) is not None:  # there is room, but it has been promised to others
             noes = (crowded,)

@@ -11,18 +11,26 @@ from dataclasses import dataclass
 
 from kube.runtime.controller import Controller
 
+from .attach_detach import AttachDetachController
 from .cron_job import CronJobController
 from .daemon_set import DaemonSetController
 from .deployment import DeploymentController
 from .disruption import DisruptionController
 from .endpoint_slice import EndpointSliceController
 from .endpoints import EndpointsController
+from .ephemeral_volume import EphemeralVolumeController
 from .garbage_collector import GarbageCollector
 from .job import JobController
+from .local_provisioner import LocalProvisioner
+from .local_resizer import LocalResizer
+from .local_volume import PROVISIONER
 from .namespace import NamespaceController
 from .node_ipam import NodeIpamController
 from .node_lifecycle import GRACE_S, NodeLifecycleController
+from .persistent_volume_binder import PersistentVolumeBinder
+from .persistent_volume_expander import VolumeExpander
 from .pod_garbage_collector import TERMINATED_MAX, PodGarbageCollector
+from .protection import AttributesClassProtection, ClaimProtection, VolumeProtection
 from .replica_set import ReplicaController
 from .replication_controller import replication_controller
 from .root_ca_publisher import RootCaPublisher
@@ -44,6 +52,8 @@ class Options:
     """The CA bundle that pods verify the API server with, in PEM; without one nothing is published."""
     node_monitor_grace_period_s: float = GRACE_S
     terminated_pod_gc_threshold: int = TERMINATED_MAX
+    local_volume_directory: str = ""
+    """Where the directories of `wherry.io/local` volumes are on this machine; "" where volumes are but names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,22 @@ CONTROLLERS: dict[str, Registered] = {
     "pod-garbage-collector-controller": Registered(
         lambda options: PodGarbageCollector(terminated_max=options.terminated_pod_gc_threshold), "podgc", "pod-garbage-collector", 1
     ),
+    "persistentvolume-binder-controller": Registered(
+        lambda _: PersistentVolumeBinder(), "persistentvolume-binder", "persistentvolume-controller", 1
+    ),
+    "persistentvolume-attach-detach-controller": Registered(lambda _: AttachDetachController(), "attachdetach", "attachdetach-controller"),
+    "persistentvolume-expander-controller": Registered(lambda _: VolumeExpander(), "persistentvolume-expander", "volume_expand", 10),
+    "persistentvolume-protection-controller": Registered(lambda _: VolumeProtection(), "pv-protection", "pv-protection-controller", 1),
+    "persistentvolumeclaim-protection-controller": Registered(lambda _: ClaimProtection(), "pvc-protection", "pvc-protection-controller"),
+    "volumeattributesclass-protection-controller": Registered(
+        lambda _: AttributesClassProtection(), "volumeattributesclass-protection", "vac-protection-controller", 1
+    ),
+    "ephemeral-volume-controller": Registered(lambda _: EphemeralVolumeController(), "ephemeral-volume", "ephemeral_volume"),
+    # Ours: upstream leaves making volumes to others.
+    "local-volume-provisioner-controller": Registered(
+        lambda options: LocalProvisioner(options.local_volume_directory), "local-volume-provisioner", PROVISIONER, 4
+    ),
+    "local-volume-resizer-controller": Registered(lambda _: LocalResizer(), "local-volume-resizer", PROVISIONER, 1),
 }
 
 

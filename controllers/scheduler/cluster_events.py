@@ -16,13 +16,16 @@ from kube.objects import Object, key_of, name_of
 from kube.resources import (
     NAMESPACES,
     NODES,
+    PERSISTENT_VOLUME_CLAIMS,
     POD_DISRUPTION_BUDGETS,
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
     SERVICES,
     STATEFUL_SETS,
+    Resource,
 )
+from kube.storage import claim_keys
 
 _OVER = ("Succeeded", "Failed")
 
@@ -41,6 +44,7 @@ class Watcher:
         informers.of(SERVICES).add_handler(workloads.service)
         for owners in (REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS):
             informers.of(owners).add_handler(workloads.owner)
+        self._snapshot.volumes.watch(informers, self.on_storage)
         informers.of(POD_DISRUPTION_BUDGETS).add_handler(self.on_budget)
         informers.of(PODS).add_handler(self.on_pod)
 
@@ -56,6 +60,14 @@ class Watcher:
 
     def on_namespace(self, old: Object | None, new: Object | None) -> None:
         self._queue.move(self._snapshot.set_namespace(old, new))
+
+    def on_storage(self, resource: Resource, obj: Object, event: ClusterEvent) -> None:
+        """A claim concerns only those who use it."""
+        if resource == PERSISTENT_VOLUME_CLAIMS:
+            key = key_of(obj)
+            self._queue.move(event, concerns=lambda pod: pod.has_claims and key in claim_keys(pod.pod))
+        else:
+            self._queue.move(event, concerns=lambda pod: pod.has_claims)
 
     def on_budget(self, old: Object | None, new: Object | None) -> None:
         budgets = self._snapshot.budgets

@@ -23,8 +23,10 @@ class Evaluation:
     def __init__(self, pod: PodInfo, profile: Profile, snapshot: Snapshot, only: frozenset[str] | None = None) -> None:
         self.pod, self.profile, self.only = pod, profile, only
         self._snapshot = snapshot
-        self.rules_version = snapshot.rules_version
-        self._filters = [(plugin.filter, state) for plugin in profile.filters if (state := plugin.pre_filter(pod, snapshot)) is not None]
+        self.rules_version = snapshot.rules_version(pod)
+        self._filters: list[tuple[Any, Any]] = []
+        self.refused = self._pre_filter()
+        """Why no node will do, as things are."""
         self._filter_tallies: list[FilterTally] = [
             tally for plugin in profile.filter_tallies if (tally := plugin.filter_tally(pod, snapshot)) is not None
         ]
@@ -45,6 +47,16 @@ class Evaluation:
         """The snapshot's version at which no node was feasible."""
         self.failure: Any = None
 
+    def _pre_filter(self) -> Rejection | None:
+        """Ask what the filters need to know; the first no of one of them to all nodes."""
+        for plugin in self.profile.filters:
+            state = plugin.pre_filter(self.pod, self._snapshot)
+            if isinstance(state, Rejection):
+                return state
+            if state is not None:
+                self._filters.append((plugin.filter, state))
+        return None
+
     def _grow(self) -> None:
         """Make room for slots that are new."""
         known, slots = len(self.verdicts), len(self._snapshot.slots)
@@ -57,7 +69,7 @@ class Evaluation:
     def catch_up(self) -> bool:
         """Look at the nodes that have changed. False when everything has to be worked out anew."""
         snapshot = self._snapshot
-        if snapshot.rules_version != self.rules_version:
+        if snapshot.rules_version(self.pod) != self.rules_version:
             return False
         if snapshot.position == self._position:
             return True

@@ -2,7 +2,7 @@
 
 A plugin is one small class in `plugins/` that has some of the extension points below; which ones it has is found out from its methods.
 Upstream's points are kept, in their order: PreEnqueue, (queue sort), PreFilter and Filter, PostFilter, PreScore, Score and Normalize,
-Reserve, Permit, Bind. Two things differ, for speed in Python:
+Reserve, Permit, PreBind, Bind. Two things differ, for speed in Python:
 
 - A plugin whose answer for a node depends on the pod and *that node alone* has `filter` and `score`: its answers are remembered for all
   pods with the same `PodInfo.signature` and asked for again only when the node changes (`evaluation.py`).
@@ -65,10 +65,22 @@ class ClusterEvent(Flag):
     POD_LABEL = auto()
     POD_SCALE_DOWN = auto()
     NAMESPACE_LABEL = auto()
+    CLAIM = auto()
+    """A PersistentVolumeClaim is new or has changed; likewise the following."""
+    VOLUME = auto()
+    STORAGE_CLASS = auto()
+    CSI_NODE = auto()
+    CSI_DRIVER = auto()
+    CSI_CAPACITY = auto()
+    ATTACHMENT_DELETE = auto()
 
 
 NO_EVENT = ClusterEvent(0)
 ANY_EVENT = ~NO_EVENT
+
+
+class PluginError(Exception):
+    """A plugin cannot answer now: not a no, the pod is tried again after a back-off. The text is told of the pod."""
 
 
 class Plugin(Protocol):
@@ -103,7 +115,8 @@ class FilterPlugin(Protocol):
     wakes: ClusterEvent
 
     def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> Any:
-        """What `filter` needs to know of the pod; None when the plugin has nothing to say about it."""
+        """What `filter` needs to know of the pod; None when the plugin has nothing to say about it; a Rejection when no node will do
+        as things are."""
         ...
 
     def filter(self, state: Any, node: NodeInfo) -> Rejection | None: ...
@@ -211,11 +224,13 @@ class PostFilterPlugin(Protocol):
 
 @runtime_checkable
 class ReservePlugin(Protocol):
+    """Keeps what the pod needs besides its node from being given to others, in memory only."""
+
     name: str
 
-    def reserve(self, pod: PodInfo, node: str) -> Rejection | None: ...
+    def reserve(self, pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> Rejection | None: ...
 
-    def unreserve(self, pod: PodInfo, node: str) -> None:
+    def unreserve(self, pod: PodInfo, node: str, snapshot: Snapshot) -> None:
         """Must be idempotent; called also where `reserve` has refused."""
         ...
 
@@ -229,6 +244,21 @@ class PermitPlugin(Protocol):
     name: str
 
     def permit(self, pod: PodInfo, node: str) -> Rejection | None: ...
+
+
+@runtime_checkable
+class PreBindPlugin(Protocol):
+    """Gets things ready before the pod is bound. That may take long: others are bound meanwhile."""
+
+    name: str
+
+    def pre_bind_pre_flight(self, pod: PodInfo, node: str) -> bool:
+        """Whether there is anything to do."""
+        ...
+
+    async def pre_bind(self, pod: PodInfo, node: str) -> None:
+        """Do it, and return when it is done. Raises PluginError, ApiError or OSError: then the pod is not bound."""
+        ...
 
 
 @runtime_checkable

@@ -12,7 +12,9 @@ import orjson
 from controllers.scheduler.requests import CPU, EPHEMERAL_STORAGE, MEMORY, pod_requests, pod_requests_nonzero
 from kube.labels import NOTHING, LabelSelectorError, Selector, from_object
 from kube.objects import Object, controller_of, is_deleting, key_of, labels_of
+from kube.storage import claims_of
 
+_VOLUMES_THAT_MATTER = ("persistentVolumeClaim", "ephemeral", "gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd")
 Port = tuple[str, str, int]
 """(protocol, host IP, host port)."""
 ANY_IP = "0.0.0.0"
@@ -61,6 +63,7 @@ class PodInfo:
         self.scalars = {name: value for name, value in self.requests.items() if value and name not in (CPU, MEMORY, EPHEMERAL_STORAGE)}
         self.scored_cpu, self.scored_memory = pod_requests_nonzero(spec, self.requests)
         self.ports = _host_ports(spec)
+        self.claims = tuple(claims_of(pod))
         affinity = spec.get("affinity") or {}
         self.affinity = _terms(affinity.get("podAffinity"), self.namespace)
         self.anti_affinity = _terms(affinity.get("podAntiAffinity"), self.namespace)
@@ -71,6 +74,11 @@ class PodInfo:
     def has_affinity(self) -> bool:
         """Whether it has any (anti-)affinity to other pods."""
         return bool(self.affinity or self.anti_affinity or self.preferred_affinity or self.preferred_anti_affinity)
+
+    @property
+    def has_claims(self) -> bool:
+        """Whether it uses any PersistentVolumeClaim."""
+        return bool(self.claims)
 
     @property
     def tolerations(self) -> Sequence[Mapping[str, Any]]:
@@ -89,7 +97,7 @@ class PodInfo:
         """Equal for pods that every plugin treats alike (replicas of one template, mostly). Whatever a plugin reads belongs in here."""
         spec = self.spec
         owner = controller_of(self.pod)
-        claims = [each for each in spec.get("volumes") or () if "persistentVolumeClaim" in each or "ephemeral" in each]
+        volumes = [each for each in spec.get("volumes") or () if any(kind in each for kind in _VOLUMES_THAT_MATTER)]
         parts = (
             self.namespace,
             self.labels,
@@ -104,7 +112,8 @@ class PodInfo:
             spec.get("resourceClaims"),
             [_signature_of(each) for each in spec.get("containers") or ()],
             [_signature_of(each) for each in spec.get("initContainers") or ()],
-            claims,
+            volumes,
+            [(each.name, self.uid) for each in self.claims if each.is_ephemeral],
             owner and (owner.get("kind"), owner.get("name"), owner.get("uid")),
         )
         return orjson.dumps(parts)

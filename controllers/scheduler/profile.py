@@ -3,8 +3,7 @@
 Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 """
 
-# deviates: not there yet, of upstream's list, are the volume plugins (VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone),
-# DynamicResources, GangScheduling and NodeDeclaredFeatures.
+# deviates: not there yet, of upstream's list, are DynamicResources, GangScheduling and NodeDeclaredFeatures.
 
 from __future__ import annotations
 
@@ -22,6 +21,7 @@ from controllers.scheduler.framework import (
     PermitPlugin,
     Plugin,
     PostFilterPlugin,
+    PreBindPlugin,
     PreEnqueuePlugin,
     QueueSortPlugin,
     ReservePlugin,
@@ -54,6 +54,7 @@ class Profile:
         self.score_tallies = [(each, weight) for each, weight in plugins if isinstance(each, ScoreTallyPlugin)]
         self.reserve = [each for each in every if isinstance(each, ReservePlugin)]
         self.permit = [each for each in every if isinstance(each, PermitPlugin)]
+        self.pre_bind = [each for each in every if isinstance(each, PreBindPlugin)]
         self.bind = [each for each in every if isinstance(each, BindPlugin)]
         self._wakes = {each.name: each.wakes for each in self.filters} | {each.name: each.wakes for each in self.filter_tallies}
 

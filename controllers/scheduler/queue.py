@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
@@ -115,13 +115,17 @@ class SchedulingQueue:
             self._unschedulable.setdefault(rejected_by, {})[queued.info.key] = queued
             self._wake.set()
 
-    def move(self, event: ClusterEvent) -> None:
-        """Something has happened: try again those for whom it may matter."""
+    def move(self, event: ClusterEvent, *, concerns: Callable[[PodInfo], bool] | None = None) -> None:
+        """Something has happened: try again those for whom it may matter; of these only those whom it `concerns`."""
         if not event or not self._unschedulable:
             return
         for rejected_by in [each for each in self._unschedulable if self._profile.wakes(each) & event]:
-            for queued in self._unschedulable.pop(rejected_by).values():
+            group = self._unschedulable[rejected_by]
+            moved = [key for key, queued in group.items() if concerns is None or concerns(queued.info)]
+            for queued in [group.pop(key) for key in moved]:
                 self._requeue(queued)
+            if not group:
+                del self._unschedulable[rejected_by]
 
     def activate(self, key: str) -> None:
         """Try that pod again, whatever it waits for."""

@@ -92,7 +92,7 @@ def schedule(pod: PodInfo, snapshot: Snapshot, profile: Profile, *, rng: random.
         return Decision(None, 0)
     only = _narrowed(pod, profile)
     if isinstance(only, Rejection):
-        return _with_post_filter(Decision(None, total, refused=only), pod, snapshot, None)
+        return _with_post_filter(Decision(None, total, refused=only), pod, snapshot, Evaluation(pod, profile, snapshot, frozenset()))
     if only is not None:
         names, plugins = only
         evaluation = Evaluation(pod, profile, snapshot, names)
@@ -102,6 +102,8 @@ def schedule(pod: PodInfo, snapshot: Snapshot, profile: Profile, *, rng: random.
         evaluation = memory.of(pod, profile, snapshot) if memory else Evaluation(pod, profile, snapshot)
         ruled_out = None
         slots = []
+    if evaluation.refused is not None:
+        return _with_post_filter(Decision(None, total, refused=evaluation.refused), pod, snapshot, evaluation)
     promised = pod.nominated_node or snapshot.nominations.get(pod.key, "")
     if promised and _has_room(promised, pod, snapshot, evaluation):
         return Decision(promised, total, visited=1, feasible=1)
@@ -208,12 +210,10 @@ def _all_rejections(snapshot: Snapshot, evaluation: Evaluation, slots: list[int]
     return found
 
 
-def _with_post_filter(decision: Decision, pod: PodInfo, snapshot: Snapshot, evaluation: Evaluation | None) -> Decision:
+def _with_post_filter(decision: Decision, pod: PodInfo, snapshot: Snapshot, evaluation: Evaluation) -> Decision:
     """Ask the PostFilter plugins whether something can be done for a pod that fits nowhere."""
     by_slot = {snapshot.nodes[name].slot: each for name, each in decision.rejections.items()}
-    profile = evaluation.profile if evaluation is not None else None
-    for plugin in profile.post_filters if profile is not None else ():
-        assert evaluation is not None
+    for plugin in evaluation.profile.post_filters:
         result = plugin.post_filter(pod, snapshot, by_slot, evaluation)
         if result is not None:
             decision.preemption = result

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from controllers.scheduler import metrics
 from controllers.scheduler.cluster_events import Watcher
-from controllers.scheduler.framework import Rejection
+from controllers.scheduler.framework import PluginError, Rejection
 from controllers.scheduler.messages import unavailable
 from controllers.scheduler.plugins.default import default_profile
 from controllers.scheduler.plugins.default_binder import DefaultBinder
@@ -56,7 +57,7 @@ class Scheduler:
         self._client, self._clock, self._rng, self._events = client, clock, rng, events
         self._informers = informers.scoped()
         self._pods = self._informers.of(PODS)
-        self.profile = default_profile(scheduler_name, DefaultBinder(client))
+        self.profile = default_profile(scheduler_name, DefaultBinder(client), client=client)
         self.snapshot = Snapshot()
         self.queue = SchedulingQueue(self.profile)
         self.decisions: dict[str, Decision] = {}
@@ -108,6 +109,9 @@ class Scheduler:
         began = self._clock.monotonic()
         try:
             decision = schedule(pod, self.snapshot, self.profile, rng=self._rng, memory=self._memory)
+        except PluginError as error:
+            self._failed(queued, str(error))
+            return None
         except Exception as error:  # a bug in a plugin must not stop everyone else
             _log.exception("deciding about pod %s failed", pod.key)
             self._failed(queued, str(error) or type(error).__name__)
@@ -134,14 +138,14 @@ class Scheduler:
 
     def _reserve(self, pod: PodInfo, node: str) -> Rejection | None:
         for plugin in self.profile.reserve:
-            refused = plugin.reserve(pod, node)
+            refused = plugin.reserve(pod, self.snapshot.nodes[node], self.snapshot)
             if refused is not None:
                 return refused
         return next((refused for each in self.profile.permit if (refused := each.permit(pod, node)) is not None), None)
 
     def _undo(self, pod: PodInfo, node: str) -> None:
         for plugin in reversed(self.profile.reserve):
-            plugin.unreserve(pod, node)
+            plugin.unreserve(pod, node, self.snapshot)
         if self.snapshot.forget(pod):
             self._watcher.room_was_freed()
 
@@ -149,10 +153,16 @@ class Scheduler:
         """In the background. A failure puts the pod back in the queue."""
         pod = queued.info
         try:
+            for plugin in self.profile.pre_bind:
+                if plugin.pre_bind_pre_flight(pod, node):
+                    doing = f'running PreBind plugin "{plugin.name}"'
+                    async with self._out_of_the_way():
+                        await plugin.pre_bind(pod, node)
+            doing = f'binding rejected: running Bind plugin "{self.profile.bind[0].name}"'
             await self.profile.bind[0].bind(pod, node)
-        except (ApiError, OSError) as error:
+        except (ApiError, OSError, PluginError) as error:
             self._undo(pod, node)
-            self._bind_failed(queued, error)
+            self._bind_failed(queued, error, doing)
             return
         except BaseException:
             self._undo(pod, node)
@@ -165,19 +175,28 @@ class Scheduler:
         if self.queue.get(pod.key) is queued:
             self.queue.remove(pod.key)
 
+    @asynccontextmanager
+    async def _out_of_the_way(self) -> AsyncIterator[None]:
+        """What may take long is not to keep others from being bound."""
+        self._binds.release()
+        try:
+            yield
+        finally:
+            await self._binds.acquire()
+
     def _count_success(self, queued: QueuedPod) -> None:
         metrics.ATTEMPTS.labels("scheduled", self.profile.name).inc()
         metrics.POD_ATTEMPTS.observe(queued.attempts)
         waited_s = asyncio.get_running_loop().time() - queued.added_at
         metrics.SLI_DURATION.labels(str(queued.attempts) if queued.attempts < 15 else "15+").observe(waited_s)
 
-    def _bind_failed(self, queued: QueuedPod, error: Exception) -> None:
+    def _bind_failed(self, queued: QueuedPod, error: Exception, doing: str) -> None:
         pod = self._pods.get(queued.info.key)
         if isinstance(error, NotFound) or pod is None or pod["spec"].get("nodeName"):
             self.queue.remove(queued.info.key)  # it is gone, or someone else has found it a node
             return
         self.queue.put(pod)  # changes of a pod that is being bound were not looked at
-        self._failed(queued, f'binding rejected: running Bind plugin "{self.profile.bind[0].name}": {error}')
+        self._failed(queued, f"{doing}: {error}")
 
     # No node was found.
 

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from controllers.scheduler.framework import NO_EVENT, ClusterEvent
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.volumes import Volumes
 from controllers.scheduler.workloads import Workloads
 from kube.objects import Object, labels_of, name_of
 
@@ -35,12 +36,12 @@ class Snapshot:
         self.namespaces: dict[str, Mapping[str, str]] = {}
         """The labels of each namespace."""
         self.workloads = Workloads()
+        self.volumes = Volumes()
         self.budgets: dict[str, Object] = {}
         """PodDisruptionBudgets by key."""
         self.affinity_slots: set[int] = set()
         """Where there are pods with (anti-)affinity to other pods."""
-        self.version = 0
-        """Grows with every change."""
+        self._version = 0
         self.next_start = 0
         """Where in `order` the next search begins, so that all nodes get their chance."""
         self._free: list[int] = []
@@ -53,9 +54,13 @@ class Snapshot:
     # What has changed.
 
     @property
-    def rules_version(self) -> tuple[int, int]:
-        """Changes when something other than nodes and pods does: what was worked out before is worth nothing then."""
-        return self.workloads.version, self._namespaces_version
+    def version(self) -> int:
+        """Grows with every change."""
+        return self._version + self.volumes.version
+
+    def rules_version(self, pod: PodInfo) -> tuple[int, int, int]:
+        """Changes when something other than nodes and pods does that matters to the pod: what was worked out before is void then."""
+        return self.workloads.version, self._namespaces_version, self.volumes.version if pod.has_claims else 0
 
     @property
     def position(self) -> int:
@@ -69,7 +74,7 @@ class Snapshot:
         return set(self._changes[position - self._forgotten :])
 
     def _touch(self, node: NodeInfo) -> None:
-        self.version += 1
+        self._version += 1
         if node.slot < 0:
             return
         self._changes.append(node.slot)
@@ -116,6 +121,7 @@ class Snapshot:
         if node is None or node.node is None:
             return NO_EVENT
         del self.nodes[name]
+        self.volumes.tell_waiting()
         for key in node.nominated:
             self.nominations.pop(key, None)
         self._touch(node)
@@ -196,6 +202,8 @@ class Snapshot:
         pod = self.pods.pop(key, None)
         if pod is None:
             return False
+        if pod.has_claims:
+            self.volumes.tell_waiting()
         node = self.nodes[pod.node_name]
         node.remove_pod(key)
         if node.node is None and not node.pods:
@@ -241,5 +249,5 @@ class Snapshot:
         elif old is not None:
             self.namespaces.pop(name_of(old), None)
         self._namespaces_version += 1
-        self.version += 1
+        self._version += 1
         return ClusterEvent.NAMESPACE_LABEL

@@ -142,7 +142,9 @@ def test_a_pod_that_names_its_node_in_a_field_is_compared_with_no_other() -> Non
     gone = decide(make_pod("p", affinity=required(on_field("In", "gone"))), snapshot)
     assert gone.message.startswith("0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity].")
     never = required({"matchFields": [*on_field("In", "a")["matchFields"], *on_field("In", "b")["matchFields"]]})
-    assert decide(make_pod("p", affinity=never), snapshot).message == "0/3 nodes are available: pod affinity terms conflict."
+    conflict = "0/3 nodes are available: pod affinity terms conflict."
+    helpless = "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+    assert decide(make_pod("p", affinity=never), snapshot).message == f"{conflict} {helpless}"
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,20 @@ from controllers.scheduler.plugins.node_name import NodeName
 from controllers.scheduler.plugins.node_ports import NodePorts
 from controllers.scheduler.plugins.node_resources import NodeResourcesBalancedAllocation, NodeResourcesFit
 from controllers.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from controllers.scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from controllers.scheduler.plugins.pod_topology_spread import PodTopologySpread
 from controllers.scheduler.plugins.priority_sort import PrioritySort
 from controllers.scheduler.plugins.scheduling_gates import SchedulingGates
 from controllers.scheduler.plugins.taint_toleration import TaintToleration
+from controllers.scheduler.plugins.volume_binding import VolumeBinding
+from controllers.scheduler.plugins.volume_restrictions import VolumeRestrictions
+from controllers.scheduler.plugins.volume_zone import VolumeZone
 from controllers.scheduler.profile import Profile
+from kube.client.client import Client
 
 
-def default_profile(name: str = "default-scheduler", binder: BindPlugin | None = None) -> Profile:
-    """`binder` is what carries decisions out; a profile without one can only decide."""
+def default_profile(name: str = "default-scheduler", binder: BindPlugin | None = None, client: Client | None = None) -> Profile:
+    """`binder` and `client` are what carries decisions out; a profile without them can only decide."""
     return Profile(
         name,
         [
@@ -31,6 +36,10 @@ def default_profile(name: str = "default-scheduler", binder: BindPlugin | None =
             (NodeAffinity(), 2),
             (NodePorts(), 0),
             (NodeResourcesFit(), 1),
+            (VolumeRestrictions(), 0),
+            (NodeVolumeLimits(), 0),
+            (VolumeBinding(client), 0),
+            (VolumeZone(), 0),
             (PodTopologySpread(), 2),
             (InterPodAffinity(), 2),
             (DefaultPreemption(), 0),
