@@ -28,6 +28,7 @@ from apiserver.handlers.connect import Upgraded
 from apiserver.handlers.extension_servers import extension_answer
 from apiserver.handlers.request import PAGE_NOT_FOUND, Receive, Request, Response, Scope, Send, StreamResponse, json_response, send_answer
 from apiserver.handlers.server import Server
+from apiserver.handlers.write_options import read_bool
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import Authenticator
 from apiserver.pipeline.authorization import authorize
@@ -97,7 +98,7 @@ def _failures(app: App, pipeline: Pipeline) -> App:
     async def failures(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         query: bytes = scope["query_string"]
-        info = request_info(scope["method"], path, watch=b"watch=" in query and _wants_watch(query))
+        info = request_info(scope["method"], path, watch=b"watch" in query and _wants_watch(query))
         call = scope["wherry"] = Call(info)
         started = metrics.now()
         try:
@@ -243,8 +244,8 @@ async def _send_stream(answer: StreamResponse, send: Send, receive: Receive, war
 def _wants_watch(query: bytes) -> bool:
     from urllib.parse import parse_qs
 
-    value = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("watch", [""])[0]
-    return value.lower() not in ("0", "false", "f")
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("watch")
+    return values is not None and read_bool(values[0])
 
 
 def _fastapi(pipeline: Pipeline) -> FastAPI:

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from apiserver.handlers.request import Request
+from apiserver.handlers.write_options import read_bool, read_int
 from apiserver.registry.cache import Entry, ResourceCache
 from apiserver.registry.registry import Served
 from kube import errors, fields, labels
 from kube.errors import BadRequest, FieldError
+from kube.schema.goquote import quote
 
-_TRUE: Final = frozenset({"1", "t", "true", "y", "yes", "on"})
-_FALSE: Final = frozenset({"0", "f", "false", "n", "no", "off"})
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
-_PLAIN_SELECTORS: Final = frozenset({"metadata.name", "metadata.namespace"})
-
-
-def _integer(request: Request, name: str, default: int | None = None) -> int | None:
-    if name not in request.query:
-        return default
-    text = request.query[name][0]
-    if not _INTEGER.match(text):
-        raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    value = int(text)
-    if not -(1 << 63) <= value < 1 << 63:
-        raise BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
-    return value
+NAME: Final = "metadata.name"
+NAMESPACE: Final = "metadata.namespace"
 
 
-def boolean(request: Request, name: str) -> bool:
-    """A flag: present and not a word for no. An empty value is true, as upstream's conversion has it."""
-    if name not in request.query:
-        return False
-    return request.query[name][0].lower() not in _FALSE
+def _integer(request: Request, name: str) -> int | None:
+    return read_int(request.query[name][0]) if name in request.query else None
+
+
+def _boolean(request: Request, name: str) -> bool | None:
+    return read_bool(request.query[name][0]) if name in request.query else None
 
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """What a list, a watch or a deletecollection asks for. `send_initial_events` is None where it was not given."""
+    """What a list, a watch or a deletecollection asks for. `send_initial_events` is None where it was not given, nor follows from what
+    was (`_begins_with_state`)."""
 
     label_selector: labels.Selector
     field_selector: fields.FieldSelector
@@ -52,6 +41,8 @@ class ListOptions:
     bookmarks: bool
     send_initial_events: bool | None
     name: str = ""
+    """The only name that the field selector leaves, "" where it leaves more. `namespace`: likewise."""
+    namespace: str = ""
 
     @property
     def selects(self) -> bool:
@@ -64,57 +55,74 @@ class ListOptions:
 
 def field_selector(served: Served, text: str) -> fields.FieldSelector:
     """A field selector that this kind can answer, in the hub's names. Raises BadRequest in upstream's words."""
+    return _of_hub(served, _parsed_fields(text))
+
+
+def _parsed_fields(text: str) -> fields.FieldSelector:
     if not text:
         return fields.EVERYTHING
     try:
-        parsed = fields.parse(text)
+        return fields.parse(text)
     except fields.FieldSelectorError as error:
         raise BadRequest(str(error)) from error
-    return fields.FieldSelector(each._replace(field=_hub_name(served, each.field)) for each in parsed.requirements)
+
+
+def _of_hub(served: Served, selector: fields.FieldSelector) -> fields.FieldSelector:
+    if selector.is_empty:
+        return selector
+    return fields.FieldSelector(each._replace(field=_hub_name(served, each.field)) for each in selector.requirements)
 
 
 def _hub_name(served: Served, name: str) -> str:
-    selectable, conversion = served.registry.kind.selectable, served.conversion
-    if name in _PLAIN_SELECTORS:
+    kind, conversion = served.registry.kind, served.conversion
+    names_its_own = bool(kind.selectable) or kind.custom is not None
+    if name == NAME or (name == NAMESPACE and (kind.resource.namespaced or not names_its_own)):
         return name
     if conversion is not None and conversion.selectors is not None:
         found = conversion.selectors.get(name)
     else:
-        found = name if name in selectable else None
+        found = name if name in kind.selectable else None
     if found is not None:
         return found
-    if selectable or served.registry.kind.custom is not None:
-        raise BadRequest(f"field label not supported: {name}")
-    raise BadRequest(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
+    if names_its_own:
+        raise BadRequest(kind.unknown_field.format(name=name, quoted=quote(name)))
+    raise BadRequest(f'{quote(name)} is not a known field selector: only "{NAME}", "{NAMESPACE}"')
 
 
-def list_options(request: Request, served: Served, *, watch: bool = False) -> ListOptions:
-    """The options of a list or watch. Raises BadRequest (cannot be read) or Invalid (contradict each other)."""
+def list_options(request: Request, served: Served) -> ListOptions:
+    """The options of a list, a watch or a deletecollection, checked in upstream's order. Raises BadRequest (cannot be read, or no such
+    field) or Invalid (contradict each other)."""
+    timeout_s, limit = _integer(request, "timeoutSeconds"), _integer(request, "limit") or 0
     try:
         label_selector = labels.parse(request.param("labelSelector"))
     except labels.LabelSelectorError as error:
         raise BadRequest(str(error)) from error
-    selector = field_selector(served, request.param("fieldSelector"))
+    selector = _parsed_fields(request.param("fieldSelector"))
+    watch = bool(_boolean(request, "watch"))
     options = ListOptions(
         label_selector=label_selector,
         field_selector=selector,
-        limit=max(_integer(request, "limit", 0) or 0, 0),
+        limit=max(limit, 0),
         continue_=request.param("continue"),
         resource_version=request.param("resourceVersion"),
         resource_version_match=request.param("resourceVersionMatch"),
-        timeout_s=_integer(request, "timeoutSeconds"),
-        bookmarks=boolean(request, "allowWatchBookmarks"),
-        send_initial_events=boolean(request, "sendInitialEvents") if "sendInitialEvents" in request.query else None,
-        name=selector.exact("metadata.name") or "",
+        timeout_s=timeout_s,
+        bookmarks=bool(_boolean(request, "allowWatchBookmarks")),
+        send_initial_events=_boolean(request, "sendInitialEvents"),
     )
-    problems = _contradictions(options, watch=watch)
+    if watch and _begins_with_state(options):
+        options = replace(options, send_initial_events=True, resource_version_match="NotOlderThan")
+    problems = list(_watch_contradictions(options) if watch else _list_contradictions(options))
     if problems:
         raise errors.invalid_object("ListOptions", "meta.k8s.io", "", problems)
-    return options
+    selector = _of_hub(served, selector)
+    return replace(options, field_selector=selector, name=selector.exact(NAME) or "", namespace=selector.exact(NAMESPACE) or "")
 
 
-def _contradictions(options: ListOptions, *, watch: bool) -> list[FieldError]:
-    return list(_watch_contradictions(options) if watch else _list_contradictions(options))
+def _begins_with_state(options: ListOptions) -> bool:
+    """A watch from "now" or "any" that says nothing else sends what there is, first. (A watch by its path alone, `/api/v1/watch/...`,
+    does so, too, but without the bookmark that ends it.)"""
+    return options.send_initial_events is None and not options.resource_version_match and options.resource_version in ("", "0")
 
 
 def _no_match(why: str) -> FieldError:
@@ -123,15 +131,16 @@ def _no_match(why: str) -> FieldError:
 
 def _watch_contradictions(options: ListOptions) -> Iterator[FieldError]:
     match, initial = options.resource_version_match, options.send_initial_events
-    if match and initial is None:
-        yield _no_match("for watch unless sendInitialEvents is provided")
     if initial is not None and match != "NotOlderThan":
         why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         yield errors.not_allowed("resourceVersionMatch", why)
-    if match and match != "NotOlderThan":
-        yield errors.not_supported("resourceVersionMatch", match, ["NotOlderThan"])
-    if options.continue_:
-        yield _no_match("when continue is provided")
+    if match:
+        if initial is None:
+            yield _no_match("for watch unless sendInitialEvents is provided")
+        if match != "NotOlderThan":
+            yield errors.not_supported("resourceVersionMatch", match, ["NotOlderThan"])
+        if options.continue_:
+            yield _no_match("when continue is provided")
 
 
 def _list_contradictions(options: ListOptions) -> Iterator[FieldError]:
@@ -143,7 +152,7 @@ def _list_contradictions(options: ListOptions) -> Iterator[FieldError]:
             yield _no_match("when continue is provided")
         if match not in ("Exact", "NotOlderThan"):
             yield errors.not_supported("resourceVersionMatch", match, ["Exact", "NotOlderThan", ""])
-        elif match == "Exact" and options.resource_version == "0":
+        if match == "Exact" and options.resource_version == "0":
             why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
             yield errors.not_allowed("resourceVersionMatch", why)
     if options.send_initial_events is not None:

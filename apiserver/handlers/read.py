@@ -13,6 +13,7 @@ from apiserver.handlers.negotiation import Form, error_media, negotiate
 from apiserver.handlers.options import ListOptions, list_options, parse_version, too_large, version_number
 from apiserver.handlers.request import YAML, Request, Response
 from apiserver.handlers.table import include_policy, partial, table
+from apiserver.handlers.write_options import read_bool
 from apiserver.registry.cache import Entry
 from apiserver.registry.registry import Served
 from apiserver.store.base import Compacted, FutureRevision
@@ -84,23 +85,27 @@ async def get(request: Request, served: Served, *, tables: bool = True) -> Respo
     """GET of one object, or of a subresource that is the object (status)."""
     form = negotiate(request.header(b"accept"), tables=tables)
     registry, info = served.registry, request.info
+    _check_no_export(request)
     version = version_number(request.param("resourceVersion"))
+    cache = registry.cache
+    if version and version > (current := await cache.catch_up()):
+        raise too_large(version, current)
     namespace = info.namespace if registry.resource.namespaced else ""
     entry = await registry.entry(namespace, info.name)
-    if version > registry.cache.revision:
-        raise too_large(version, registry.cache.revision)
-    cache = registry.cache
     if not form.as_ and form.media != YAML and served.conversion is None:
         return Response(200, cache.encoding.served(entry.value, entry.revision))
     return object_response(request, served, cache.object_of(entry), tables=tables)
 
 
+def _check_no_export(request: Request) -> None:
+    """Clients of long ago asked for objects to be exported; they are told that this is no more. Raises BadRequest."""
+    if "export" in request.query and read_bool(request.param("export")):
+        raise BadRequest("the export parameter, deprecated since v1.14, is no longer supported")
+
+
 async def list_(request: Request, served: Served) -> Response:
     """GET of a collection."""
     form = negotiate(request.header(b"accept"))
-    if form.as_ == "PartialObjectMetadata":
-        what = f"{_internal(served)}.{served.registry.kind.list_kind}"
-        raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list (*{what})")
     options = list_options(request, served)
     namespace = request.info.namespace if served.registry.resource.namespaced else ""
     entries, metadata = await select(served, options, namespace)
@@ -108,8 +113,11 @@ async def list_(request: Request, served: Served) -> Response:
 
 
 def list_response(request: Request, served: Served, form: Form, entries: list[Entry], metadata: Object) -> Response:
-    """A list of entries in the wanted form."""
+    """A list of entries in the wanted form. Raises NotAcceptable."""
     cache, kind = served.registry.cache, served.registry.kind
+    if form.as_ == "PartialObjectMetadata":
+        what = f"{_internal(served)}.{kind.list_kind}"
+        raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list (*{what})")
     if kind.custom is not None and not form.as_:
         metadata = {"continue": "", **metadata}
     if not form.as_ and form.media != YAML and served.conversion is None:
@@ -145,45 +153,62 @@ async def select(served: Served, options: ListOptions, namespace: str) -> tuple[
     asked = parse_version(options.resource_version) if options.resource_version else 0
     if asked > current:
         raise too_large(asked, current)
-    exact = options.resource_version_match == "Exact" or (asked and options.limit and not options.resource_version_match)
+    exact = options.resource_version_match == "Exact" or (
+        asked and options.limit and not options.resource_version_match and not _is_single(served, options, namespace)
+    )
     if exact and asked and asked < current:
         return await _at_revision(served, options, namespace, asked, "")
     return _present(served, options, namespace, asked if exact else current)
 
 
+def _is_single(served: Served, options: ListOptions, namespace: str) -> bool:
+    """Whether the selector leaves one key only: then it is looked up, not listed."""
+    return bool(options.name) and served.registry.resource.namespaced is bool(_within(served, options, namespace))
+
+
+def _within(served: Served, options: ListOptions, namespace: str) -> str:
+    """The namespace to look in: the path's, or else the one that the field selector leaves; "" for all."""
+    return namespace or (options.namespace if served.registry.resource.namespaced else "")
+
+
 def _present(served: Served, options: ListOptions, namespace: str, revision: int) -> tuple[list[Entry], Object]:
     cache = served.registry.cache
     metadata: Object = {"resourceVersion": str(revision)}
-    if options.name and served.registry.resource.namespaced is bool(namespace):
-        found = cache.get(namespace, options.name)
+    within = _within(served, options, namespace)
+    if _is_single(served, options, namespace):
+        found = cache.get(within, options.name)
         return [found] if found is not None and options.matches(cache, found) else [], metadata
     if not options.limit:
         if not options.selects:
-            return list(cache.entries(namespace)), metadata
-        return [entry for entry in cache.entries(namespace) if options.matches(cache, entry)], metadata
+            return list(cache.entries(within)), metadata
+        return [entry for entry in cache.entries(within) if options.matches(cache, entry)], metadata
     out: list[Entry] = []
-    for entry in cache.entries(namespace):
-        if options.selects and not options.matches(cache, entry):
-            continue
+    for entry in cache.entries(within):
         if len(out) == options.limit:
-            metadata["continue"] = continue_token.encode(revision, _relative(cache.prefix, out[-1], namespace))
-            if not options.selects:
-                metadata["remainingItemCount"] = cache.count(namespace) - options.limit
+            _go_on(metadata, options, cache.prefix, namespace, out[-1], revision, rest=cache.count(within) - options.limit)
             break
-        out.append(entry)
+        if not options.selects or options.matches(cache, entry):
+            out.append(entry)
     return out, metadata
 
 
-def _relative(prefix: str, entry: Entry, namespace: str) -> str:
-    base = f"{prefix}{namespace}/" if namespace else prefix
-    return entry.key.removeprefix(base)
+def _go_on(metadata: Object, options: ListOptions, prefix: str, namespace: str, last: Entry, revision: int, *, rest: int) -> None:
+    """Say where a full page is to be gone on from. There is a next page wherever there is another key, whether it is selected or not;
+    how many there are left (`rest`) is told where nothing is selected."""
+    metadata["continue"] = continue_token.encode(revision, last.key.removeprefix(_prefix(prefix, namespace)))
+    if not options.selects:
+        metadata["remainingItemCount"] = rest
+
+
+def _prefix(prefix: str, namespace: str) -> str:
+    return f"{prefix}{namespace}/" if namespace else prefix
 
 
 async def _at_revision(served: Served, options: ListOptions, namespace: str, revision: int, start: str) -> tuple[list[Entry], Object]:
     """A list as of an older revision, from the store's log; pages until `limit` matching entries are found."""
     registry = served.registry
     cache, selectable = registry.cache, dict(registry.kind.selectable)
-    prefix = f"{cache.prefix}{namespace}/" if namespace else cache.prefix
+    prefix = _prefix(cache.prefix, namespace)
     out: list[Entry] = []
     key = prefix + start
     metadata: Object = {"resourceVersion": str(revision)}
@@ -191,19 +216,17 @@ async def _at_revision(served: Served, options: ListOptions, namespace: str, rev
         try:
             page = await registry.store.list(prefix, start=key, limit=options.limit + 1 if options.limit else 0, revision=revision)
         except Compacted as error:
-            raise _expired(options, error.oldest, key.removeprefix(prefix)) from error
+            raise _expired(options, key.removeprefix(prefix)) from error
         except FutureRevision as error:
             raise too_large(revision, error.current) from error
         for index, kv in enumerate(page.items):
-            entry = Entry(kv.key, kv.value, kv.mod_revision, kv.create_revision, orjson.loads(kv.value), selectable)
-            if options.selects and not options.matches(cache, entry):
-                continue
             if options.limit and len(out) == options.limit:
-                metadata["continue"] = continue_token.encode(revision, _relative(cache.prefix, out[-1], namespace))
-                if not options.selects:
-                    metadata["remainingItemCount"] = len(page.items) - index + page.remaining
+                rest = len(page.items) - index + page.remaining
+                _go_on(metadata, options, cache.prefix, namespace, out[-1], revision, rest=rest)
                 return out, metadata
-            out.append(entry)
+            entry = Entry(kv.key, kv.value, kv.mod_revision, kv.create_revision, orjson.loads(kv.value), selectable)
+            if not options.selects or options.matches(cache, entry):
+                out.append(entry)
         if not page.remaining or not page.items:
             return out, metadata
         key = page.items[-1].key + "\0"
@@ -224,7 +247,7 @@ class _PageExpired(Expired):
         return {**super().status, "metadata": {"continue": self._token}}
 
 
-def _expired(options: ListOptions, oldest: int, start: str) -> Expired:
+def _expired(options: ListOptions, start: str) -> Expired:
     if options.continue_:
         return _PageExpired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue "
@@ -233,4 +256,4 @@ def _expired(options: ListOptions, oldest: int, start: str) -> Expired:
             "returned and now may show up in the list.",
             continue_token.encode(continue_token.INCONSISTENT, start.removesuffix("\0")),
         )
-    return Expired(f"The resourceVersion for the provided list is too old. ({oldest})")
+    return Expired("The resourceVersion for the provided list is too old.")

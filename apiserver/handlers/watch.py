@@ -13,13 +13,13 @@ from typing import Final
 import orjson
 
 from apiserver.handlers.negotiation import Form, negotiate_stream
-from apiserver.handlers.options import ListOptions, list_options, version_number
+from apiserver.handlers.options import ListOptions, list_options, too_large, version_number
 from apiserver.handlers.read import shown
 from apiserver.handlers.request import Request, StreamResponse
 from apiserver.handlers.table import include_policy, partial, table
 from apiserver.registry.cache import ADDED, DELETED, Change, Entry, Watcher
 from apiserver.registry.registry import Served
-from kube.errors import BadRequest, Expired
+from kube.errors import ApiError, BadRequest, Expired, Timeout
 from kube.objects import Object
 from kube.schema.strict import zero_of
 
@@ -33,14 +33,26 @@ INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 async def watch(request: Request, served: Served) -> StreamResponse:
     """GET with watch=1, of a collection or of one object. Raises what a list raises, and Expired for a version that is forgotten."""
     form = negotiate_stream(request.header(b"accept"))
-    options = list_options(request, served, watch=True)
+    options = list_options(request, served)
     include = include_policy(request.param("includeObject")) if form.as_ == "Table" else ""
     name = request.info.name
-    if name and options.name and options.name != name:
+    if name and not options.field_selector.is_empty and options.name != name:
         raise BadRequest("fieldSelector metadata.name doesn't match requested name")
     stream = _Stream(request, served, form, options, include, name)
-    await stream.open()
+    try:
+        await stream.open()
+    except (Expired, Timeout) as error:
+        return StreamResponse(200, _refusal(error))
     return StreamResponse(200, stream.chunks())
+
+
+async def _refusal(error: ApiError) -> AsyncIterator[bytes]:
+    """A watch that cannot begin at its version says so in an event of its own: upstream answers no such request with a failure."""
+    yield _error_line(error)
+
+
+def _error_line(error: ApiError) -> bytes:
+    return orjson.dumps({"type": "ERROR", "object": error.status}) + b"\n"
 
 
 class _Stream:
@@ -49,7 +61,7 @@ class _Stream:
     def __init__(self, request: Request, served: Served, form: Form, options: ListOptions, include: str, name: str) -> None:
         self._request, self._served, self._form, self._options, self._include = request, served, form, options, include
         self._cache = served.registry.cache
-        self._namespace = request.info.namespace if served.registry.resource.namespaced else ""
+        self._namespace = (request.info.namespace or options.namespace) if served.registry.resource.namespaced else ""
         self._name = name or options.name
         self._initial: list[Entry] = []
         self._bookmark_initial = False
@@ -62,6 +74,8 @@ class _Stream:
         cache, options = self._cache, self._options
         asked = version_number(options.resource_version)
         current = await cache.catch_up()
+        if options.send_initial_events and asked > current:
+            raise too_large(asked, current)
         wants_state = options.send_initial_events if options.send_initial_events is not None else asked == 0
         if wants_state:
             self._initial = [
@@ -72,8 +86,7 @@ class _Stream:
         self._start_revision = current
         after = current if wants_state or asked == 0 else asked  # a version of the future: nothing is sent until it is past
         self._watcher = await cache.watch(self._namespace, self._name, after)
-        # upstream sends this bookmark, too, where a watch from "now" allows bookmarks
-        self._bookmark_initial = bool(wants_state and options.bookmarks and options.send_initial_events is not False)
+        self._bookmark_initial = bool(options.bookmarks and options.send_initial_events)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         watcher, server = self._watcher, self._request.server
@@ -109,8 +122,7 @@ class _Stream:
                     if chunk:
                         yield chunk
                 if watcher.cut_off or watcher.is_lost:
-                    status = Expired("too old resource version: the watcher fell too far behind").status
-                    yield orjson.dumps({"type": "ERROR", "object": status}) + b"\n"
+                    yield _error_line(Expired("too old resource version: the watcher fell too far behind"))
                     break
                 if not changes:
                     break

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from apiserver.handlers.bodies import KindNames, parse_body
 from apiserver.handlers.decoding import decode_recognized, recognize
 from apiserver.handlers.empty_lists import keep_empty
 from apiserver.handlers.negotiation import negotiate
-from apiserver.handlers.options import list_options
+from apiserver.handlers.options import ListOptions, list_options
 from apiserver.handlers.read import document, list_response, object_response, select
 from apiserver.handlers.request import Request, Response
-from apiserver.handlers.table import partial
+from apiserver.handlers.table import include_policy, partial
 from apiserver.handlers.write_options import decode_options
 from apiserver.registry.admission import Attributes
 from apiserver.registry.alike import Alike
@@ -199,6 +200,8 @@ async def delete(request: Request, served: Served) -> Response:
         details["group"] = served.resource.group
     details |= {"kind": resource.plural, "uid": written.obj["metadata"]["uid"]}
     form = negotiate(request.header(b"accept"))
+    if form.as_ == "Table":
+        include_policy(request.param("includeObject"))
     return document(form, status, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 
 
@@ -206,11 +209,11 @@ async def delete_collection(request: Request, served: Served) -> Response:
     """DELETE of a collection: each object that the selectors choose, as `delete` would; answers with those it found."""
     form = negotiate(request.header(b"accept"))
     registry = served.registry
-    options = await _delete_options(request)
     chosen = list_options(request, served)
+    options = await _delete_options(request)
     namespace = request.info.namespace if registry.resource.namespaced else ""
     _propagation_warning(request, served, options)
-    entries, metadata = await select(served, chosen, namespace)
+    entries, metadata = await select(served, _in_pages(chosen), namespace)
     ctx = request.context(options, verb="deletecollection")
     for entry in entries:
         try:
@@ -218,6 +221,13 @@ async def delete_collection(request: Request, served: Served) -> Response:
         except errors.NotFound:
             continue
     return list_response(request, served, form, entries, metadata)
+
+
+def _in_pages(options: ListOptions) -> ListOptions:
+    """Upstream lists what it deletes in pages, and pages are of exactly the version that was asked for."""
+    if options.resource_version in ("", "0") or options.resource_version_match or options.continue_:
+        return options
+    return replace(options, resource_version_match="Exact")
 
 
 # --- subresources by POST -----------------------------------------------------------------------------------------------

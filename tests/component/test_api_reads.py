@@ -84,6 +84,49 @@ async def test_a_page_that_has_expired_comes_with_a_way_to_go_on() -> None:
 
 
 @virtual
+async def test_a_full_page_of_a_selection_has_a_next_one_wherever_there_is_another_object() -> None:
+    async with served() as api:
+        for name, labels in (("a", {"x": "y"}), ("b", {}), ("c", {"x": "y"}), ("d", {})):
+            await api.ok("POST", CONFIG_MAPS, config_map(name, labels=labels))
+        page = await api.ok("GET", f"{CONFIG_MAPS}?labelSelector=x&limit=2")
+        assert (names(page), "remainingItemCount" in page["metadata"]) == (["a", "c"], False)
+        rest = await api.ok("GET", f"{CONFIG_MAPS}?labelSelector=x&limit=2&continue={page['metadata']['continue']}")
+        assert (names(rest), "continue" in rest["metadata"]) == ([], False)
+        assert "continue" not in (await api.ok("GET", f"{CONFIG_MAPS}?labelSelector=!x&limit=2"))["metadata"]
+        first = await api.ok("GET", f"{CONFIG_MAPS}?labelSelector=x&limit=1")
+        await api.ok("DELETE", f"{CONFIG_MAPS}/c")
+        page = await api.ok("GET", f"{CONFIG_MAPS}?labelSelector=x&limit=1&continue={first['metadata']['continue']}")
+        assert (names(page), "continue" in page["metadata"]) == (["c"], True), "as of the first page"
+
+
+@virtual
+async def test_a_version_and_a_limit_mean_that_version_but_for_a_single_name() -> None:
+    async with served() as api:
+        old = (await filled(api, "a"))[0]
+        await api.ok("PATCH", f"{CONFIG_MAPS}/a", {"data": {"n": "2"}}, content_type=MERGE)
+        listed = await api.ok("GET", f"{CONFIG_MAPS}?resourceVersion={old}&limit=5")
+        assert "data" not in listed["items"][0]
+        for path in (f"{CONFIG_MAPS}?", "/api/v1/configmaps?fieldSelector=metadata.namespace%3Ddefault,metadata.name%3Da&"):
+            selector = "" if "fieldSelector" in path else "fieldSelector=metadata.name%3Da&"
+            single = await api.ok("GET", f"{path}{selector}resourceVersion={old}&limit=5")
+            assert single["items"][0]["data"] == {"n": "2"}
+
+
+@virtual
+async def test_a_get_of_the_future_waits_for_no_object() -> None:
+    async with served() as api:
+        assert (await api.call("GET", f"{CONFIG_MAPS}/none?resourceVersion=999999")).status == 504
+        assert (await api.call("GET", f"{CONFIG_MAPS}/none?resourceVersion=1")).status == 404
+
+
+@pytest.mark.parametrize(("query", "status"), [("export", 400), ("export=true", 400), ("export=0", 404), ("export=false", 404)])
+@virtual
+async def test_nothing_is_exported_any_more(query: str, status: int) -> None:
+    async with served() as api:
+        assert (await api.call("GET", f"{CONFIG_MAPS}/none?{query}")).status == status
+
+
+@virtual
 async def test_a_token_stays_within_its_own_collection() -> None:
     async with served() as api:
         await filled(api, "a", "b")

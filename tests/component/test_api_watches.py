@@ -114,6 +114,37 @@ async def test_a_deleted_object_carries_the_revision_of_its_end() -> None:
         assert int(event["object"]["metadata"]["resourceVersion"]) > int(start)
 
 
+@virtual
+async def test_a_watch_that_wants_the_state_of_a_version_of_the_future_is_told_so_in_an_event() -> None:
+    async with served() as api:
+        query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=999999"
+        (event,) = await api.events(f"{CONFIG_MAPS}?{query}", 1)
+        assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 504, "Timeout")
+        assert event["object"]["message"].startswith("Timeout: Too large resource version: 999999, current: ")
+
+
+BOOKMARKED = {
+    "by its query": (f"{CONFIG_MAPS}?watch&allowWatchBookmarks=1", ["ADDED", "BOOKMARK"]),
+    "by its path alone": ("/api/v1/watch/namespaces/default/configmaps?allowWatchBookmarks=1", ["ADDED"]),
+}
+
+
+@pytest.mark.parametrize(("path", "expected"), BOOKMARKED.values(), ids=BOOKMARKED.keys())
+@virtual
+async def test_the_bookmark_after_the_state_of_a_watch_from_now(path: str, expected: list[str]) -> None:
+    async with served() as api:
+        await filled(api, "a")
+        assert [each["type"] for each in await api.events(path, 2)] == expected
+
+
+@virtual
+async def test_a_watch_of_one_object_takes_no_selector_that_says_another_thing() -> None:
+    async with served() as api:
+        for selector in ("metadata.name%3Db", "metadata.namespace%3Ddefault"):
+            reply = await api.call("GET", f"/api/v1/watch/namespaces/default/configmaps/a?fieldSelector={selector}")
+            assert (reply.status, reply.message) == (400, "fieldSelector metadata.name doesn't match requested name")
+
+
 REFUSED = {
     "a version that is no number": ("resourceVersion=abc", {}, 500, "resourceVersion: Invalid value"),
     "YAML": ("timeoutSeconds=1", {"accept": "application/yaml"}, 406, ""),
@@ -145,8 +176,8 @@ async def test_a_version_that_the_log_has_forgotten_is_410() -> None:
         await store.compact(await store.revision())
         assert len(await api.events(f"{CONFIG_MAPS}?watch=1&resourceVersion={old}", 3)) == 3, "the cache remembers longer"
         cache.close()
-        reply = await api.call("GET", f"{CONFIG_MAPS}?watch=1&resourceVersion=2")
-        assert (reply.status, reply.body["reason"]) == (410, "Expired")
+        (event,) = await api.events(f"{CONFIG_MAPS}?watch=1&resourceVersion=2", 1)
+        assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
 
 
 @virtual

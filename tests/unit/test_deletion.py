@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -73,6 +74,24 @@ def test_a_second_delete_can_shorten_the_time_and_not_lengthen_it() -> None:
     assert shorter.obj["metadata"]["deletionTimestamp"] == "2026-01-01T00:00:05Z"
     assert plan(GRACEFUL, going, {"gracePeriodSeconds": 60}, NOW).obj is going
     assert plan(GRACEFUL, going, {"gracePeriodSeconds": 0}, NOW).gone
+
+
+LATE: dict[str, tuple[int, str, int]] = {
+    "there is time left of it": (60, "2026-01-01T00:01:30Z", 60),
+    "its end has passed, and one second is left to act": (5, "2026-01-01T00:01:00Z", 1),
+}
+
+
+@pytest.mark.parametrize(("asked", "ends", "left"), LATE.values(), ids=LATE.keys())
+def test_a_shortened_grace_period_does_not_end_in_the_past(asked: int, ends: str, left: int) -> None:
+    going = obj(deletionTimestamp="2026-01-01T00:02:30Z", deletionGracePeriodSeconds=120)  # since half a minute after NOW
+    meta = plan(GRACEFUL, going, {"gracePeriodSeconds": asked}, NOW + timedelta(minutes=1)).obj["metadata"]
+    assert (meta["deletionTimestamp"], meta["deletionGracePeriodSeconds"]) == (ends, left)
+
+
+@pytest.mark.parametrize("policy", ["Foreground", "Orphan"])
+def test_policies_say_nothing_of_what_has_no_dependents(policy: str) -> None:
+    assert plan(replace(PLAIN, has_dependents=False), obj(), {"propagationPolicy": policy}, NOW).gone
 
 
 def test_the_object_given_is_not_changed() -> None:

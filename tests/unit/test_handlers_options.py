@@ -50,7 +50,7 @@ def test_nothing_asked_is_everything() -> None:
     )
 
 
-WORDS = {"true": True, "1": True, "yes": True, "": True, "anything": True, "false": False, "0": False, "F": False, "no": False}
+WORDS = {"true": True, "1": True, "yes": True, "": True, "no": True, "f": True, "false": False, "0": False, "FALSE": False}
 
 
 @pytest.mark.parametrize(("word", "value"), WORDS.items())
@@ -70,17 +70,61 @@ CONTRADICTIONS: dict[str, tuple[bool, dict[str, str], list[str]]] = {
     "several at once": (False, {"resourceVersionMatch": "Exact", "continue": "x"}, ["unless resourceVersion", "when continue is provided"]),
     "a match of a watch": (True, {"resourceVersionMatch": "NotOlderThan"}, ["for watch unless sendInitialEvents is provided"]),
     "the state without a match": (True, {"sendInitialEvents": "true"}, ["requires setting resourceVersionMatch to NotOlderThan"]),
-    "a page of a watch": (True, {"continue": "x"}, ["when continue is provided"]),
+    "the state with another match": (
+        True,
+        {"sendInitialEvents": "true", "resourceVersionMatch": "Exact"},
+        ["requires setting resourceVersionMatch", 'supported values: "NotOlderThan"'],
+    ),
+    "a page of a watch from now": (True, {"continue": "x"}, ["when continue is provided"]),
+    "exactly any, and a page of it": (
+        False,
+        {"resourceVersionMatch": "Exact", "resourceVersion": "0", "continue": "x"},
+        ["when continue is provided", '"exact" is forbidden'],
+    ),
 }
 
 
 @pytest.mark.parametrize(("watch", "query", "told"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
 def test_contradictions(watch: bool, query: dict[str, str], told: list[str]) -> None:
+    asked = {**query, "watch": "1"} if watch else query
     with pytest.raises(Invalid) as caught:
-        list_options(request(**query), served("", "configmaps"), watch=watch)
+        list_options(request(**asked), served("", "configmaps"))
     causes = [each["message"] for each in (caught.value.details or {})["causes"]]
     assert len(causes) == len(told)
     assert all(part in cause for part, cause in zip(told, causes, strict=True))
+
+
+STATE: dict[str, tuple[dict[str, str], bool | None]] = {
+    "a watch from now sends what there is first": ({"watch": "1"}, True),
+    "so does one from any version": ({"watch": "1", "resourceVersion": "0"}, True),
+    "one from a version does not": ({"watch": "1", "resourceVersion": "7"}, None),
+    "one that says no does not": ({"watch": "1", "sendInitialEvents": "false", "resourceVersionMatch": "NotOlderThan"}, False),
+    "a watch by its path alone has not asked for the mark at its end": ({}, None),
+}
+
+
+@pytest.mark.parametrize(("query", "expected"), STATE.values(), ids=STATE.keys())
+def test_which_watches_begin_with_the_state(query: dict[str, str], expected: bool | None) -> None:
+    assert list_options(request(**query), served("", "configmaps")).send_initial_events is expected
+
+
+def test_a_page_of_a_watch_from_a_version_is_not_refused() -> None:
+    assert list_options(request(**{"watch": "1", "resourceVersion": "7", "continue": "x"}), served("", "configmaps")).continue_ == "x"
+
+
+ORDER: dict[str, tuple[dict[str, str], str]] = {
+    "numbers before selectors": ({"labelSelector": "a in b", "limit": "x"}, "strconv.ParseInt"),
+    "the time before the limit": ({"limit": "x", "timeoutSeconds": "y"}, 'parsing "y"'),
+    "labels before fields": ({"labelSelector": "a in b", "fieldSelector": "a"}, "unable to parse requirement"),
+    "contradictions before fields that are not offered": ({"fieldSelector": "data.k=1", "resourceVersionMatch": "Exact"}, "ListOptions"),
+}
+
+
+@pytest.mark.parametrize(("query", "told"), ORDER.values(), ids=ORDER.keys())
+def test_what_is_refused_first(query: dict[str, str], told: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        list_options(request(**query), served("", "configmaps"))
+    assert told in caught.value.message
 
 
 UNREADABLE = {
@@ -105,6 +149,33 @@ def test_fields_that_a_kind_offers() -> None:
     with pytest.raises(BadRequest) as caught:
         field_selector(served("", "configmaps"), "data.k=1")
     assert caught.value.message == '"data.k" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
+
+UNKNOWN: dict[str, tuple[str, str, str, str]] = {
+    "a kind with selectors": ("", "secrets", "data", "field label not supported: data"),
+    "jobs": ("batch", "jobs", "spec.a", 'field label "spec.a" not supported for batchv1.Job'),
+    "slices": ("resource.k8s.io", "resourceslices", "a", "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: a"),
+    "no namespaces of nodes": ("", "nodes", "metadata.namespace", "field label not supported: metadata.namespace"),
+    "no namespaces of namespaces": ("", "namespaces", "metadata.namespace", "field label not supported: metadata.namespace"),
+    "no namespaces of certificate requests": (
+        "certificates.k8s.io",
+        "certificatesigningrequests",
+        "metadata.namespace",
+        "field label not supported: metadata.namespace",
+    ),
+    "a kind without": ("apps", "deployments", "a", '"a" is not a known field selector: only "metadata.name", "metadata.namespace"'),
+}
+
+
+@pytest.mark.parametrize(("group", "plural", "name", "told"), UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_fields_that_a_kind_does_not_offer(group: str, plural: str, name: str, told: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        field_selector(served(group, plural), f"{name}=1")
+    assert caught.value.message == told
+
+
+def test_kinds_without_selectors_of_their_own_take_a_namespace_even_where_there_is_none() -> None:
+    assert not field_selector(served("storage.k8s.io", "storageclasses"), "metadata.namespace=a").is_empty
 
 
 def test_another_version_has_other_names_for_its_fields() -> None:

@@ -149,6 +149,7 @@ JOB = Kind(
     ),
     row=_row,
     selectable={"status.successful": lambda job: str((job.get("status") or {}).get("succeeded") or 0)},
+    unknown_field="field label {quoted} not supported for batchv1.Job",
     default=default,
     prepare=prepare,
     validate=validation.validate,

@@ -144,6 +144,7 @@ EVENT = Kind(
     metadata_passes=(),
     create_on_update=True,
     ttl_s=EVENT_TTL_S,
+    has_dependents=False,
 )
 
 KINDS = [EVENT]
