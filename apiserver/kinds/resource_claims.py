@@ -103,6 +103,7 @@ RESOURCE_SLICE = Kind(
     columns=(NAME, Column("Node"), Column("Driver"), Column("Pool"), AGE),
     row=_slice_row,
     selectable={"spec.nodeName": field("spec", "nodeName"), "spec.driver": field("spec", "driver")},
+    unknown_field="field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {name}",
     validate=slice_rules.validate,
     has_generation=True,
     delete_answers_object=True,
