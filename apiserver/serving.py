@@ -43,6 +43,7 @@ from apiserver.store.base import Compacted, FutureRevision, Store
 from apiserver.store.memory import MemoryStore
 from kube.client.config import ClientConfig, write_kubeconfig
 from kube.clock import Clock, RealClock
+from kube.runtime.garbage import settle
 from kube.schema import definitions
 
 log: Final = logging.getLogger("wherry.apiserver")
@@ -272,6 +273,7 @@ async def _serve(built: Built, settings: Settings, authority: Authority, sock: s
     built.server.extra["serving_url"] = url
     async with _signals(server, built):
         log.info("serving on %s (data in %s, storage %s)", url, settings.data_dir, settings.storage)
+        settle()
         await server.serve(sockets=[sock])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import random
 from typing import Any, Final
 
 from apiserver.registry.admission import Attributes
@@ -91,7 +93,7 @@ class ServiceAccount:
         """Mount the token into every container that has nothing else at that path."""
         volumes: list[Any] = spec.get("volumes") or []
         existing = next((each["name"] for each in volumes if each.get("name", "").startswith("kube-api-access-")), None)
-        name = existing or f"kube-api-access-{random_suffix(attributes.registries.rng)}"
+        name = existing or f"kube-api-access-{_suffix(attributes.namespace, spec['serviceAccountName'])}"
         used = False
         for group in ("initContainers", "containers"):
             for container in spec.get(group) or ():
@@ -102,6 +104,12 @@ class ServiceAccount:
                 used = True
         if used and existing is None:
             spec["volumes"] = [*volumes, {"name": name, "projected": _projection()}]
+
+
+@functools.lru_cache(maxsize=1024)
+def _suffix(namespace: str, account: str) -> str:
+    """Upstream's is random; this one is the same for all pods of an account, so that like pods stay alike (see `registry/alike.py`)."""
+    return random_suffix(random.Random(f"{namespace}/{account}"))
 
 
 def _projection() -> Object:

@@ -26,18 +26,19 @@ async def patch(request: Request, served: Served, part: Subresource | None, *, t
     written = await registry.write(
         info.namespace if registry.resource.namespaced else "",
         info.name,
-        _change(request, served, patching),
+        _change(request, served, part, patching),
         patching.ctx,
         subresource=info.subresource,
         may_create=patching.is_apply and part is None,
         managed=not patching.is_apply,
+        shares=part is not None and part.name == "status" and not patching.is_apply and served.conversion is None,
         options=patching.options,
     )
     await settle(served, written)
     return object_response(request, served, written.obj, status=201 if written.created else 200, body=written.body, tables=tables)
 
 
-def _change(request: Request, served: Served, patching: Patching) -> Change:
+def _change(request: Request, served: Served, part: Subresource | None, patching: Patching) -> Change:
     ownership, ctx = served.registry.ownership, patching.ctx
     already = len(request.warnings)
 
@@ -52,7 +53,7 @@ def _change(request: Request, served: Served, patching: Patching) -> Change:
             new = patching.patched(shown(served, current))
         check_scope(request, served, new)
         check_name(request.info.name, new)
-        to_hub(served, new)
+        to_hub(served, new, part)
         return new
 
     return change

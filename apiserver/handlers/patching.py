@@ -85,7 +85,7 @@ class Patching:
         return strategic_merge(self.of, current, body.value)
 
     def _decoded(self, current: Object, document: Any) -> Object:
-        out, strict = self._clean(document)
+        out, strict = self._clean(current, document)
         if out is None or strict:
             out, strict = self._told(current, document)
         self.ctx.warnings.extend(strict)
@@ -93,13 +93,15 @@ class Patching:
         out["apiVersion"], out["kind"] = self.names.api_version, kind or self.names.kind
         return out
 
-    def _clean(self, document: Any) -> tuple[Object | None, list[str]]:
-        """The object, and what field validation has to say; None for a document that is none."""
+    def _clean(self, current: Object, document: Any) -> tuple[Object | None, list[str]]:
+        """The object, and what field validation has to say; None for a document that is none. Members that are still the current
+        object's own are canonical already, and are not looked at again."""
+        kept = _kept(current, document)
         try:
-            decoded = self._in_type(Parsed(document))
+            decoded = self._in_type(Parsed({name: value for name, value in document.items() if name not in kept} if kept else document))
         except (DecodeError, Unrecognized):
             return None, []
-        return decoded.value, self._strict(decoded)
+        return (_with(kept, document, decoded.value) if kept else decoded.value), self._strict(decoded)
 
     def _strict(self, decoded: Decoded) -> list[str]:
         return [*self.body.strict_errors, *decoded.strict_errors] if self.validation != "Ignore" else []
@@ -171,6 +173,25 @@ class Patching:
             lines = "".join(f"\n  {each}" for each in told)
             raise BadRequest(f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{lines}")
         self.ctx.warnings.extend(told)
+
+
+def _kept(current: Object, document: Any) -> set[str]:
+    """The members of a patched document that the patch has left alone."""
+    if not isinstance(document, dict):
+        return set()
+    kept = {name for name, value in document.items() if value is current.get(name) and isinstance(value, dict)}
+    return kept if len(kept) < len(document) else set()
+
+
+def _with(kept: set[str], document: Object, decoded: Object) -> Object:
+    """The decoded members and the kept ones, in the document's order."""
+    out = {name: document[name] if name in kept else decoded[name] for name in document if name in kept or name in decoded}
+    for name, value in decoded.items():
+        if name not in out:
+            out[name] = value
+    if "metadata" in kept:
+        out["metadata"] = dict(out["metadata"])  # the server's own fields in it are set in place
+    return out
 
 
 async def read_patch(

@@ -52,7 +52,7 @@ async def read_object(request: Request, served: Served, part: Subresource | None
     if keeps_empty:
         _keep_empty(of, obj, request.sent() or {}, served.registry.kind.fills_lists)
     if own:
-        to_hub(served, obj)
+        to_hub(served, obj, part)
     if likeness is not None and not warnings:
         likeness.learn(obj)
     return obj
@@ -72,13 +72,14 @@ def _keep_empty(of: StructType, obj: Object, sent: Object, filled: Collection[st
         obj["metadata"]["managedFields"] = []  # a wish to start over
 
 
-def to_hub(served: Served, obj: Object) -> None:
-    """Default an object of the served version and make it one of the hub, in place."""
+def to_hub(served: Served, obj: Object, part: Subresource | None = None) -> None:
+    """Default an object of the served version and make it one of the hub, in place. `part`: it is written through this subresource."""
     if served.conversion is not None:
         served.conversion.default(obj)
         served.conversion.to_hub(obj)
         obj["kind"], obj["apiVersion"] = served.registry.resource.kind, served.registry.resource.api_version
-    served.registry.kind.default(obj)
+    default = served.registry.kind.default if part is None or part.default is None else part.default
+    default(obj)
 
 
 def check_scope(request: Request, served: Served, obj: Object) -> str:
@@ -145,6 +146,7 @@ async def update(request: Request, served: Served, part: Subresource | None, *, 
         subresource=info.subresource,
         may_create=registry.kind.create_on_update and part is None,
         replace=True,
+        shares=True,
         options=options,
     )
     await settle(served, written)

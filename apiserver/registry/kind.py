@@ -118,6 +118,8 @@ class Subresource:
     version: str = ""
     kind: str = ""
     definition: str = ""  # OpenAPI definition of that kind; "" = the parent's
+    default: Callable[[Object], None] | None = None
+    """The defaults of what this subresource writes; None: the kind's own."""
     prepare: Prepare | None = None
     validate: Validate | None = None
     create: Callable[..., Awaitable[Object]] | None = None

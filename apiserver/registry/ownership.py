@@ -6,10 +6,12 @@ The rules are in `kube/patch/managed.py` and `apply.py`; here they meet a kind's
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 from apiserver.registry.kind import Context, Conversion, Custom, Kind
+from kube.memo import Memo
 from kube.objects import Object
 from kube.patch.fieldset import FieldSet, of_path, union
 from kube.patch.managed import Convert, created_entry, entries_of, filtered, managed_after_update, without_never_owned
@@ -27,6 +29,7 @@ class Ownership:
         self._api_version = kind.resource.api_version
         self._type: StructType | None = None
         self._reset_fields: dict[str, FieldSet] = {}
+        self._of_shapes: Memo[FieldSet] = Memo()
 
     @property
     def type(self) -> StructType:
@@ -72,8 +75,13 @@ class Ownership:
         if fields is None:
             rest = {key: value for key, value in new.items() if key not in ("kind", "apiVersion", "metadata")}
             fields = likeness.known.fields = filtered(changes(self.type, None, rest).owned, self.reset_fields(""))
-        own = without_never_owned(changes(likeness.of.metadata_only, None, {"metadata": new["metadata"]}).owned)
-        new["metadata"]["managedFields"] = [created_entry({**own, **fields}, ctx.field_manager, self._api_version, ctx.timestamp)]
+        meta = new["metadata"]
+        shape = _shape(meta)
+        own = self._of_shapes.get(shape)
+        if own is None:
+            own = without_never_owned(changes(likeness.of.metadata_only, None, {"metadata": meta}).owned)
+            self._of_shapes.put(shape, own)
+        meta["managedFields"] = [created_entry({**own, **fields}, ctx.field_manager, self._api_version, ctx.timestamp)]
         return True
 
     def converter(self, *objects: Object | None) -> Convert | None:
@@ -131,3 +139,15 @@ class Ownership:
             part = parts.get(subresource)
             return part.reset_fields if part is not None else ()
         return self._kind.status_reset_fields if "status" in parts else ()
+
+
+def _shape(meta: Object) -> tuple[Any, ...]:
+    """All of a new object's metadata that decides who owns what in it: which fields it has, and the keys of its maps and lists."""
+    owners = meta.get("ownerReferences")
+    return (
+        tuple(meta),
+        tuple(meta.get("labels") or ()),
+        tuple(meta.get("annotations") or ()),
+        tuple(meta.get("finalizers") or ()),
+        tuple([(owner.get("uid"), *owner) for owner in owners]) if owners else (),
+    )

@@ -195,10 +195,12 @@ class Registry:
         may_create: bool = False,
         managed: bool = True,
         replace: bool = False,
+        shares: bool = False,
         options: Object | None = None,
     ) -> Written:
         """Update (or with `may_create`, create) `name` by `change`, until it goes through or cannot. Raises Conflict when the
-        wanted object carries a resourceVersion that is not the present one. `replace`: a PUT, whose uid is a precondition."""
+        wanted object carries a resourceVersion that is not the present one. `replace`: a PUT, whose uid is a precondition. `shares`:
+        `change` leaves the object that it is given as it is, and nobody changes in place what its outcome shares with that."""
         for attempt in range(CONFLICT_RETRIES_MAX):
             await self.cache.catch_up()
             entry = self.cache.get(namespace, name)
@@ -208,7 +210,7 @@ class Registry:
                 return await self._create_by_update(namespace, name, change, ctx, options=options, managed=managed)
             try:
                 return await self._update_once(
-                    entry, change, ctx, subresource=subresource, managed=managed, replace=replace, options=options
+                    entry, change, ctx, subresource=subresource, managed=managed, replace=replace, shares=shares, options=options
                 )
             except RevisionMismatch as error:
                 if attempt == CONFLICT_RETRIES_MAX - 1:
@@ -231,11 +233,20 @@ class Registry:
         return await self.write_new(namespace, obj, ctx, options=options, managed=managed)
 
     async def _update_once(
-        self, entry: Entry, change: Change, ctx: Context, *, subresource: str, managed: bool, replace: bool, options: Object | None
+        self,
+        entry: Entry,
+        change: Change,
+        ctx: Context,
+        *,
+        subresource: str,
+        managed: bool,
+        replace: bool,
+        shares: bool,
+        options: Object | None,
     ) -> Written:
         kind = self.kind
         old = self.cache.object_of(entry)
-        new = change(self.cache.object_of(entry))
+        new = change(old if shares else self.cache.object_of(entry))
         meta = new.setdefault("metadata", {})
         if replace and meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
             raise self._uid_conflict(entry.namespace, entry.name, meta["uid"], old["metadata"]["uid"], dry_run=ctx.dry_run)
@@ -290,7 +301,8 @@ class Registry:
         if ctx.dry_run:
             new["metadata"]["resourceVersion"] = str(entry.revision)
             return Written(new, None)
-        revision = await self.store.update(entry.key, value, expected=entry.revision, lease=await self._lease_for(kind.ttl_s), hint=new)
+        lease = await self._lease_for(kind.ttl_s)
+        revision = await self.store.update(entry.key, value, expected=entry.revision, lease=lease, hint=new, previous=entry.value)
         new["metadata"]["resourceVersion"] = str(revision)
         return Written(new, encoding.served(value, revision))
 

@@ -126,8 +126,12 @@ class Store(Protocol):
         `hint` is handed back with the events and reads of this process (the decoded form of `value`, say) and is never stored."""
         ...
 
-    async def update(self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None) -> int:
-        """Write a key whose mod_revision is `expected`; its new revision. Raises RevisionMismatch, StoreUnavailable."""
+    async def update(
+        self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None, previous: bytes | None = None
+    ) -> int:
+        """Write a key whose mod_revision is `expected`; its new revision. Raises RevisionMismatch, StoreUnavailable.
+
+        `previous`, if the caller has it at hand, is the value at `expected`: it saves the store from reading it for the event."""
         ...
 
     async def delete(self, key: str, *, expected: int) -> int:

@@ -65,7 +65,9 @@ class MemoryStore:
         self._leases.check(lease)
         return self._put(key, value, lease, hint)
 
-    async def update(self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None) -> int:
+    async def update(
+        self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None, previous: bytes | None = None
+    ) -> int:
         self._check_expected(key, expected)
         self._leases.check(lease)
         return self._put(key, value, lease, hint)

@@ -152,10 +152,12 @@ class SQLiteStore:
         self._leases.check(lease)
         return await self._submit(key, value, lease, hint)
 
-    async def update(self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None) -> int:
+    async def update(
+        self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None, previous: bytes | None = None
+    ) -> int:
         await self._check_expected(key, expected)
         self._leases.check(lease)
-        return await self._submit(key, value, lease, hint)
+        return await self._submit(key, value, lease, hint, previous)
 
     async def delete(self, key: str, *, expected: int) -> int:
         await self._check_expected(key, expected)
@@ -179,9 +181,10 @@ class SQLiteStore:
         if key in self._index.pending:
             await self._barrier()
 
-    def _submit(self, key: str, value: bytes | None, lease: int = 0, hint: Any = None) -> asyncio.Future[int]:
-        """Number a write that has been checked (no value: a delete) and hand it to the writer. The answer is its revision."""
-        previous = self._newest_value(key)
+    def _submit(self, key: str, value: bytes | None, lease: int = 0, hint: Any = None, known: bytes | None = None) -> asyncio.Future[int]:
+        """Number a write that has been checked (no value: a delete) and hand it to the writer. The answer is its revision. `known` is
+        the value that it replaces, where the caller has it."""
+        previous = self._newest_value(key, known)
         revision = self._index.next_revision()
         created = previous.create_revision if previous else revision
         if value is None:
@@ -197,9 +200,12 @@ class SQLiteStore:
         self._writer.submit(write)
         return write.future
 
-    def _newest_value(self, key: str) -> KeyValue | None:
+    def _newest_value(self, key: str, known: bytes | None) -> KeyValue | None:
         pending = self._index.pending.get(key)
         if pending is None:
+            entry = self._index.committed.get(key)
+            if entry is not None and known is not None:
+                return self._key_value(key, entry, known)
             return self._committed(key)
         return None if pending.entry is None else self._key_value(key, pending.entry, pending.value)
 

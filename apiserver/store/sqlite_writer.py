@@ -25,9 +25,12 @@ from apiserver.store.courtesy import Courtesy
 BATCH_ROWS_MAX = 128
 """7 parameters a row: stays under 999, the limit of old SQLite libraries."""
 BATCH_BYTES_MAX = 8 << 20
-QUICK_S = 0.002
-"""Commits that take longer than this on average belong on the thread; those that take less than half of it, on the loop."""
-_SMOOTHING = 0.2
+QUICK_S = 0.004
+"""Commits that take longer than this on average belong on the thread."""
+_SMOOTHING = 0.1
+_TRIED_EVERY = 64
+"""While the thread commits, the loop makes one of so many commits, to learn whether the disk has become quick: what the thread measures
+contains its waiting for the interpreter lock."""
 _BYTES_HERE_MAX = 1 << 20
 """A large batch is slow on any disk: the thread's."""
 
@@ -82,13 +85,14 @@ class Writer:
         self._handed_over = 0
         self._quick_s, self._mean_s = quick_s, 0.0
         self._is_quick = quick_s > 0
+        self._thread_commits = 0
         self._failed_epoch = -1
         self._failure = StoreUnavailable("")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, item: Write | Job) -> None:
-        if isinstance(item, Write) and self._is_quick and not self._handed_over:
+        if isinstance(item, Write) and not self._handed_over and (self._is_quick or self._may_try()):
             self._waiting_bytes += _bytes(item)
             if self._waiting_bytes <= _BYTES_HERE_MAX or self._is_virtual:
                 self._waiting.append(item)
@@ -115,11 +119,17 @@ class Writer:
                 self._took(time.perf_counter() - began)
                 self._report(batch, error)
 
+    def _may_try(self) -> bool:
+        return self._quick_s > 0 and self._thread_commits >= _TRIED_EVERY
+
     def _took(self, seconds: float) -> None:
-        """Learn from one commit who shall make the next."""
-        self._mean_s += _SMOOTHING * (seconds - self._mean_s)
-        if not self._is_virtual:
-            self._is_quick = self._mean_s < (self._quick_s if self._is_quick else self._quick_s / 2)
+        """Learn from one commit here who shall make the next."""
+        self._thread_commits = 0
+        if self._is_quick:
+            self._mean_s += _SMOOTHING * (seconds - self._mean_s)
+        else:
+            self._mean_s = seconds
+        self._is_quick = self._is_virtual or self._mean_s < self._quick_s
 
     def _hand_over(self, item: Write | Job) -> None:
         self._handed_over += 1
@@ -166,12 +176,10 @@ class Writer:
             following = self._next()
         doomed = [write for write in batch if write.epoch == self._failed_epoch]
         if doomed:
-            self._tell(doomed, self._failure, self._mean_s)
+            self._tell(doomed, self._failure)
             batch = [write for write in batch if write.epoch != self._failed_epoch]
         if batch:
-            began = time.perf_counter()
-            error = self._commit(batch)
-            self._tell(batch, error, time.perf_counter() - began)
+            self._tell(batch, self._commit(batch))
         return following
 
     def _next(self) -> Write | Job | Literal[False] | None:
@@ -210,8 +218,8 @@ class Writer:
         except sqlite3.Error:
             pass  # the next write reports what is wrong
 
-    def _tell(self, writes: Sequence[Write], error: StoreUnavailable | None, took_s: float) -> None:
-        self._call(self._batch_done, writes, error, took_s)
+    def _tell(self, writes: Sequence[Write], error: StoreUnavailable | None) -> None:
+        self._call(self._batch_done, writes, error)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -222,8 +230,8 @@ class Writer:
 
     # On the loop again.
 
-    def _batch_done(self, writes: Sequence[Write], error: StoreUnavailable | None, took_s: float) -> None:
-        self._took(took_s)
+    def _batch_done(self, writes: Sequence[Write], error: StoreUnavailable | None) -> None:
+        self._thread_commits += 1
         self._handed_over -= len(writes)
         self._courtesy.ended(len(writes))
         self._count_busy(-len(writes))

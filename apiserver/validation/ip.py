@@ -5,6 +5,7 @@ Source: apimachinery `pkg/util/validation/ip.go`. Each function answers with com
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import re
@@ -12,6 +13,7 @@ import re
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_TEXT_MAX = 256
 _leading_zeros_re = re.compile(r"(?<![0-9a-fA-F:])0+(?=[0-9])")
 
 _NOT_AN_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
@@ -20,6 +22,12 @@ _NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
 def parse_ip(value: str) -> IP | None:
     """The address as Go's ParseIPSloppy reads it: leading zeros in IPv4 parts are ignored, IPv4-mapped IPv6 is IPv4. None: not one."""
+    return _parse_ip(value) if len(value) <= _TEXT_MAX else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_ip(value: str) -> IP | None:
+    """Remembered: a pod's address is looked at in each of its updates, and by several rules."""
     if "%" in value or not value.isascii():
         return None
     try:

@@ -14,6 +14,7 @@ from apiserver.validation.metadata import same
 from apiserver.validation.names import range_error
 from apiserver.validation.pod_annotations import (
     MIRROR,
+    is_of_interest,
     validate_annotation_updates,
     validate_pod_annotations,
     validate_profiles_match,
@@ -23,6 +24,7 @@ from apiserver.validation.pod_status import validate_status
 from apiserver.validation.pod_warnings import Warned, name_warnings, pod_warnings
 from apiserver.validation.podspec import INT32_MAX, validate_pod_spec
 from kube.errors import FieldError, invalid, not_allowed, required
+from kube.memo import Memo, bytes_of
 from kube.objects import Object, annotations_of, name_of
 
 _CHANGEABLE = (
@@ -39,11 +41,25 @@ def validate(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequ
     """A write of the Pod itself. Only creation warns, for people seldom change pods."""
     if old is not None:
         return _update(new, old)
-    errors = _create(new)
-    if ctx is not None and not errors:
+    spec, annotations = new["spec"], annotations_of(new)
+    text = bytes_of(spec) if not (annotations and is_of_interest(annotations)) else None
+    warnings = _FINE.get(text)
+    if warnings is None:
+        errors = _create(new)
+        if errors:
+            return errors
+        warnings = tuple(pod_warnings(spec, annotations))
+        if text is not None and b'"ephemeral":' not in text:
+            _FINE.put(text, warnings)
+    if ctx is not None:
         ctx.warnings += name_warnings(name_of(new), "the Pod's hostname")
-        ctx.warnings += pod_warnings(new["spec"], annotations_of(new))
-    return errors
+        ctx.warnings += warnings
+    return []
+
+
+_FINE: Memo[tuple[str, ...]] = Memo()
+"""The warnings of specs of new pods with nothing wrong. Not of those with ephemeral volumes, whose claims are named after the pod, and not
+of pods whose annotations have a say."""
 
 
 def _whole(pod: Object) -> Errors:

@@ -224,14 +224,39 @@ def reconciled(fields: FieldSet, of: Type) -> FieldSet:
     for key, below in fields.items():
         if not below or key == SELF:
             continue
-        child = _below(of, key)
-        if child is None:
+        found = _child(of, key)
+        if found is None:
             continue
-        now = LEAF if _is_whole(child) else reconciled(below, child)
+        child, whole = found
+        now = LEAF if whole else reconciled(below, child)
         if now is not below:
             out = dict(fields) if out is None else out
             out[key] = now
     return fields if out is None else out
+
+
+_Child = tuple[Type, bool]
+_CHILDREN: dict[StructType, dict[str, _Child | None]] = {}
+"""For each struct, what `_child` has found: this is asked of every entry in every write."""
+_CHILDREN_MAX = 8192
+
+
+def _child(of: Type, element: str) -> _Child | None:
+    """The type at an element, and whether it is owned as a whole."""
+    if type(of) is not StructType or of.open:
+        child = _below(of, element)
+        return None if child is None else (child, _is_whole(child))
+    known = _CHILDREN.get(of)
+    if known is None:
+        if len(_CHILDREN) >= _CHILDREN_MAX:
+            _CHILDREN.clear()
+        known = _CHILDREN[of] = {}
+    if element not in known:
+        child = _below(of, element)
+        if child is None:
+            return None
+        known[element] = (child, _is_whole(child))
+    return known[element]
 
 
 def _is_whole(of: Type) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from kube.memo import Memo, bytes_of
 from kube.objects import Object
 from kube.patch.elements import ElementError
 from kube.patch.fieldset import EMPTY, LEAF, SELF, FieldSet, FieldSetError, difference, difference_below, parse, reconciled, union
@@ -86,6 +87,9 @@ class Owner:
 
 
 Managers = dict[Identity, Owner]
+
+_RECONCILED: Memo[bool] = Memo(512)
+"""Field sets, by type and bytes, that are as their type has them: nearly all, for each is looked at again with every write."""
 
 
 def decode(entries: Sequence[Mapping[str, Any]], *, trusted: bool) -> Managers:
@@ -244,7 +248,16 @@ class Versions:
     def reconciled(self, owner: Owner) -> Owner:
         """The entry, as the schema of its version has it today."""
         known = self._known.get(owner.api_version) if self._convert is None else self._of(owner.api_version)
-        return owner if known is None else owner.with_fields(reconciled(owner.fields, known[0]))
+        if known is None:
+            return owner
+        text = bytes_of(owner.fields)
+        key = (known[0], text)
+        if text is not None and _RECONCILED.get(key):
+            return owner
+        now = owner.with_fields(reconciled(owner.fields, known[0]))
+        if now is owner and text is not None:
+            _RECONCILED.put(key, True)
+        return now
 
     def _of(self, api_version: str) -> tuple[StructType, Changes] | None:
         if api_version not in self._known and self._convert is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from kube.runtime.garbage import settle
 from kube.runtime.health import HealthServer
 from kube.runtime.logs import set_up_logging
 
@@ -26,6 +27,7 @@ class CannotRun(Exception):
 def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]], *, name: str = "") -> int:
     """Run `main()` to its end, or cancel it at SIGINT or SIGTERM (a second one ends the process at once). The exit code:
     0 when it ended or was told to, 1 when it failed. A CannotRun is one line on stderr, `<name>: <text>`; any other failure is logged."""
+    settle()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signal(main))

@@ -19,6 +19,7 @@ from apiserver.validation import pod as validation
 from apiserver.validation.metadata import same
 from apiserver.validation.pod_amounts import qos_class
 from kube.clock import rfc3339
+from kube.memo import Memo, bytes_of
 from kube.objects import Object
 from kube.resources import PODS, Resource
 
@@ -40,6 +41,11 @@ def default(pod: Object) -> None:
         spec["enableServiceLinks"] = True
     if spec.get("hostNetwork"):
         _default_host_ports(spec)
+    default_status(pod)
+
+
+def default_status(pod: Object) -> None:
+    """Defaults of what is written to pods/status, in place."""
     if pod.get("status"):
         _sync_addresses(pod["status"])
 
@@ -68,21 +74,31 @@ def _sync_addresses(status: Object) -> None:
 def prepare(pod: Object, old: Object | None, ctx: Context) -> None:
     """A write of the Pod itself: the status is the server's on create, and stays on update."""
     if old is None:
-        _prepare_new(pod, rfc3339(ctx.now))
         sync_app_armor(pod, ctx)
+        _prepare_new(pod, rfc3339(ctx.now))
         return
     _keep_status(pod, old)
     drop_disabled_fields(pod["spec"], old["spec"])
     _count_generation(pod, old)
 
 
+_PLAIN: Memo[str] = Memo()
+"""The QoS classes of specs that new pods take as they are: without disabled fields, scheduling gates and label keys."""
+
+
 def _prepare_new(pod: Object, now: str) -> None:
     spec = pod["spec"]
     pod["metadata"]["generation"] = 1
-    pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
+    text = bytes_of(spec)
+    known = _PLAIN.get(text)
+    pod["status"] = {"phase": "Pending", "qosClass": known or qos_class(spec)}
+    if known is not None:
+        return
     drop_disabled_fields(spec, None)
     if spec.get("schedulingGates"):
         pod["status"]["conditions"] = [_gated_condition(now)]
+    elif text is not None and b"atchLabelKeys" not in text and bytes_of(spec) == text:
+        _PLAIN.put(text, pod["status"]["qosClass"])
     _apply_label_keys(spec, pod["metadata"].get("labels") or {})
 
 
@@ -263,6 +279,7 @@ SUBRESOURCES = (
     Subresource("resize", prepare=prepare_resize, validate=validation.validate_resize),
     Subresource(
         "status",
+        default=default_status,
         prepare=prepare_status,
         validate=validation.validate_status_update,
         reset_fields=(("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),

@@ -80,7 +80,9 @@ class StoredView:
     async def create(self, key: str, value: bytes, *, lease: int = 0, hint: Any = None) -> int:
         return await self._store.create(key, self._to_stored(value), lease=lease, hint=_Own(self, value, hint))
 
-    async def update(self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None) -> int:
+    async def update(
+        self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None, previous: bytes | None = None
+    ) -> int:
         return await self._store.update(key, self._to_stored(value), expected=expected, lease=lease, hint=_Own(self, value, hint))
 
     async def delete(self, key: str, *, expected: int) -> int:
