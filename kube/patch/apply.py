@@ -36,7 +36,9 @@ from kube.patch.managed import (
     without_never_owned,
 )
 from kube.patch.ownership import changes
+from kube.patch.patched_text import text_of
 from kube.patch.typed import SchemaError, check, fields_of, merged, without
+from kube.schema.goquote import quote
 from kube.schema.types import StructType
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -61,9 +63,9 @@ class FieldConflict(NamedTuple):
     @property
     def owner(self) -> str:
         """The manager as messages print it: `"ctl" with subresource "status" using apps/v1`."""
-        text = json.dumps(self.manager.manager, ensure_ascii=False)
+        text = quote(self.manager.manager)
         if self.manager.subresource:
-            text += f' with subresource "{self.manager.subresource}"'
+            text += f" with subresource {quote(self.manager.subresource)}"
         return f"{text} using {self.manager.api_version}" if self.manager.operation == "Update" else text
 
 
@@ -206,7 +208,8 @@ class _Application:
         return owner if there is None else owner.with_fields(reconciled(owner.fields, there[0]))
 
     def _check(self) -> None:
-        if isinstance(entries_of(self.config) if isinstance(self.config.get("metadata"), dict) else None, list):
+        entries = entries_of(self.config) if isinstance(self.config.get("metadata"), dict) else None
+        if isinstance(entries, list) and all(isinstance(each, dict) for each in entries):
             raise BadRequest("metadata.managedFields must be nil")
         try:
             check(self.of, self.config)
@@ -305,7 +308,7 @@ class _Application:
             return None
         try:
             last = json.loads(text)
-            if not isinstance(last, dict) or last.get("apiVersion") != self.api_version:
+            if not isinstance(last, dict) or (last.get("apiVersion"), last.get("kind")) != (self.api_version, self.config.get("kind")):
                 return None
             check(self.of, last)
             found = changes(self.of, last, self.live)
@@ -342,7 +345,4 @@ def _last_applied_text(config: Object) -> str:
     if isinstance(metadata, dict) and isinstance(metadata.get("annotations"), dict):
         annotations = {key: value for key, value in metadata["annotations"].items() if key != LAST_APPLIED}
         config = {**config, "metadata": {**metadata, "annotations": annotations}}
-    text = json.dumps(config, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    for raw in "<>&\u2028\u2029":
-        text = text.replace(raw, f"\\u{ord(raw):04x}")
-    return text + "\n"
+    return f"{text_of(config)}\n"

@@ -370,6 +370,9 @@ def test_an_item_that_the_live_list_has_twice_is_replaced() -> None:
         pytest.param({"extra": 1}, ".extra: field not declared in schema", id="an unknown field"),
         pytest.param({"data": {"k": 5}}, ".data.k: expected string, got &value.valueUnstructured{Value:5}", id="a number for a text"),
         pytest.param(
+            {"data": {"k": 25000000}}, ".data.k: expected string, got &value.valueUnstructured{Value:2.5e+07}", id="a big number for a text"
+        ),
+        pytest.param(
             {"data": {"k": ["l", {"a": None}]}},
             ".data.k: expected string, got "
             '&value.valueUnstructured{Value:[]interface {}{"l", map[string]interface {}{"a":interface {}(nil)}}}',
