@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
 from fastapi.responses import Response as FastAPIResponse
 
+from apiserver import health
+from apiserver.handlers import pretty
 from apiserver.handlers.documents import Documents
 from apiserver.handlers.extension_servers import extension_answer
 from apiserver.handlers.negotiation import check_acceptable
@@ -23,8 +25,6 @@ from kube.schema.definitions import Definitions
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 _VERSION_INFO: Final = "io.k8s.apimachinery.pkg.version.Info"
 _PATCHES: Final = {"1.36": 2}
-Check = Callable[[], Awaitable[str]]
-"""A health check: "" when all is well, else what is not."""
 
 
 def version_document(played: Definitions) -> dict[str, str]:
@@ -56,7 +56,7 @@ def git_version(played: str) -> str:
 
 def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
     """Add the routes to `api`."""
-    _add_health(api, server)
+    health.add(api, server, METHODS)
 
     @api.api_route("/metrics", methods=METHODS)
     async def metrics_text() -> FastAPIResponse:
@@ -69,6 +69,10 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
             answer = document_at(server, request.method, request.url.path, request.url.query, headers)
         except ApiError as error:
             answer = error_response(error, headers.get("accept", ""))
+        if not request.url.path.startswith("/openapi/") and pretty.is_wanted(
+            request.url.query, headers.get("user-agent", ""), headers.get("accept", "")
+        ):
+            answer = pretty.indented(answer)
         out = FastAPIResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
         out.headers["content-type"] = answer.content_type  # set by hand: FastAPI would add a charset to it
         return out
@@ -113,72 +117,3 @@ def _cache_metrics(server: Server) -> str:
     watchers = sum(registry.cache.watchers for registry in server.registries.all())
     lines.append(f'apiserver_longrunning_requests{{verb="WATCH"}} {watchers}')
     return "\n".join(lines) + "\n"
-
-
-# --- health -------------------------------------------------------------------------------------------------------------
-
-
-def _add_health(api: FastAPI, server: Server) -> None:
-    async def ping() -> str:
-        return ""
-
-    async def store() -> str:
-        try:
-            await server.registries.store.revision()
-        except Exception as error:
-            return str(error) or type(error).__name__
-        return ""
-
-    async def shutdown() -> str:
-        return "shutting down" if server.stopping else ""
-
-    async def started() -> str:
-        return "" if server.extra.get("started") else "still starting"
-
-    live: dict[str, Check] = {"ping": ping, "log": ping, "etcd": store, "poststarthook/start-apiserver-admission-initializer": started}
-    ready: dict[str, Check] = {**live, "informer-sync": started, "shutdown": shutdown}
-    for path, checks in (("/healthz", live), ("/livez", live), ("/readyz", ready)):
-        _add_check(api, path, checks)
-
-
-def _add_check(api: FastAPI, path: str, checks: dict[str, Check]) -> None:
-    name = path.strip("/")
-
-    async def health(request: FastAPIRequest) -> FastAPIResponse:
-        excluded = set(request.query_params.getlist("exclude"))
-        failed: dict[str, str] = {}
-        lines = []
-        for each, check in checks.items():
-            if each in excluded:
-                lines.append(f"[+]{each} excluded: ok")
-                continue
-            problem = await check()
-            if problem:
-                failed[each] = problem
-                lines.append(f"[-]{each} failed: reason withheld")
-            else:
-                lines.append(f"[+]{each} ok")
-        unknown = sorted(excluded - set(checks))
-        if unknown:
-            quoted = ",".join(f'"{each}"' for each in unknown)
-            lines.append(f"warn: some health checks cannot be excluded: no matches for {quoted}")
-        if failed:
-            return _plain("\n".join([*lines, f"{name} check failed\n"]), 500)
-        if "verbose" in request.query_params:
-            return _plain("\n".join([*lines, f"{name} check passed\n"]))
-        return _plain("ok")
-
-    async def single(check: str) -> FastAPIResponse:
-        found = checks.get(check)
-        if found is None:
-            return _plain("404 page not found\n", 404)
-        problem = await found()
-        return _plain(f"internal server error: {problem}\n", 500) if problem else _plain("ok")
-
-    api.add_api_route(path, health, methods=METHODS)
-    api.add_api_route(f"{path}/{{check:path}}", single, methods=METHODS)
-
-
-def _plain(text: str, status: int = 200) -> FastAPIResponse:
-    headers: dict[str, Any] = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"}
-    return FastAPIResponse(text, status_code=status, media_type="text/plain; charset=utf-8", headers=headers)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from apiserver.handlers import connect, custom_routes, patch, patch_bodies, read, scale, watch, write
+from apiserver.handlers import connect, custom_routes, patch, patch_bodies, pretty, read, scale, watch, write
 from apiserver.handlers.negotiation import OBJECTS, STREAMS, check_acceptable
-from apiserver.handlers.request import PAGE_NOT_FOUND, Answer, Request
+from apiserver.handlers.request import PAGE_NOT_FOUND, Answer, Request, Response
 from apiserver.pipeline.request_info import RequestInfo
 from apiserver.registry.kind import Kind, Subresource
 from apiserver.registry.registry import Served
@@ -40,10 +40,16 @@ def not_allowed() -> ApiError:
 async def serve(request: Request) -> Answer:
     """Answer a resource request."""
     try:
-        return await _serve(request)
+        answer = await _serve(request)
     except ApiError as error:
         _say_group(error, request.info)
-        return read.error_response(error, request.header(b"accept"))
+        answer = read.error_response(error, request.header(b"accept"))
+    return pretty.indented(answer) if isinstance(answer, Response) and _is_read(request) else answer
+
+
+def _is_read(request: Request) -> bool:
+    query = request.scope["query_string"].decode("latin-1")
+    return pretty.is_wanted(query, request.header(b"user-agent"), request.header(b"accept"))
 
 
 def _say_group(error: ApiError, info: RequestInfo) -> None:

@@ -26,6 +26,21 @@ FIELD_MANAGER_BYTES_MAX = 128
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _INT64 = (-(2**63), 2**63 - 1)
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
+_SCHEME = "pkg/apis/meta/internalversion/scheme/register.go:27"
+_META_KINDS = frozenset({"APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "CreateOptions", "Status", "UpdateOptions"})
+"""Known in any group and version, as DeleteOptions are."""
+_META_KINDS_OF_ITS_GROUP = frozenset(
+    {
+        "GetOptions",
+        "ListOptions",
+        "PartialObjectMetadata",
+        "PartialObjectMetadataList",
+        "PatchOptions",
+        "Table",
+        "TableOptions",
+        "WatchEvent",
+    }
+)
 _POLICIES = ("Foreground", "Background", "Orphan")
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 
@@ -64,16 +79,23 @@ def decode_options(query: Query, kind: str, *, body: bytes = b"", content_type: 
 
 
 def _from_body(body: bytes, content_type: str) -> Object:
-    expected = KindNames("", "v1", "DeleteOptions")
+    expected = KindNames("meta.k8s.io", "v1", "DeleteOptions")
     try:
         parsed = parse_body(body, content_type)
         found = names_of(parsed, expected)
         if found.kind != expected.kind:
-            raise BadRequest(f"converting ({found.version}.{found.kind}) to (v1.{expected.kind}): unknown conversion")
+            raise BadRequest(_not_options(found))
         options: Object = decode_parsed(parsed, definitions.load().type(_DELETE_OPTIONS)).value
     except (Unrecognized, DecodeError) as wrong:
         raise BadRequest(str(wrong)) from None
     return options
+
+
+def _not_options(found: KindNames) -> str:
+    """Of the kinds of meta.k8s.io upstream knows that they cannot be DeleteOptions; of others it does not know what they are."""
+    if found.kind in _META_KINDS or (found.group == "meta.k8s.io" and found.kind in _META_KINDS_OF_ITS_GROUP):
+        return f"converting (v1.{found.kind}) to (v1.DeleteOptions): unknown conversion"
+    return f'no kind "{found.kind}" is registered for version "{found.api_version}" in scheme "{_SCHEME}"'
 
 
 def _from_query(query: Query, fields: Mapping[str, str]) -> Object:

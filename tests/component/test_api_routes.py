@@ -90,6 +90,27 @@ async def test_a_failure_comes_in_the_media_type_that_was_asked_for() -> None:
         assert (reply.status, reply.headers["content-type"]) == (406, "application/yaml")
 
 
+READERS: dict[str, tuple[str, dict[str, str], bool]] = {
+    "a program": ("", {}, False),
+    "one that asks for it": ("?pretty=true", {}, True),
+    "one that asks for it in another place": ("", {"accept": "application/json;pretty=1"}, True),
+    "curl": ("", {"user_agent": "curl/8.5.0"}, True),
+    "a browser": ("", {"user_agent": "Mozilla/5.0 (X11)"}, True),
+    "curl that does not want it": ("?pretty=0", {"user_agent": "curl/8.5.0"}, False),
+    "an empty wish is none": ("?pretty=", {}, False),
+}
+
+
+@pytest.mark.parametrize(("query", "headers", "indented"), READERS.values(), ids=READERS.keys())
+@virtual
+async def test_who_reads_answers_gets_them_with_line_breaks(query: str, headers: dict[str, str], indented: bool) -> None:
+    async with served() as api:
+        for path in (f"{CONFIG_MAPS}/none", "/api/v1"):
+            sent = {"authorization": "Bearer of-the-test", **{name.replace("_", "-"): value for name, value in headers.items()}}
+            answer = await api.transport.request("GET", path + query, headers=sent, body=None)
+            assert (b'\n  "kind": ' in answer.body) is indented
+
+
 @virtual
 async def test_an_object_as_yaml() -> None:
     async with served() as api:

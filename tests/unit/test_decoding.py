@@ -279,6 +279,16 @@ def test_a_delete_body_replaces_the_query() -> None:
 
 DELETE_BODIES = [
     pytest.param('{"apiVersion": "v1", "kind": "Status"}', "converting (v1.Status) to (v1.DeleteOptions): unknown conversion", id="kind"),
+    pytest.param(
+        '{"apiVersion": "meta.k8s.io/v1", "kind": "Table"}',
+        "converting (v1.Table) to (v1.DeleteOptions): unknown conversion",
+        id="meta kind",
+    ),
+    pytest.param(
+        '{"apiVersion": "v1", "kind": "Pod"}',
+        'no kind "Pod" is registered for version "v1" in scheme "pkg/apis/meta/internalversion/scheme/register.go:27"',
+        id="a kind that is none of meta's",
+    ),
     pytest.param("{", "couldn't get version/kind; json parse error: unexpected end of JSON input", id="cut off"),
     pytest.param(
         '{"gracePeriodSeconds": "soon"}',

@@ -1,0 +1,31 @@
+"""Answers with line breaks, for those who read them: `?pretty=true`, `Accept: application/json;pretty=1`, curl, Wget and browsers.
+
+Source: apiserver `handlers/negotiation/negotiate.go` (isPrettyPrint).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qs
+
+import orjson
+
+from apiserver.handlers.request import JSON, Response
+
+_READERS: Final = ("curl", "Wget", "Mozilla/5.0")
+_YES: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+
+
+def is_wanted(query: str, user_agent: str, accept: str) -> bool:
+    """Whether the client wants to read what it is answered."""
+    if "pretty" in query and (asked := parse_qs(query).get("pretty")):
+        return asked[0] in _YES
+    return user_agent.startswith(_READERS) or "pretty=1" in accept
+
+
+def indented(answer: Response) -> Response:
+    """The same answer, indented where it is JSON."""
+    if answer.content_type.partition(";")[0] != JSON or not answer.body:
+        return answer
+    body = orjson.dumps(orjson.loads(answer.body), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return Response(answer.status, body, answer.content_type, answer.headers)
