@@ -6,6 +6,7 @@ whatever it says), and again for each try after a conflict. Source: apiserver `e
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ from kube.schema import gojson, unstructured
 from kube.schema.decode import Decoded, DecodeError
 from kube.schema.field_order import in_go_order
 from kube.schema.types import StructType
+
+_EMPTY_LIST = re.compile(rb"\[[ \t\r\n]*\]")
 
 
 @dataclass(slots=True)
@@ -70,11 +73,16 @@ class Patching:
         except RecursionError:
             raise BadRequest(TOO_DEEP) from None
         self.ctx.sent = lambda: document
-        if b"[]" in self.text:
+        if self._may_empty():
             keep_empty(self.of, new, document, self.filled)
             if (document.get("metadata") or {}).get("managedFields") == []:
                 new["metadata"]["managedFields"] = []  # a wish to start over
         return new
+
+    def _may_empty(self) -> bool:
+        """Whether the patch may leave empty lists: by saying so, or by taking their items away."""
+        takes = self.media == JSON_PATCH or (self.media == STRATEGIC and b"$" in self.text)
+        return takes or _EMPTY_LIST.search(self.text) is not None
 
     def _document(self, current: Object) -> Any:
         body = self.body
