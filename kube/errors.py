@@ -26,9 +26,12 @@ The server raises them; the client turns a Status back into the same class (`fro
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from kube.schema.goquote import quote
 
 
 class ApiError(Exception):
@@ -207,12 +210,19 @@ class FieldError:
 
 
 def quoted(value: Any) -> str:
-    """A rejected value as upstream's messages print it: strings quoted, None `null`, objects and lists as JSON."""
+    """A rejected value as upstream's messages print it: strings as Go quotes them, None `null`, objects and lists as Go's JSON."""
+    if isinstance(value, str):
+        return quote(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _unsafe_re.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_unsafe_re = re.compile("[<>&\u2028\u2029]")
+"""What Go's JSON escapes for the sake of HTML and JavaScript."""
 
 
 def required(field: str, why: str = "") -> FieldError:

@@ -79,6 +79,16 @@ def validate_node_selector(selector: Object, path: str, *, allow_bad_values: boo
     return errors
 
 
+def has_bad_values(selector: Object) -> bool:
+    """Whether a stored NodeSelector has values that no label can have: its updates may keep them then."""
+    return any(
+        is_valid_label_value(value)
+        for term in selector.get("nodeSelectorTerms") or ()
+        for expression in term.get("matchExpressions") or ()
+        for value in expression.get("values") or ()
+    )
+
+
 def _weight(term: Object, path: str) -> list[FieldError]:
     weight = term.get("weight") or 0
     return [] if 0 < weight <= 100 else [invalid(f"{path}.weight", weight, "must be in the range 1-100")]

@@ -9,7 +9,7 @@ from typing import Any
 from apiserver.validation.env import validate_env, validate_env_from
 from apiserver.validation.metadata import complaints
 from apiserver.validation.names import is_dns1123_label, is_valid_port_name, is_valid_port_num
-from apiserver.validation.probes import forbid_handlers, validate_handlers
+from apiserver.validation.probes import PROBES, forbid_handlers, validate_handlers
 from apiserver.validation.requirements import validate_requirements
 from apiserver.validation.security_context import validate_security_context
 from apiserver.validation.volume_mounts import validate_devices, validate_mounts
@@ -22,17 +22,8 @@ _MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 _RESTART_POLICIES = ("Always", "Never", "OnFailure")
 _RULES_MAX, _EXIT_CODES_MAX = 20, 255
 _NOT_EPHEMERAL = "cannot be set for an Ephemeral Container"
-_FORBIDDEN_EPHEMERAL = (
-    "ports",
-    "resources",
-    "resizePolicy",
-    "restartPolicy",
-    "restartPolicyRules",
-    "livenessProbe",
-    "readinessProbe",
-    "startupProbe",
-    "lifecycle",
-)
+_FORBIDDEN_EPHEMERAL = ("ports", "resources", "resizePolicy", "restartPolicy", "restartPolicyRules", *PROBES, "lifecycle")
+_FORBIDDEN_EVEN_EMPTY = frozenset({*PROBES, "lifecycle"})  # pointers in Go
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +230,9 @@ def validate_ephemeral_containers(spec: Object, pod: PodFacts, path: str) -> lis
         if target and target not in others:
             errors.append(field_not_found(f"{at}.targetContainerName", target))
         errors += [
-            not_allowed(f"{at}.{each}", _NOT_EPHEMERAL) for each in _FORBIDDEN_EPHEMERAL if container.get(each) not in (None, [], {})
+            not_allowed(f"{at}.{each}", _NOT_EPHEMERAL)
+            for each in _FORBIDDEN_EPHEMERAL
+            if container.get(each) or (each in _FORBIDDEN_EVEN_EMPTY and container.get(each) is not None)
         ]
         errors += _ephemeral_mounts(container, f"{at}.volumeMounts")
     return errors

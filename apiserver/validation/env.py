@@ -9,7 +9,7 @@ import re
 
 from apiserver.validation.file_paths import local_non_reserved
 from apiserver.validation.metadata import complaints
-from apiserver.validation.names import is_config_map_key, is_dns1123_subdomain, is_qualified_name, is_relaxed_env_var_name
+from apiserver.validation.names import is_config_map_key, is_dns1123_subdomain, is_qualified_name, is_relaxed_env_var_name, name_errors
 from kube.errors import FieldError, invalid, not_supported, required
 from kube.objects import Object
 from kube.quantity import parse
@@ -50,7 +50,7 @@ _ENV_FIELDS = frozenset(
 VOLUME_FIELDS = frozenset({"metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"})
 _RESOURCES = ("limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory")
 _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
-_SUBSCRIPT = re.compile(r"(.*?)\['(.*)'\]", re.DOTALL)
+_SUBSCRIPT = re.compile(r"(?!\[')(.+?)\['(.*)'\]", re.DOTALL)
 _SIZES = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei"
 _SIZE_DIVISORS = frozenset(_SIZES.split(", "))
 _CPU_DIVISORS = frozenset({"1m", "1"})
@@ -107,7 +107,8 @@ def validate_env_from(sources: list[Object], path: str) -> list[FieldError]:
 
 
 def _object_name(name: str, path: str) -> list[FieldError]:
-    return complaints(path, name, is_dns1123_subdomain(name)) if name else [required(path)]
+    """Upstream checks these names as if more would follow."""
+    return complaints(path, name, name_errors("subdomain", name, prefix=True)) if name else [required(path)]
 
 
 # --- references -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from apiserver.validation.ip import is_valid_cidr, parse_cidr
+from apiserver.validation.ip import cidr_warnings, is_valid_legacy_cidr, parse_cidr
 from apiserver.validation.metadata import complaints, validate_label_name
 from apiserver.validation.names import is_config_map_key, is_dns1123_label, is_dns1123_subdomain, is_valid_label_value
 from apiserver.validation.requirements import quantity_value
@@ -25,7 +25,22 @@ _CIDR_FIXED = 'node updates may not change podCIDR except from "" to valid'
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     """A write of the node: an update is checked as a new node too."""
     errors = _node_errors(new)
-    return errors + _update_errors(new, old) if old is not None else errors
+    if old is not None:
+        errors += _update_errors(new, old)
+    if not errors:
+        ctx.warnings += _warnings(new.get("spec") or {})
+    return errors
+
+
+def _warnings(spec: Object) -> list[str]:
+    found: list[str] = []
+    if spec.get("configSource") is not None:
+        found.append("spec.configSource: the feature is removed")
+    if spec.get("externalID"):
+        found.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+    for index, cidr in enumerate(spec.get("podCIDRs") or ()):
+        found += cidr_warnings(f"spec.podCIDRs[{index}]", cidr)
+    return found
 
 
 def validate_status(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
@@ -42,7 +57,9 @@ def _node_errors(node: Object) -> list[FieldError]:
 
 def _pod_cidr_errors(cidrs: list[str]) -> list[FieldError]:
     path = "spec.podCIDRs"
-    errors = [error for index, each in enumerate(cidrs) for error in complaints(f"{path}[{index}]", each, is_valid_cidr(each))]
+    errors = [
+        error for index, each in enumerate(cidrs) for error in complaints(f"{path}[{index}]", each, is_valid_legacy_cidr(each, strict=True))
+    ]
     if len(cidrs) < 2:
         return errors
     parsed = [parse_cidr(each) for each in cidrs]

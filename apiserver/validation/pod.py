@@ -20,7 +20,7 @@ from apiserver.validation.pod_annotations import (
     validate_profiles_match,
 )
 from apiserver.validation.pod_resize import validate_changes
-from apiserver.validation.pod_status import validate_status
+from apiserver.validation.pod_status import address_warnings, validate_status
 from apiserver.validation.pod_warnings import Warned, name_warnings, pod_warnings
 from apiserver.validation.podspec import INT32_MAX, validate_pod_spec
 from kube.errors import FieldError, invalid, not_allowed, required
@@ -253,7 +253,10 @@ def validate_resize(new: Object, old: Object | None, _ctx: object = None) -> Seq
     return _whole(new) + validate_changes(new, old)
 
 
-def validate_status_update(new: Object, old: Object | None, _ctx: object = None) -> Sequence[FieldError]:
+def validate_status_update(new: Object, old: Object | None, ctx: Warned | None = None) -> Sequence[FieldError]:
     """A write of pods/status."""
     assert old is not None
-    return _annotation_updates(new, old) + validate_status(new, old)
+    errors = _annotation_updates(new, old) + validate_status(new, old)
+    if ctx is not None and not errors:
+        ctx.warnings += address_warnings(new)
+    return errors

@@ -48,9 +48,9 @@ def validate_pod_annotations(annotations: Mapping[str, str] | None, spec: Object
 
 
 def is_deletion_cost(text: str) -> bool:
-    """A 32-bit integer without a plus sign or leading zeros."""
+    """A 32-bit integer without a plus sign or leading zeros, which upstream sees only in front of everything: `-08` is fine."""
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or (digits.startswith("0") and text != "0"):
+    if not (digits.isascii() and digits.isdigit()) or (text.startswith("0") and text != "0"):
         return False
     return -(2**31) <= int(text) < 2**31
 

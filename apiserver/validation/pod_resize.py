@@ -28,10 +28,19 @@ def validate_changes(new: Object, old: Object) -> Errors:
     if old_class != qos_class(spec):
         shown = (new.get("status") or {}).get("qosClass") or ""
         errors.append(invalid("spec", shown, "Pod QOS Class may not change as a result of resizing"))
+    if not _is_supported(old):
+        errors.append(not_allowed("spec", "Pod running on node without support for resize"))
     for name in ("initContainers", "containers"):
         for index, container in enumerate(before.get(name) or ()):
             errors += _removals((spec[name])[index], container, f"spec.{name}[{index}].resources")
     return errors + _only_compute(spec, before)
+
+
+def _is_supported(pod: Object) -> bool:
+    """Kubelets that can resize tell the resources of the containers that run."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    running = next((each for each in statuses if (each.get("state") or {}).get("running") is not None), None)
+    return running is None or running.get("resources") is not None
 
 
 def _removals(new: Object, old: Object, path: str) -> Errors:

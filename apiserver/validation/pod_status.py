@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apiserver.validation.ip import is_valid_legacy_ip, parse_ip
+from apiserver.validation.ip import ip_warnings, is_valid_legacy_ip, parse_ip
 from apiserver.validation.metadata import complaints, immutable
 from apiserver.validation.names import is_dns1123_subdomain, is_qualified_name, is_valid_id
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported
@@ -25,7 +25,7 @@ def validate_status(new: Object, old: Object) -> Errors:
     errors += immutable(status.get("qosClass") or "", before.get("qosClass") or "", "status.qosClass")
     errors += _transitions(status, before, spec)
     errors += _claims(status, spec)
-    errors += _pod_ips(status) + _host_ips(status)
+    errors += _pod_ips(status, _addresses(before, "podIPs")) + _host_ips(status, _addresses(before, "hostIPs"))
     for name, _ in (*_STATUSES, ("ephemeralContainerStatuses", "")):
         errors += _users(status.get(name) or [], f"status.{name}", (spec.get("os") or {}).get("name") or "linux")
     return errors + _allocated(status, spec)
@@ -101,12 +101,22 @@ def _families(addresses: list[str]) -> set[int]:
     return {found.version for each in addresses if (found := parse_ip(each)) is not None}
 
 
-def _pod_ips(status: Object) -> Errors:
-    listed = status.get("podIPs") or []
-    addresses = [each.get("ip") or "" for each in listed]
+def _addresses(status: Object, name: str) -> list[str]:
+    return [each.get("ip") or "" for each in status.get(name) or ()]
+
+
+def _new_bad_ones(addresses: list[str], known: list[str], path: str) -> Errors:
+    """Addresses that are none. Those that are stored already may stay."""
     errors: Errors = []
     for index, address in enumerate(addresses):
-        errors += complaints(f"status.podIPs[{index}]", address, is_valid_legacy_ip(address))
+        if address not in known:
+            errors += complaints(f"{path}[{index}]", address, is_valid_legacy_ip(address, strict=True))
+    return errors
+
+
+def _pod_ips(status: Object, known: list[str]) -> Errors:
+    addresses = _addresses(status, "podIPs")
+    errors = _new_bad_ones(addresses, known, "status.podIPs")
     if len(addresses) > 1:
         if len(_families(addresses)) < 2 or len(addresses) > 2:
             errors.append(invalid("status.podIPs", [{"IP": each} for each in addresses], _ONE_EACH))
@@ -118,20 +128,29 @@ def _repeated(addresses: list[str], path: str) -> Errors:
     return [duplicate(f"{path}[{index}]", {"IP": each}) for index, each in enumerate(addresses) if each in addresses[:index]]
 
 
-def _host_ips(status: Object) -> Errors:
-    addresses = [each.get("ip") or "" for each in status.get("hostIPs") or ()]
+def _host_ips(status: Object, known: list[str]) -> Errors:
+    addresses = _addresses(status, "hostIPs")
     if not addresses:
         return []
     errors: Errors = []
     if (status.get("hostIP") or "") != addresses[0]:
         errors.append(invalid("status.hostIPs[0].ip", addresses[0], "must be equal to `hostIP`"))
-    for index, address in enumerate(addresses):
-        errors += complaints(f"status.hostIPs[{index}]", address, is_valid_legacy_ip(address))
+    errors += _new_bad_ones(addresses, known, "status.hostIPs")
     if len(addresses) > 1:
         errors += _repeated(addresses, "status.hostIPs")
         if len(_families(addresses)) < 2 or len(addresses) > 2:
             errors.append(invalid("status.hostIPs", [{"IP": each} for each in addresses], _ONE_EACH))
     return errors
+
+
+def address_warnings(new: Object) -> list[str]:
+    """Of the addresses in a status that is written."""
+    return [
+        text
+        for name in ("podIPs", "hostIPs")
+        for index, address in enumerate(_addresses(new.get("status") or {}, name))
+        for text in ip_warnings(f"status.{name}[{index}].ip", address)
+    ]
 
 
 # --- containers -------------------------------------------------------------------------------------------------------

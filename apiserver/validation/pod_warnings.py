@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from apiserver.validation.metadata import same
 from apiserver.validation.names import is_dns1123_label
+from apiserver.validation.node_labels import DEPRECATED_LABELS, selector_warnings, term_warnings
 from apiserver.validation.pod_annotations import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD, is_of_interest
 from apiserver.validation.security_context import containers_with_paths
 from apiserver.validation.volume_claim import claim_warnings
@@ -19,14 +20,6 @@ from kube.memo import Memo, bytes_of
 from kube.objects import Object
 from kube.quantity import parse
 
-_LABELS = {
-    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
-    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
-    "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
-    "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
-    "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
-    "node-role.kubernetes.io/master": 'use "node-role.kubernetes.io/control-plane" instead',
-}
 _ANNOTATIONS = {
     "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
@@ -127,29 +120,23 @@ def _pod_warnings(spec: Object, annotations: Mapping[str, str] | None, prefix: s
 
 def _node_labels(spec: Object, path: str) -> Found:
     for key in spec.get("nodeSelector") or ():
-        if key in _LABELS:
-            yield f"{path}.nodeSelector[{key}]: {_LABELS[key]}"
+        if key in DEPRECATED_LABELS:
+            yield f"{path}.nodeSelector[{key}]: {DEPRECATED_LABELS[key]}"
     nodes = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     at = f"{path}.affinity.nodeAffinity"
     required = nodes.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    for index, term in enumerate(required.get("nodeSelectorTerms") or ()):
-        yield from _node_term(term, f"{at}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[{index}]")
+    yield from selector_warnings(required, f"{at}.requiredDuringSchedulingIgnoredDuringExecution")
     for index, weighted in enumerate(nodes.get("preferredDuringSchedulingIgnoredDuringExecution") or ()):
-        yield from _node_term(weighted.get("preference") or {}, f"{at}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference")
-
-
-def _node_term(term: Object, path: str) -> Found:
-    for index, expression in enumerate(term.get("matchExpressions") or ()):
-        key = expression.get("key") or ""
-        if key in _LABELS:
-            yield f"{path}.matchExpressions[{index}].key: {key} is {_LABELS[key]}"
+        yield from term_warnings(
+            weighted.get("preference") or {}, f"{at}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference"
+        )
 
 
 def _spread(spec: Object, path: str) -> Found:
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         at, key = f"{path}.topologySpreadConstraints[{index}]", constraint.get("topologyKey") or ""
-        if key in _LABELS:
-            yield f"{at}.topologyKey: {key} is {_LABELS[key]}"
+        if key in DEPRECATED_LABELS:
+            yield f"{at}.topologyKey: {key} is {DEPRECATED_LABELS[key]}"
         if constraint.get("labelSelector") is None:
             yield f"{at}.labelSelector: {_NO_SELECTOR}"
 

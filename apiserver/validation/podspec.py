@@ -212,7 +212,7 @@ def _dns_config(spec: Object, path: str) -> list[FieldError]:
     if len(servers) > _NAMESERVERS_MAX:
         errors.append(invalid(f"{path}.nameservers", servers, f"must not have more than {_NAMESERVERS_MAX} nameservers"))
     for index, server in enumerate(servers):
-        errors += complaints(f"{path}.nameservers[{index}]", server, is_valid_legacy_ip(server))
+        errors += complaints(f"{path}.nameservers[{index}]", server, is_valid_legacy_ip(server, strict=True))
     if len(searches) > _SEARCHES_MAX:
         errors.append(invalid(f"{path}.searches", searches, f"must not have more than {_SEARCHES_MAX} search paths"))
     if len(" ".join(searches)) > _SEARCH_CHARS_MAX:
@@ -232,7 +232,7 @@ def _host_aliases(aliases: list[Object], path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     for index, alias in enumerate(aliases):
         address = alias.get("ip") or ""
-        errors += complaints(f"{path}[{index}].ip", address, is_valid_legacy_ip(address))
+        errors += complaints(f"{path}[{index}].ip", address, is_valid_legacy_ip(address, strict=True))
         for number, name in enumerate(alias.get("hostnames") or ()):
             errors += complaints(f"{path}[{index}].hostnames[{number}]", name, is_dns1123_subdomain(name))
     return errors

@@ -10,7 +10,7 @@ from kube.errors import FieldError, invalid, not_allowed, not_supported, require
 from kube.objects import Object
 
 _COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 GracePeriod = int | None
 """The pod's terminationGracePeriodSeconds, which sleeps must fit into."""
@@ -93,7 +93,7 @@ def validate_handlers(container: Object, path: str, grace_s: GracePeriod) -> lis
         for name in ("postStart", "preStop"):
             if lifecycle.get(name) is not None:
                 errors += _handler(lifecycle[name], f"{path}.lifecycle.{name}", grace_s)
-    for name in _PROBES:
+    for name in PROBES:
         probe = container.get(name)
         if probe is None:
             continue
@@ -110,4 +110,4 @@ def validate_handlers(container: Object, path: str, grace_s: GracePeriod) -> lis
 def forbid_handlers(container: Object, path: str) -> list[FieldError]:
     """Init containers that run to completion have neither."""
     why = "may not be set for init containers without restartPolicy=Always"
-    return [not_allowed(f"{path}.{name}", why) for name in ("lifecycle", *_PROBES) if container.get(name) is not None]
+    return [not_allowed(f"{path}.{name}", why) for name in ("lifecycle", *PROBES) if container.get(name) is not None]

@@ -100,15 +100,15 @@ def _scope_errors(spec: Object) -> list[FieldError]:
         if scope not in _SCOPES:
             errors.append(invalid("spec.scopes", scopes, "unsupported scope"))
         errors += [invalid("spec.scopes", scopes, "unsupported scope applied to resource") for _ in _misfits(spec, scope)]
-    return errors + _conflicts(scopes, scopes)
+    return errors + _conflicts(scopes, scopes, "spec.scopes")
 
 
 def _misfits(spec: Object, scope: str) -> list[str]:
     return [name for name in sorted(spec.get("hard") or ()) if _is_standard_quota(name) and not _fits_scope(scope, name)]
 
 
-def _conflicts(used: Sequence[str], shown: Sequence[str] | None) -> list[FieldError]:
-    return [invalid("spec.scopes", shown, "conflicting scopes") for pair in _CONFLICTING if set(pair) <= set(used)]
+def _conflicts(used: Sequence[str], shown: Sequence[str] | None, path: str) -> list[FieldError]:
+    return [invalid(path, shown, "conflicting scopes") for pair in _CONFLICTING if set(pair) <= set(used)]
 
 
 def _scope_selector_errors(spec: Object) -> list[FieldError]:
@@ -126,7 +126,7 @@ def _scope_selector_errors(spec: Object) -> list[FieldError]:
         if scope in _EXISTS_ONLY and operator != "Exists":
             errors.append(invalid(f"{path}.operator", operator, _EXISTS_RULE))
         errors += _operator_errors(operator, requirement.get("values") or [], path)
-    return errors + _conflicts([each.get("scopeName") or "" for each in requirements], spec.get("scopes"))
+    return errors + _conflicts([each.get("scopeName") or "" for each in requirements], spec.get("scopes"), path)
 
 
 def _operator_errors(operator: str, values: Sequence[str], path: str) -> list[FieldError]:
@@ -139,14 +139,29 @@ def _operator_errors(operator: str, values: Sequence[str], path: str) -> list[Fi
     return [invalid(f"{path}.operator", operator, "not a valid selector operator")]
 
 
-def validate_quota(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate_quota(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     spec = new.get("spec") or {}
     errors = _amount_errors(spec.get("hard"), "spec.hard") + _scope_errors(spec) + _scope_selector_errors(spec)
     if old is None:
-        return errors + _status_errors(new)
+        errors += _status_errors(new)
+        if not errors:
+            ctx.warnings += _quota_warnings(spec.get("hard") or {})
+        return errors
     if set(spec.get("scopes") or ()) != set((old.get("spec") or {}).get("scopes") or ()):
         errors.append(invalid("spec.scopes", spec.get("scopes"), IMMUTABLE))
     return errors
+
+
+def _quota_warnings(hard: Mapping[str, str]) -> list[str]:
+    """Of more requests than limits."""
+    found: list[str] = []
+    for name in ("cpu", "memory", "storage", "ephemeral-storage"):
+        request, limit = f"requests.{name}", f"limits.{name}"
+        if request not in hard and name in ("cpu", "memory"):
+            request = name
+        if request in hard and limit in hard and parse(hard[request]) > parse(hard[limit]):
+            found.append(f"ResourceQuota {request} ({hard[request]}) should be less than {limit} ({hard[limit]})")
+    return found
 
 
 def _status_errors(quota: Object) -> list[FieldError]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from apiserver.validation.claims import validate_claim_spec
 from apiserver.validation.metadata import complaints, not_negative, same
 from apiserver.validation.names import is_dns1123_label
 from apiserver.validation.pod_warnings import is_new_generation, template_warnings
 from apiserver.validation.podspec import validate_template
-from apiserver.validation.volume_claim import claim_warnings
+from apiserver.validation.volume_claim import claim_warnings, validate_claim_spec
 from apiserver.validation.workloads import (
     amount_of,
     collision_count_kept,

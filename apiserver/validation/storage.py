@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from apiserver.validation.metadata import IMMUTABLE, NOT_NEGATIVE, complaints, immutable, not_negative, same, validate_label_selector
 from apiserver.validation.names import byte_length, is_dns1123_subdomain, is_qualified_name
 from apiserver.validation.volume import validate_inline
-from apiserver.validation.volumes import csi_driver_name
+from apiserver.validation.volume_sources import csi_driver_name
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_long
 from kube.objects import Object
 from kube.quantity import parse

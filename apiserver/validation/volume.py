@@ -6,17 +6,15 @@ Source: kubernetes `pkg/apis/core/validation/validation.go` (ValidatePersistentV
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from apiserver.validation.affinity import validate_node_selector
-from apiserver.validation.file_paths import no_backsteps
+from apiserver.validation.affinity import has_bad_values, validate_node_selector
 from apiserver.validation.metadata import IMMUTABLE, complaints, immutable, same
-from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain
-from apiserver.validation.volumes import _SOURCES as _POD_SOURCES
-from apiserver.validation.volumes import csi_driver_name
+from apiserver.validation.names import is_dns1123_subdomain
+from apiserver.validation.node_labels import selector_warnings
+from apiserver.validation.persistent_volume_sources import SOURCES, source_errors
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
-from kube.objects import Object, annotations_of
+from kube.objects import Object, annotations_of, name_of
 from kube.quantity import parse
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 VOLUME_MODES = ("Block", "Filesystem")
-_SEVERAL = "may not specify more than 1 volume type"
+_NOT_INLINE = "may not be specified in the context of inline volumes"
 _BETA_LABELS = {
     "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
@@ -34,8 +32,6 @@ _BETA_LABELS = {
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
 """Node labels that were renamed: a volume's affinity may follow."""
-
-Check = Callable[[Object, str], list[FieldError]]
 
 
 def access_mode_errors(modes: list[str], path: str) -> list[FieldError]:
@@ -51,132 +47,41 @@ def basic_resource_errors(text: str, path: str) -> list[FieldError]:
     return [invalid(path, value, "must be a valid resource quantity")] if value < 0 else []
 
 
-# --- sources ----------------------------------------------------------------------------------------------------------
-
-
-def _secret_reference(source: Object, name: str, path: str, *, namespaced: bool = True) -> list[FieldError]:
-    reference = source.get(name)
-    if reference is None:
-        return []
-    fields = ("name", "namespace") if namespaced else ("name",)
-    return [required(f"{path}.{name}.{field}") for field in fields if not reference.get(field)]
-
-
-def _shared(name: str, *secrets: str) -> Check:
-    """A source that pods have too; its secret references name a namespace here."""
-
-    _, of_pods = _POD_SOURCES[name]
-
-    def check(source: Object, path: str) -> list[FieldError]:
-        plain = {key: value for key, value in source.items() if key not in secrets}
-        errors = of_pods(plain, path)
-        for secret in secrets:
-            errors += _secret_reference(source, secret, path)
-        return errors
-
-    return check
-
-
-def _local(source: Object, path: str) -> list[FieldError]:
-    given = source.get("path") or ""
-    return no_backsteps(given, f"{path}.path") if given else [required(f"{path}.path")]
-
-
-def _glusterfs(source: Object, path: str) -> list[FieldError]:
-    errors = [required(f"{path}.{name}") for name in ("endpoints", "path") if not source.get(name)]
-    namespace = source.get("endpointsNamespace")
-    if namespace is not None:
-        why = "if the endpointnamespace is set, it must be a valid namespace name"
-        if not namespace:
-            errors.append(invalid(f"{path}.endpointsNamespace", namespace, why))
-        else:
-            errors += complaints(f"{path}.endpointsNamespace", namespace, is_dns1123_label(namespace))
-    return errors
-
-
-def _azure_file(source: Object, path: str) -> list[FieldError]:
-    errors = [required(f"{path}.{name}") for name in ("secretName", "shareName") if not source.get(name)]
-    if source.get("secretNamespace") == "":
-        errors.append(required(f"{path}.secretNamespace"))
-    return errors
-
-
-def _csi(source: Object, path: str) -> list[FieldError]:
-    errors = csi_driver_name(source.get("driver") or "", f"{path}.driver")
-    if not source.get("volumeHandle"):
-        errors.append(required(f"{path}.volumeHandle"))
-    for name in ("controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"):
-        errors += _secret_reference(source, name, path)
-    return errors
-
-
-_SOURCES: dict[str, tuple[str, Check]] = {
-    "hostPath": ("hostPath", _shared("hostPath")),
-    "gcePersistentDisk": ("persistentDisk", _shared("gcePersistentDisk")),
-    "awsElasticBlockStore": ("awsElasticBlockStore", _shared("awsElasticBlockStore")),
-    "glusterfs": ("glusterfs", _glusterfs),
-    "flocker": ("flocker", _shared("flocker")),
-    "nfs": ("nfs", _shared("nfs")),
-    "rbd": ("rbd", _shared("rbd", "secretRef")),
-    "quobyte": ("quobyte", _shared("quobyte")),
-    "cephfs": ("cephfs", _shared("cephfs", "secretRef")),
-    "iscsi": ("iscsi", _shared("iscsi", "secretRef")),
-    "cinder": ("cinder", _shared("cinder", "secretRef")),
-    "fc": ("fc", _shared("fc")),
-    "flexVolume": ("flexVolume", _shared("flexVolume")),
-    "azureFile": ("azureFile", _azure_file),
-    "vsphereVolume": ("vsphereVolume", _shared("vsphereVolume")),
-    "photonPersistentDisk": ("photonPersistentDisk", _shared("photonPersistentDisk")),
-    "portworxVolume": ("portworxVolume", _shared("portworxVolume")),
-    "azureDisk": ("azureDisk", _shared("azureDisk")),
-    "scaleIO": ("scaleIO", _shared("scaleIO")),
-    "local": ("local", _local),
-    "storageos": ("storageos", _shared("storageos")),
-    "csi": ("csi", _csi),
-}
-"""Each source: how its path is written, and its rules; in the order in which upstream looks."""
-
-
-def _source_errors(spec: Object, path: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    found = False
-    for name, (shown, check) in _SOURCES.items():
-        source = spec.get(name)
-        if source is None:
-            continue
-        if found:
-            errors.append(not_allowed(f"{path}.{name}", _SEVERAL))
-            continue
-        found = True
-        errors += check(source, f"{path}.{shown}")
-        if name == "local" and spec.get("nodeAffinity") is None:
-            errors.append(required(f"{path}.nodeAffinity", "Local volume requires node affinity"))
-    return errors if found else [required(path, "must specify a volume type")]
-
-
 # --- the spec ---------------------------------------------------------------------------------------------------------
 
 
 def validate_inline(spec: Object, path: str) -> list[FieldError]:
     """The volume that a VolumeAttachment describes itself: of CSI, and without what only a cluster's volumes have."""
-    modes = spec.get("accessModes") or []
-    unwanted = ("persistentVolumeReclaimPolicy", "storageClassName", "claimRef", "volumeAttributesClassName")
-    errors = [not_allowed(f"{path}.{name}", "may not be specified in the context of inline volumes") for name in unwanted if spec.get(name)]
+    modes, policy, mode = spec.get("accessModes") or [], spec.get("persistentVolumeReclaimPolicy"), spec.get("volumeMode")
+    errors = [not_allowed(f"{path}.{name}", _NOT_INLINE) for name in ("claimRef", "capacity") if spec.get(name) not in (None, {})]
     if spec.get("csi") is None:
         errors.append(required(f"{path}.csi", "has to be specified in the context of inline volumes"))
     errors += [] if modes else [required(f"{path}.accessModes")]
-    return errors + access_mode_errors(modes, f"{path}.accessModes") + _source_errors(spec, path)
+    errors += access_mode_errors(modes, f"{path}.accessModes")
+    if policy and policy != "Retain":
+        errors.append(not_allowed(f"{path}.persistentVolumeReclaimPolicy", "may only be Retain in the context of inline volumes"))
+    if spec.get("nodeAffinity") is not None:
+        errors.append(not_allowed(f"{path}.nodeAffinity", _NOT_INLINE))
+    errors += source_errors(spec, "", path) + _recycle_errors(spec, path)
+    if spec.get("storageClassName"):
+        errors.append(not_allowed(f"{path}.storageClassName", _NOT_INLINE))
+    if mode is not None and mode != "Filesystem":
+        errors.append(
+            not_allowed(f"{path}.volumeMode", "may not specify volumeMode other than Filesystem in the context of inline volumes")
+        )
+    return errors + _attributes_class_errors(spec, path)
 
 
-def _spec_errors(spec: Object) -> list[FieldError]:
-    modes, capacity = spec.get("accessModes") or [], spec.get("capacity")
+def _spec_errors(spec: Object, volume_name: str, before: Object, capacity_shown: Object | None = None) -> list[FieldError]:
+    """`before`: the stored spec, whose bad values may stay. `capacity_shown`: how none is printed."""
+    modes, capacity = spec.get("accessModes") or [], spec.get("capacity") or {}
     errors = [] if modes else [required("spec.accessModes")]
     errors += access_mode_errors(modes, "spec.accessModes")
     if not capacity:
         errors.append(required("spec.capacity"))
-    if "storage" not in (capacity or {}) or len(capacity or {}) > 1:
-        errors.append(not_supported("spec.capacity", capacity, ["storage"]))
-    for name, text in (capacity or {}).items():
+    if "storage" not in capacity or len(capacity) > 1:
+        errors.append(not_supported("spec.capacity", capacity or capacity_shown, ["storage"]))
+    for name, text in capacity.items():
         path = f"spec.capacity[{name}]"
         errors += basic_resource_errors(text, path)
         if parse(text).nano <= 0:
@@ -184,36 +89,44 @@ def _spec_errors(spec: Object) -> list[FieldError]:
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy and policy not in RECLAIM_POLICIES:
         errors.append(not_supported("spec.persistentVolumeReclaimPolicy", policy, RECLAIM_POLICIES))
-    return errors + _affinity_errors(spec) + _source_errors(spec, "spec") + _class_errors(spec)
+    return errors + _affinity_errors(spec, before) + source_errors(spec, volume_name, "spec") + _class_errors(spec)
 
 
-def _affinity_errors(spec: Object) -> list[FieldError]:
+def _affinity_errors(spec: Object, before: Object) -> list[FieldError]:
     affinity = spec.get("nodeAffinity")
     if affinity is None:
         return []
     if affinity.get("required") is None:
         return [required("spec.nodeAffinity.required", "must specify required node constraints")]
-    return validate_node_selector(affinity["required"], "spec.nodeAffinity.required")
+    had = (before.get("nodeAffinity") or {}).get("required")
+    lenient = had is not None and has_bad_values(had)
+    return validate_node_selector(affinity["required"], "spec.nodeAffinity.required", allow_bad_values=lenient)
+
+
+def _recycle_errors(spec: Object, path: str) -> list[FieldError]:
+    host = (spec.get("hostPath") or {}).get("path")
+    if host is None or posixpath.normpath(host or ".") not in ("/", "//") or spec.get("persistentVolumeReclaimPolicy") != "Recycle":
+        return []
+    return [not_allowed(f"{path}.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'")]
 
 
 def _class_errors(spec: Object) -> list[FieldError]:
-    errors: list[FieldError] = []
-    path = (spec.get("hostPath") or {}).get("path")
-    if path is not None and posixpath.normpath(path or ".") == "/" and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
-        errors.append(not_allowed("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'"))
-    name, mode, attributes = spec.get("storageClassName") or "", spec.get("volumeMode"), spec.get("volumeAttributesClassName")
+    errors = _recycle_errors(spec, "spec")
+    name, mode = spec.get("storageClassName") or "", spec.get("volumeMode")
     if name:
         errors += complaints("spec.storageClassName", name, is_dns1123_subdomain(name))
     if mode is not None and mode not in VOLUME_MODES:
         errors.append(not_supported("spec.volumeMode", mode, VOLUME_MODES))
-    if attributes is not None:
-        at = "spec.volumeAttributesClassName"
-        if attributes:
-            errors += complaints(at, attributes, is_dns1123_subdomain(attributes))
-        else:
-            errors.append(required(at, "an empty string is disallowed"))
-        if spec.get("csi") is None:
-            errors.append(required("spec.csi", "has to be specified when using volumeAttributesClassName"))
+    return errors + _attributes_class_errors(spec, "spec")
+
+
+def _attributes_class_errors(spec: Object, path: str) -> list[FieldError]:
+    name, at = spec.get("volumeAttributesClassName"), f"{path}.volumeAttributesClassName"
+    if name is None:
+        return []
+    errors = complaints(at, name, is_dns1123_subdomain(name)) if name else [required(at, "an empty string is disallowed")]
+    if spec.get("csi") is None:
+        errors.append(required(f"{path}.csi", "has to be specified when using volumeAttributesClassName"))
     return errors
 
 
@@ -222,10 +135,10 @@ def _class_errors(spec: Object) -> list[FieldError]:
 
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     """An update is checked as a new volume twice: upstream's strategy and its update rules both do."""
-    spec = new.get("spec") or {}
-    errors = _spec_errors(spec)
+    spec, before = new.get("spec") or {}, (old or {}).get("spec") or {}
+    errors = _spec_errors(spec, name_of(new), before, {} if ctx.was_empty("spec.capacity") else None)
     if old is not None:
-        errors += _spec_errors(spec) + _update_errors(spec, old.get("spec") or {})
+        errors += errors + _update_errors(spec, before)
     if not errors:
         ctx.warnings += _warnings(new)
     return errors
@@ -233,7 +146,7 @@ def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
 
 def _update_errors(spec: Object, before: Object) -> list[FieldError]:
     errors: list[FieldError] = []
-    sources, had = ({name: each.get(name) for name in _SOURCES} for each in (spec, before))
+    sources, had = ({name: each.get(name) for name in SOURCES} for each in (spec, before))
     new_csi, old_csi = sources["csi"], had["csi"]
     if new_csi and old_csi and old_csi.get("controllerExpandSecretRef") is None:
         sources["csi"] = {key: value for key, value in new_csi.items() if key != "controllerExpandSecretRef"}
@@ -281,9 +194,9 @@ def _warnings(volume: Object) -> list[str]:
             "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use "
             "dynamic provisioning."
         )
-    for name, why in _DEPRECATED_SOURCES.items():
-        if spec.get(name) is not None:
-            found.append(f"spec.{name}: {why}")
+    required_nodes = (spec.get("nodeAffinity") or {}).get("required") or {}
+    found += selector_warnings(required_nodes, "spec.nodeAffinity.required")
+    found += [f"spec.{_SHOWN.get(name, name)}: {why}" for name, why in _DEPRECATED_SOURCES.items() if spec.get(name) is not None]
     return found
 
 
@@ -295,3 +208,4 @@ _DEPRECATED_SOURCES = {
     "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
+_SHOWN = {"storageos": "storageOS"}  # named by upstream after its Go field

@@ -88,9 +88,10 @@ def _reference_errors(reference: Object, path: str, *, lenient: bool) -> list[Fi
 
 
 def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
+    """An update is checked as a new claim twice: upstream's strategy and its update rules both do."""
     errors = validate_claim_spec(new.get("spec") or {}, "spec", (old or {}).get("spec"))
     if old is not None:
-        errors += _update_errors(new, old)
+        errors += errors + _update_errors(new, old)
     if not errors:
         ctx.warnings += _warnings(new, old)
     return errors

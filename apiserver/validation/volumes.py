@@ -1,49 +1,28 @@
-"""The volumes of a pod: exactly one source each, and each source's own rules.
+"""The volumes of a pod: exactly one source each, and the rules of those sources that only pods have (see `volume_sources.py`).
 
-Source: kubernetes `pkg/apis/core/validation/validation.go` (ValidateVolumes). Several paths are odd (`persistentDisk`, items without an
-index): they are upstream's.
+Source: kubernetes `pkg/apis/core/validation/validation.go` (ValidateVolumes). Items of the downward API without an index in their path
+are upstream's.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from apiserver.validation.claims import validate_claim_template
 from apiserver.validation.env import VOLUME_FIELDS, validate_field_ref, validate_resource_ref
-from apiserver.validation.file_paths import file_mode, local_descending, local_non_reserved, no_backsteps
+from apiserver.validation.file_paths import file_mode, local_descending, local_non_reserved
 from apiserver.validation.metadata import complaints
-from apiserver.validation.names import byte_length, is_dns1123_label, is_dns1123_subdomain, range_error
-from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_long
+from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain
+from apiserver.validation.volume_sources import SOURCES as SHARED
+from apiserver.validation.volume_sources import Validate, portal_length_errors, required_fields
+from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.objects import Object
 from kube.quantity import parse
 
 _SEVERAL = "may not specify more than 1 volume type"
 _TOKEN_S_MIN, _TOKEN_S_MAX = 600, 1 << 32
-_DRIVER_MAX = 63
-_PORTAL_MAX = 64
-_HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-_iqn_re = re.compile(r"iqn\.\d{4}-\d{2}\.([A-Za-z0-9\-.]+)(:[^,;*&$|\s]+)$", re.ASCII)
-_eui_re = re.compile(r"^eui.[A-Za-z0-9]{16}$")
-_naa_re = re.compile(r"^naa.[A-Za-z0-9]{32}$")
-
-Validate = Callable[[Object, str], list[FieldError]]
-
-
-def _required(*names: str) -> Validate:
-    """Rules that only ask for fields to be there."""
-
-    def validate(source: Object, path: str) -> list[FieldError]:
-        return [required(f"{path}.{name}") for name in names if not source.get(name)]
-
-    return validate
-
-
-def _secret_name(source: Object, path: str) -> list[FieldError]:
-    reference = source.get("secretRef")
-    return [required(f"{path}.secretRef.name")] if reference is not None and not reference.get("name") else []
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -159,16 +138,6 @@ def _empty_dir(source: Object, path: str) -> list[FieldError]:
     return []
 
 
-def _host_path(source: Object, path: str) -> list[FieldError]:
-    file, kind = source.get("path") or "", source.get("type")
-    if not file:
-        return [required(f"{path}.path")]
-    errors = no_backsteps(file, f"{path}.path")
-    if kind is not None and kind not in _HOST_PATH_TYPES:
-        errors.append(not_supported(f"{path}.type", kind, _HOST_PATH_TYPES))
-    return errors
-
-
 def _git_repo(source: Object, path: str) -> list[FieldError]:
     errors = [] if source.get("repository") else [required(f"{path}.repository")]
     return errors + local_descending(source.get("directory") or "", f"{path}.directory")
@@ -180,144 +149,6 @@ def pull_policy(policy: str | None, path: str) -> list[FieldError]:
     return [] if policy in _PULL_POLICIES else [not_supported(path, policy, _PULL_POLICIES)]
 
 
-# --- network storage --------------------------------------------------------------------------------------------------
-
-
-def _partition(source: Object, path: str) -> list[FieldError]:
-    number = source.get("partition") or 0
-    return [] if 0 <= number <= 255 else [invalid(f"{path}.partition", number, range_error(1, 255))]
-
-
-def _gce(source: Object, path: str) -> list[FieldError]:
-    return ([] if source.get("pdName") else [required(f"{path}.pdName")]) + _partition(source, path)
-
-
-def _aws(source: Object, path: str) -> list[FieldError]:
-    return ([] if source.get("volumeID") else [required(f"{path}.volumeID")]) + _partition(source, path)
-
-
-def _nfs(source: Object, path: str) -> list[FieldError]:
-    errors = [required(f"{path}.{name}") for name in ("server", "path") if not source.get(name)]
-    file = source.get("path") or ""
-    return errors if file.startswith("/") else [*errors, invalid(f"{path}.path", file, "must be an absolute path")]
-
-
-def _initiator(name: str, path: str) -> list[FieldError]:
-    rules = {"iqn": _iqn_re, "eui": _eui_re, "naa": _naa_re}
-    rule = rules.get(name[:3])
-    if rule is None:
-        return [invalid(path, name, "must be valid format starting with iqn, eui, or naa")]
-    return [] if rule.search(name) else [invalid(path, name, "must be valid format")]
-
-
-def _iscsi(source: Object, path: str) -> list[FieldError]:
-    errors = [] if source.get("targetPortal") else [required(f"{path}.targetPortal")]
-    errors += _initiator(source["iqn"], f"{path}.iqn") if source.get("iqn") else [required(f"{path}.iqn")]
-    lun = source.get("lun") or 0
-    if not 0 <= lun <= 255:
-        errors.append(invalid(f"{path}.lun", lun, range_error(0, 255)))
-    if (source.get("chapAuthDiscovery") or source.get("chapAuthSession")) and source.get("secretRef") is None:
-        errors.append(required(f"{path}.secretRef"))
-    if source.get("initiatorName") is not None:
-        errors += _initiator(source["initiatorName"], f"{path}.initiatorname")
-    return errors
-
-
-def _fc(source: Object, path: str) -> list[FieldError]:
-    names, ids, lun = source.get("targetWWNs"), source.get("wwids"), source.get("lun")
-    errors: list[FieldError] = []
-    if not names and not ids:
-        errors.append(required(f"{path}.targetWWNs", "must specify either targetWWNs or wwids, but not both"))
-    if names and ids:
-        errors.append(invalid(f"{path}.targetWWNs", names, "targetWWNs and wwids can not be specified simultaneously"))
-    if names:
-        if lun is None:
-            errors.append(required(f"{path}.lun", "lun is required if targetWWNs is specified"))
-        elif not 0 <= lun <= 255:
-            errors.append(invalid(f"{path}.lun", lun, range_error(0, 255)))
-    return errors
-
-
-def _quobyte(source: Object, path: str) -> list[FieldError]:
-    why = "must be a host:port pair or multiple pairs separated by commas"
-    registry = source.get("registry") or ""
-    errors: list[FieldError] = []
-    if not registry:
-        errors.append(required(f"{path}.registry", why))
-    elif byte_length(source.get("tenant") or "") >= 65:
-        errors.append(required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters"))
-    else:
-        errors += [
-            invalid(f"{path}.registry", registry, why) for pair in registry.split(",") if not re.fullmatch(r"(\[.*\]|[^:]*):[^:]*", pair)
-        ]
-    return errors if source.get("volume") else [*errors, required(f"{path}.volume")]
-
-
-def _flocker(source: Object, path: str) -> list[FieldError]:
-    name, uuid = source.get("datasetName") or "", source.get("datasetUUID")
-    errors: list[FieldError] = []
-    if not name and not uuid:
-        errors.append(required(path, "one of datasetName and datasetUUID is required"))
-    if name and uuid:
-        errors.append(invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously"))
-    if "/" in name:
-        errors.append(invalid(f"{path}.datasetName", name, "must not contain '/'"))
-    return errors
-
-
-def _cinder(source: Object, path: str) -> list[FieldError]:
-    return ([] if source.get("volumeID") else [required(f"{path}.volumeID")]) + _secret_name(source, path)
-
-
-def _flex(source: Object, path: str) -> list[FieldError]:
-    errors = [] if source.get("driver") else [required(f"{path}.driver")]
-    for key in source.get("options") or ():
-        domain = "." + key.partition("/")[0].lower()
-        if domain.endswith((".kubernetes.io", ".k8s.io")):
-            errors.append(invalid(f"{path}.options[{key}]", key, "kubernetes.io and k8s.io namespaces are reserved"))
-    return errors
-
-
-def _azure_disk(source: Object, path: str) -> list[FieldError]:
-    errors = [required(f"{path}.{name}") for name in ("diskName", "diskURI") if not source.get(name)]
-    caching, kind, uri = source.get("cachingMode"), source.get("kind"), source.get("diskURI") or ""
-    if caching is not None and caching not in ("None", "ReadOnly", "ReadWrite"):
-        errors.append(not_supported(f"{path}.cachingMode", caching, ["None", "ReadOnly", "ReadWrite"]))
-    if kind is not None and kind not in ("Dedicated", "Managed", "Shared"):
-        errors.append(not_supported(f"{path}.kind", kind, ["Dedicated", "Managed", "Shared"]))
-    if kind == "Managed" and not uri.startswith("/subscriptions/"):
-        form = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
-        errors.append(not_supported(f"{path}.diskURI", uri, [form]))
-    if kind is not None and kind != "Managed" and not uri.startswith("https://"):
-        form = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
-        errors.append(not_supported(f"{path}.diskURI", uri, [form]))
-    return errors
-
-
-def _storage_os(source: Object, path: str) -> list[FieldError]:
-    name, namespace = source.get("volumeName") or "", source.get("volumeNamespace") or ""
-    errors = complaints(f"{path}.volumeName", name, is_dns1123_label(name)) if name else [required(f"{path}.volumeName")]
-    if namespace:
-        errors += complaints(f"{path}.volumeNamespace", namespace, is_dns1123_label(namespace))
-    return errors + _secret_name(source, path)
-
-
-def csi_driver_name(name: str, path: str) -> list[FieldError]:
-    if not name:
-        return [required(path)]
-    errors = [too_long(path, _DRIVER_MAX)] if byte_length(name) > _DRIVER_MAX else []
-    return errors + complaints(path, name, is_dns1123_subdomain(name.lower()))
-
-
-def _csi(source: Object, path: str) -> list[FieldError]:
-    errors = csi_driver_name(source.get("driver") or "", f"{path}.driver")
-    secret = source.get("nodePublishSecretRef")
-    if secret is not None:
-        name = secret.get("name") or ""
-        errors += complaints(f"{path}.name", name, is_dns1123_subdomain(name)) if name else [required(f"{path}.nodePublishSecretRef.name")]
-    return errors
-
-
 def _ephemeral(source: Object, path: str) -> list[FieldError]:
     template = source.get("volumeClaimTemplate")
     if template is None:
@@ -327,33 +158,33 @@ def _ephemeral(source: Object, path: str) -> list[FieldError]:
 
 _SOURCES: Mapping[str, tuple[str, Validate]] = {
     "emptyDir": ("emptyDir", _empty_dir),
-    "hostPath": ("hostPath", _host_path),
+    "hostPath": SHARED["hostPath"],
     "gitRepo": ("gitRepo", _git_repo),
-    "gcePersistentDisk": ("persistentDisk", _gce),
-    "awsElasticBlockStore": ("awsElasticBlockStore", _aws),
+    "gcePersistentDisk": SHARED["gcePersistentDisk"],
+    "awsElasticBlockStore": SHARED["awsElasticBlockStore"],
     "secret": ("secret", _secret),
-    "nfs": ("nfs", _nfs),
-    "iscsi": ("iscsi", _iscsi),
-    "glusterfs": ("glusterfs", _required("endpoints", "path")),
-    "flocker": ("flocker", _flocker),
-    "persistentVolumeClaim": ("persistentVolumeClaim", _required("claimName")),
-    "rbd": ("rbd", _required("monitors", "image")),
-    "cinder": ("cinder", _cinder),
-    "cephfs": ("cephfs", _required("monitors")),
-    "quobyte": ("quobyte", _quobyte),
+    "nfs": SHARED["nfs"],
+    "iscsi": SHARED["iscsi"],
+    "glusterfs": SHARED["glusterfs"],
+    "flocker": SHARED["flocker"],
+    "persistentVolumeClaim": ("persistentVolumeClaim", required_fields("claimName")),
+    "rbd": SHARED["rbd"],
+    "cinder": SHARED["cinder"],
+    "cephfs": SHARED["cephfs"],
+    "quobyte": SHARED["quobyte"],
     "downwardAPI": ("downwardAPI", _downward_api),
-    "fc": ("fc", _fc),
-    "flexVolume": ("flexVolume", _flex),
+    "fc": SHARED["fc"],
+    "flexVolume": SHARED["flexVolume"],
     "configMap": ("configMap", _config_map),
-    "azureFile": ("azureFile", _required("secretName", "shareName")),
-    "vsphereVolume": ("vsphereVolume", _required("volumePath")),
-    "photonPersistentDisk": ("photonPersistentDisk", _required("pdID")),
-    "portworxVolume": ("portworxVolume", _required("volumeID")),
-    "azureDisk": ("azureDisk", _azure_disk),
-    "storageos": ("storageos", _storage_os),
+    "azureFile": SHARED["azureFile"],
+    "vsphereVolume": SHARED["vsphereVolume"],
+    "photonPersistentDisk": SHARED["photonPersistentDisk"],
+    "portworxVolume": SHARED["portworxVolume"],
+    "azureDisk": SHARED["azureDisk"],
+    "storageos": SHARED["storageos"],
     "projected": ("projected", _projected),
-    "scaleIO": ("scaleIO", _required("gateway", "system", "volumeName")),
-    "csi": ("csi", _csi),
+    "scaleIO": SHARED["scaleIO"],
+    "csi": SHARED["csi"],
     "ephemeral": ("ephemeral", _ephemeral),
     "image": ("image", lambda source, path: pull_policy(source.get("pullPolicy"), f"{path}.pullPolicy")),
 }
@@ -371,24 +202,16 @@ def _volume(volume: Object, path: str, pod_name: str, *, is_pod: bool) -> list[F
             continue
         if found:
             errors.append(not_allowed(f"{path}.{_SECOND_NAMES.get(name, name)}", _SEVERAL))
-            continue
-        found = True
-        errors += validate(source, f"{path}.{shown}")
+        else:
+            found = True
+            errors += validate(source, f"{path}.{shown}")
+            if name == "ephemeral" and pod_name:
+                errors += _claim_name(volume, path, pod_name)
+            elif name == "image" and is_pod and not source.get("reference"):
+                errors.insert(0, required(f"{path}.image.reference"))
         if name == "iscsi":
-            errors += _portal_length(volume, path)
-        elif name == "ephemeral" and pod_name:
-            errors += _claim_name(volume, path, pod_name)
-        elif name == "image" and is_pod and not source.get("reference"):
-            errors.insert(0, required(f"{path}.image.reference"))
+            errors += portal_length_errors(volume.get("name") or "", source, f"{path}.name", volume.get("name") or "")
     return errors if found else [*errors, required(path, "must specify a volume type")]
-
-
-def _portal_length(volume: Object, path: str) -> list[FieldError]:
-    source, name = volume["iscsi"], volume.get("name") or ""
-    if source.get("initiatorName") is None or len(f"{name}:{source.get('targetPortal') or ''}") <= _PORTAL_MAX:
-        return []
-    why = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
-    return [invalid(f"{path}.name", name, why)]
 
 
 def _claim_name(volume: Object, path: str, pod_name: str) -> list[FieldError]:
@@ -419,4 +242,13 @@ def validate_volumes(
         else:
             seen.add(name)
             by_name[name] = volume
+        claim = volume.get("persistentVolumeClaim")
+        if claim is not None and pod_name:
+            errors += _own_claim(claim.get("claimName") or "", volumes, f"{at}.persistentVolumeClaim.claimName", pod_name)
     return by_name, errors
+
+
+def _own_claim(name: str, volumes: list[Object], path: str, pod_name: str) -> list[FieldError]:
+    """A claim that is made for an ephemeral volume of the same pod cannot be named by another volume."""
+    made = {f"{pod_name}-{each.get('name') or ''}" for each in volumes if each.get("ephemeral") is not None}
+    return [invalid(path, name, "must not reference a PVC that gets created for an ephemeral volume")] if name in made else []

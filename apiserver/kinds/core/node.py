@@ -8,7 +8,7 @@ from typing import Any
 from apiserver.kinds.ages import UNKNOWN, age
 from apiserver.kinds.cells import AGE, NAME, NONE, wide
 from apiserver.kinds.podspec import round_resources
-from apiserver.kinds.strategy import flag, keep, status_subresource
+from apiserver.kinds.strategy import flag, keep, only_status, status_subresource
 from apiserver.registry.kind import Column, Context, Kind, Subresource
 from apiserver.validation import node as validation
 from kube.objects import Object, condition_of, labels_of
@@ -34,8 +34,21 @@ def default(node: Object) -> None:
 
 
 def _prepare(new: Object, old: Object | None, _ctx: Context) -> None:
+    """Kubelets' dynamic configuration is no more: what names it stays only where it is stored already."""
+    before = ((old or {}).get("spec") or {}).get("configSource")
+    if before is None:
+        new["spec"].pop("configSource", None)
     if old is not None:
         keep(new, old, "status")
+    else:
+        (new.get("status") or {}).pop("config", None)
+
+
+def _prepare_status(new: Object, old: Object | None, ctx: Context) -> None:
+    assert old is not None
+    only_status(new, old, ctx)
+    if ((old.get("status") or {}).get("config")) is None:
+        (new.get("status") or {}).pop("config", None)
 
 
 def _row(node: Object, now: datetime) -> list[Any]:
@@ -82,7 +95,7 @@ NODE = Kind(
     storage="minions",
     subresources=(
         Subresource("proxy", ("create", "delete", "get", "patch", "update"), kind="NodeProxyOptions", connect=True),
-        status_subresource(validation.validate_status),
+        status_subresource(validation.validate_status, prepare=_prepare_status),
     ),
     columns=(
         NAME,
@@ -101,6 +114,7 @@ NODE = Kind(
     default=default,
     prepare=_prepare,
     validate=validation.validate,
+    metadata_passes=("create", "update"),
 )
 
 KINDS = [NODE]

@@ -268,7 +268,12 @@ SUBRESOURCES = (
         validate=all_fine,
         create=bind,
     ),
-    Subresource("ephemeralcontainers", prepare=prepare_ephemeral_containers, validate=validation.validate_ephemeral_containers_update),
+    Subresource(
+        "ephemeralcontainers",
+        prepare=prepare_ephemeral_containers,
+        validate=validation.validate_ephemeral_containers_update,
+        metadata_passes=("update", "create"),
+    ),
     Subresource(
         "eviction", ("create",), group="policy", version="v1", kind="Eviction", definition="io.k8s.api.policy.v1.Eviction", create=evict
     ),
@@ -276,7 +281,7 @@ SUBRESOURCES = (
     _connect("log", "Pod", ("get",)),
     _connect("portforward", "PodPortForwardOptions"),
     _connect("proxy", "PodProxyOptions", ("create", "delete", "get", "patch", "update")),
-    Subresource("resize", prepare=prepare_resize, validate=validation.validate_resize),
+    Subresource("resize", prepare=prepare_resize, validate=validation.validate_resize, metadata_passes=("update", "create")),
     Subresource(
         "status",
         default=default_status,

@@ -82,6 +82,12 @@ async def _bound_uid(registries: Any, reference: Object, namespace: str, account
     return str(found["metadata"]["uid"])
 
 
+def _prepare(new: Object, _old: Object | None, _ctx: Context) -> None:
+    """Of the secrets, only their names are kept."""
+    if new.get("secrets"):
+        new["secrets"] = [{"name": each["name"]} if each.get("name") else {} for each in new["secrets"]]
+
+
 def _row(account: Object, now: datetime) -> list[Any]:
     return [account["metadata"].get("name", ""), age(account, now)]
 
@@ -104,6 +110,7 @@ SERVICE_ACCOUNT = Kind(
     ),
     columns=(NAME, AGE),
     row=_row,
+    prepare=_prepare,
     validate=validation.validate,
     delete_answers_object=True,
 )

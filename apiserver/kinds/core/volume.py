@@ -97,22 +97,30 @@ def _sync_data_sources(spec: Object) -> None:
         spec["dataSource"] = {key: value for key, value in reference.items() if key != "namespace"}
 
 
-def _drop_disabled_fields(spec: Object) -> None:
-    """Only known kinds may be a dataSource; upstream drops all others silently."""
-    source = spec.get("dataSource")
-    if source is None:
+def _drop_disabled_fields(spec: Object, before: Object) -> None:
+    """What upstream drops silently, unless it was there before: a reference into another namespace (a feature that is off), and a
+    dataSource of any but the two kinds it was made for."""
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if reference is not None and reference.get("namespace") and before.get("dataSourceRef") is None:
+        del spec["dataSourceRef"]
+        reference = None
+    if source is None or reference is not None or _is_known_source(source):
         return
-    group, kind = source.get("apiGroup") or "", source.get("kind")
-    if not (kind == "PersistentVolumeClaim" and not group) and not (kind == "VolumeSnapshot" and group == "snapshot.storage.k8s.io"):
+    if before.get("dataSource") is None and before.get("dataSourceRef") is None:
         del spec["dataSource"]
+
+
+def _is_known_source(source: Object) -> bool:
+    group, kind = source.get("apiGroup") or "", source.get("kind")
+    return (kind, group) in (("PersistentVolumeClaim", ""), ("VolumeSnapshot", "snapshot.storage.k8s.io"))
 
 
 def _prepare_claim(new: Object, old: Object | None, _ctx: Context) -> None:
     if old is None:
         new["status"] = {"phase": "Pending"}
-        _drop_disabled_fields(new["spec"])
     else:
         keep(new, old, "status")
+    _drop_disabled_fields(new["spec"], (old or {}).get("spec") or {})
     _sync_data_sources(new["spec"])
 
 
@@ -185,6 +193,7 @@ PERSISTENT_VOLUME = Kind(
     default=default_volume,
     prepare=_prepare_volume,
     validate=volume_rules.validate,
+    metadata_passes=("create", "create"),
     delete_answers_object=True,
 )
 
@@ -209,6 +218,7 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     default=default_claim,
     prepare=_prepare_claim,
     validate=claim_rules.validate,
+    metadata_passes=("create", "update", "create"),
     delete_answers_object=True,
 )
 
