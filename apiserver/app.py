@@ -106,9 +106,9 @@ def _failures(app: App, pipeline: Pipeline) -> App:
         except Upgraded:
             call.status = 101
         except ApiError as error:
-            await _send_error(error, call, receive, send)
+            await _send_error(error, call, scope, send)
         except StoreUnavailable as error:
-            await _send_error(ApiError(f"the store cannot write: {error}", code=500, reason="InternalError"), call, receive, send)
+            await _send_error(ApiError(f"the store cannot write: {error}", code=500, reason="InternalError"), call, scope, send)
         except Exception:
             log.exception("%s %s failed", scope["method"], path)
             if call.status:
@@ -116,7 +116,7 @@ def _failures(app: App, pipeline: Pipeline) -> App:
             await _send_error(
                 ApiError("an error on the server prevented the request from succeeding", code=500, reason="InternalError"),
                 call,
-                receive,
+                scope,
                 send,
             )
         finally:
@@ -125,13 +125,13 @@ def _failures(app: App, pipeline: Pipeline) -> App:
     return failures
 
 
-async def _send_error(error: ApiError, call: Call, receive: Receive, send: Send) -> None:
+async def _send_error(error: ApiError, call: Call, scope: Scope, send: Send) -> None:
     headers = list(error.headers.items())
     if error.http_code == 429 and "Retry-After" not in error.headers:
         headers.append(("Retry-After", "1"))
     warnings = call.request.warnings if call.request is not None else []
     call.status = error.http_code
-    await send_answer(Response(error.http_code, orjson.dumps(error.status), headers=headers), send, receive, warnings)
+    await send_answer(Response(error.http_code, orjson.dumps(error.status), headers=headers), send, scope, warnings)
 
 
 def _in_flight(app: App, pipeline: Pipeline) -> App:
@@ -194,14 +194,14 @@ def _routes(pipeline: Pipeline, api: FastAPI) -> App:
         if call.info.group and not server.registries.answers(call.info.group, call.info.version, call.info.resource):
             nobody = extension_answer(server.registries, call.info.group, call.info.version) or PAGE_NOT_FOUND
             call.status = nobody.status
-            await send_answer(nobody, send, receive, [])
+            await send_answer(nobody, send, scope, [])
             return
         answer = await resources.serve(request)
         call.status = answer.status
         if isinstance(answer, StreamResponse):
             await _send_stream(answer, send, request.receive, request.warnings)  # a proxy's upload may be listening in its place
         else:
-            await send_answer(answer, send, receive, request.warnings)
+            await send_answer(answer, send, scope, request.warnings)
 
     return dispatch
 
@@ -224,7 +224,7 @@ async def _send_stream(answer: StreamResponse, send: Send, receive: Receive, war
             pass
 
     loop = asyncio.get_running_loop()
-    sending = loop.create_task(send_answer(answer, send, receive, warnings))
+    sending = loop.create_task(send_answer(answer, send, {}, warnings))
     leaving = loop.create_task(gone())
     try:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)

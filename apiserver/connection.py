@@ -3,6 +3,9 @@
 `scope["state"]["peer_certificate"]` is the verified client certificate (DER), if there is one. `scope["state"]["take_over"]` hands the
 connection over as an asyncio reader and writer, for requests with an Upgrade header (exec, attach, port-forward: SPDY or
 WebSocket, ended by the kubelet and passed through here byte by byte).
+
+`scope["state"]["send_whole"]` sends an answer that is there as a whole, head and body in one write; it is a short cut for the two ASGI
+messages, and declines (False) whatever is out of the ordinary.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ from typing import Any
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from apiserver.handlers.resources import NOT_ALLOWED
 from kube.errors import ApiError, MethodNotAllowed
 
 READ_BYTES_MAX = 1 << 18
+_COPIED_BYTES_MAX = 1 << 16
 
 
 class Connection(HttpToolsProtocol):
@@ -29,7 +33,9 @@ class Connection(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         self._early: bytearray | None = None
-        self.app_state = {**self.app_state, "peer_certificate": certificate, "take_over": self.take_over}
+        self._defaults: tuple[Any, bytes] = (None, b"")
+        own = {"peer_certificate": certificate, "take_over": self.take_over, "send_whole": self.send_whole}
+        self.app_state = {**self.app_state, **own}
 
     def _should_upgrade(self) -> bool:
         return False
@@ -61,6 +67,33 @@ class Connection(HttpToolsProtocol):
         lines += [f"content-length: {len(body)}", "connection: close", "", ""]
         self.transport.write("\r\n".join(lines).encode() + body)
         self.transport.close()
+
+    def send_whole(self, send: Any, status: int, content_type: bytes, body: bytes) -> bool:
+        """Send this answer, of these constant headers, as uvicorn would. `send` is the request's ASGI callable."""
+        cycle = getattr(send, "__self__", None)
+        if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.scope["method"] == "HEAD" or self.flow.write_paused:
+            return False
+        if cycle.disconnected:
+            return True
+        listed, defaults = self._defaults
+        if listed is not self.server_state.default_headers:  # made anew each second, with the date
+            listed = self.server_state.default_headers
+            defaults = b"".join([b"%b: %b\r\n" % header for header in listed])
+            self._defaults = (listed, defaults)
+        closing = b"" if cycle.keep_alive else b"connection: close\r\n"
+        head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (defaults, content_type, len(body), closing)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        if len(body) < _COPIED_BYTES_MAX:
+            self.transport.write(STATUS_LINE[status] + head + body)
+        else:
+            self.transport.write(STATUS_LINE[status] + head)
+            self.transport.write(body)
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def take_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The raw connection, what was sent ahead included. From here on the caller answers, and closes."""

@@ -262,6 +262,7 @@ async def _serve(built: Built, settings: Settings, authority: Authority, sock: s
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who the client is but by its credentials
         date_header=True,
         timeout_keep_alive=180,
         timeout_graceful_shutdown=5,

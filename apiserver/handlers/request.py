@@ -150,8 +150,13 @@ def warning_headers(warnings: list[str]) -> list[tuple[str, str]]:
     return out
 
 
-async def send_answer(answer: Answer, send: Send, receive: Receive, warnings: list[str]) -> None:
+async def send_answer(answer: Answer, send: Send, scope: Scope, warnings: list[str]) -> None:
     """Put an answer on the wire."""
+    if type(answer) is Response and answer.content_type and not answer.headers and not warnings and answer.status != 204:
+        state = scope.get("state")
+        whole = state.get("send_whole") if state else None
+        if whole is not None and whole(send, answer.status, answer.content_type.encode(), answer.body):
+            return
     headers = [(b"content-type", answer.content_type.encode())] if answer.content_type else []
     headers += [(name.encode("latin-1"), value.encode("utf-8")) for name, value in (*answer.headers, *warning_headers(warnings))]
     if isinstance(answer, Response):
