@@ -22,6 +22,7 @@ AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "Horizon
 AUTOSCALERS_V1 = Resource("autoscaling", "v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 CPU_UTILIZATION_PERCENT = 80
 METRICS_SHOWN_MAX = 2
+NIL = "<nil>"
 
 _SCALE_UP = {
     "stabilizationWindowSeconds": 0,
@@ -55,29 +56,35 @@ def prepare(hpa: Object, old: Object | None, _ctx: Context) -> None:
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _either(target: Object, current: Object) -> str:
+def _either(target: Object, current: Object | None) -> str:
     """Object and External metrics: a value per pod when there is one, else the value."""
     if target.get("averageValue") is not None:
-        return f"{current.get('averageValue') or UNKNOWN}/{target['averageValue']} (avg)"
-    return f"{current.get('value') or UNKNOWN}/{target.get('value') or '<nil>'}"
+        return f"{(current or {}).get('averageValue') or UNKNOWN}/{target['averageValue']} (avg)"
+    return f"{_now(current, 'value')}/{target.get('value') or NIL}"
 
 
-def _resource(name: str, target: Object, current: Object) -> str:
+def _now(current: Object | None, name: str) -> str:
+    """A present value, as Go prints what is not there, or unknown where the status says nothing of the metric."""
+    return UNKNOWN if current is None else current.get(name) or NIL
+
+
+def _resource(name: str, target: Object, current: Object | None) -> str:
     if target.get("averageValue") is not None:
-        return f"{name}: {current.get('averageValue') or UNKNOWN}/{target['averageValue']}"
-    used, wanted = current.get("averageUtilization"), target.get("averageUtilization")
+        return f"{name}: {_now(current, 'averageValue')}/{target['averageValue']}"
+    used, wanted = (current or {}).get("averageUtilization"), target.get("averageUtilization")
     return f"{name}: {UNKNOWN if used is None else f'{used}%'}/{'<auto>' if wanted is None else f'{wanted}%'}"
 
 
 def _metric_cell(spec: Object, status: Object) -> str:
     kind = spec.get("type") or ""
     source = kind[:1].lower() + kind[1:]
-    wanted, current = spec.get(source) or {}, (status.get(source) or {}).get("current") or {}
+    wanted, known = spec.get(source) or {}, status.get(source)
+    current = known.get("current") or {} if known is not None else None
     target = wanted.get("target") or {}
     if kind in ("External", "Object"):
         return _either(target, current)
     if kind == "Pods":
-        return f"{current.get('averageValue') or UNKNOWN}/{target.get('averageValue')}"
+        return f"{_now(current, 'averageValue')}/{target.get('averageValue') or NIL}"
     if kind in ("Resource", "ContainerResource"):
         return _resource(wanted.get("name", ""), target, current)
     return "<unknown type>"

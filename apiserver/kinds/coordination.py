@@ -35,6 +35,7 @@ LEASE = Kind(
     row=_row,
     prepare=_prepare,
     validate=validation.validate,
+    metadata_passes=("update",),
     create_on_update=True,
     unconditional_update=False,
     legacy_finalizers=False,

@@ -61,6 +61,7 @@ ENDPOINT_SLICE = Kind(
     default=default,
     prepare=_prepare,
     validate=validation.validate,
+    metadata_passes=("create",),
 )
 
 KINDS = [ENDPOINT_SLICE]

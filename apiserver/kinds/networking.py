@@ -87,6 +87,7 @@ def _address_row(address: Object, now: datetime) -> list[Any]:
     parent, cell = (address.get("spec") or {}).get("parentRef"), NONE
     if parent is not None:
         resource = f"{parent.get('resource', '')}.{parent['group']}" if parent.get("group") else parent.get("resource", "")
+        resource = resource.lower()
         cell = "/".join(part for part in (resource, parent.get("namespace"), parent.get("name")) if part)
     return [_name(address), cell, age(address, now)]
 
@@ -143,6 +144,7 @@ NETWORK_POLICY = Kind(
     row=_policy_row,
     default=default_network_policy,
     validate=policy_rules.validate,
+    metadata_passes=("update",),
     has_generation=True,
 )
 

@@ -16,6 +16,7 @@ from kube.resources import Resource
 GROUP = "storage.k8s.io"
 DEFINITION = "io.k8s.api.storage.v1."
 DEFAULT_CLASS_ANNOTATIONS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
+_GATED_DRIVER_FIELD = "preventPodSchedulingIfMissing"
 DEFAULT_VAC_ANNOTATION = "volumeattributesclass.kubernetes.io/is-default-class"
 
 
@@ -44,7 +45,9 @@ def default_csi_driver(driver: Object) -> None:
 
 
 def _prepare_csi_driver(new: Object, old: Object | None, _ctx: Context) -> None:
-    """Another spec is a new generation; a new driver has none."""
+    """Another spec is a new generation; a new driver has none. One field is behind a feature gate that is off."""
+    if (old or {}).get("spec", {}).get(_GATED_DRIVER_FIELD) is None:
+        new["spec"].pop(_GATED_DRIVER_FIELD, None)
     if old is not None and new["spec"] != old["spec"]:
         new["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
 
@@ -127,6 +130,7 @@ CSI_DRIVER = Kind(
     default=default_csi_driver,
     prepare=_prepare_csi_driver,
     validate=validation.validate_csi_driver,
+    metadata_passes=("update",),
     unconditional_update=False,
     delete_answers_object=True,
 )
@@ -138,6 +142,7 @@ CSI_NODE = Kind(
     columns=(NAME, Column("Drivers", "integer"), AGE),
     row=_csi_node_row,
     validate=validation.validate_csi_node,
+    metadata_passes=("create", "create"),
     unconditional_update=False,
     delete_answers_object=True,
 )
@@ -175,11 +180,12 @@ VOLUME_ATTACHMENT = Kind(
     resource=_resource("volumeattachments", "VolumeAttachment"),
     definition=DEFINITION + "VolumeAttachment",
     singular="volumeattachment",
-    subresources=(status_subresource(validation.validate_volume_attachment, keeps_metadata=True),),
+    subresources=(status_subresource(validation.validate_volume_attachment, keeps_metadata=True, metadata_passes=("create", "create")),),
     columns=(NAME, Column("Attacher", format="name"), Column("PV"), Column("Node"), Column("Attached", "boolean"), AGE),
     row=_attachment_row,
     prepare=status_is_the_servers({"attached": False}),
     validate=validation.validate_volume_attachment,
+    metadata_passes=("create", "create"),
     unconditional_update=False,
     delete_answers_object=True,
 )
@@ -192,6 +198,7 @@ VOLUME_ATTRIBUTES_CLASS = Kind(
     columns=(NAME, Column("DriverName"), AGE),
     row=_attributes_class_row,
     validate=validation.validate_volume_attributes_class,
+    metadata_passes=("create", "update", "create"),
     delete_answers_object=True,
 )
 

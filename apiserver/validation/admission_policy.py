@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from apiserver.validation.admission_rules import FAILURE_POLICIES, MATCH_POLICIES, validate_match_conditions, validate_named_rule
-from apiserver.validation.metadata import complaints, validate_conditions, validate_label_selector
+from apiserver.validation.metadata import complaints, same, validate_conditions, validate_label_selector
 from apiserver.validation.names import byte_length, is_dns1035_label, is_dns1123_subdomain, is_path_segment_name, is_qualified_name
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.objects import Object
@@ -30,15 +30,21 @@ _ONE_CHECK = "validations or auditAnnotations must contain at least one item"
 _EXCLUSIVE = "name and selector are mutually exclusive"
 
 _identifier_re = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_RESERVED = frozenset(
+    (
+        *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop"),
+        *("namespace", "null", "package", "return", "true", "var", "void", "while"),
+    )
+)
 _unclosed_re = re.compile(r"\[[^\]]*$")
 
 
 # --- policies ---------------------------------------------------------------------------------------------------------
 
 
-def validate_validating_policy(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate_validating_policy(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
     spec, name = new.get("spec") or {}, new["metadata"].get("name") or ""
-    errors = _shared_errors(spec)
+    errors = _shared_errors(spec, None if old is None else old.get("spec") or {})
     checks, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not checks and not annotations:
         return [*errors, required("spec.validations", _ONE_CHECK), required("spec.auditAnnotations", _ONE_CHECK)]
@@ -57,9 +63,9 @@ def validate_validating_policy(new: Object, _old: Object | None, _ctx: Context) 
     return errors
 
 
-def validate_mutating_policy(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate_mutating_policy(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
     spec = new.get("spec") or {}
-    errors = _shared_errors(spec)
+    errors = _shared_errors(spec, None if old is None else old.get("spec") or {})
     path = "spec.matchConstraints.resourceRules.operations"
     for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
         errors += [not_supported(path, each, MUTABLE_OPERATIONS) for each in rule.get("operations") or () if each == "DELETE"]
@@ -77,8 +83,9 @@ def _choice(value: str | None, values: Sequence[str], path: str) -> list[FieldEr
     return [] if value in values else [not_supported(path, value, values)]
 
 
-def _shared_errors(spec: Object) -> list[FieldError]:
-    """What both kinds of policy have: when they apply, and their variables."""
+def _shared_errors(spec: Object, old: Object | None) -> list[FieldError]:
+    """What both kinds of policy have: when they apply, and their variables. Match conditions that an update leaves alone are not checked
+    again."""
     errors = _choice(spec.get("failurePolicy"), FAILURE_POLICIES, "spec.failurePolicy")
     parameters, constraints, path = spec.get("paramKind"), spec.get("matchConstraints"), "spec.matchConstraints"
     if parameters is not None:
@@ -89,7 +96,8 @@ def _shared_errors(spec: Object) -> list[FieldError]:
         errors += _match_resources(constraints, path)
         if not constraints.get("resourceRules"):
             errors.append(required(f"{path}.resourceRules"))
-    errors += validate_match_conditions(spec.get("matchConditions") or [], "spec.matchConditions")
+    if old is None or not all(same(spec.get(name), old.get(name)) for name in ("paramKind", "matchConditions")):
+        errors += validate_match_conditions(spec.get("matchConditions") or [], "spec.matchConditions")
     for index, variable in enumerate(spec.get("variables") or []):
         errors += _variable(variable, f"spec.variables[{index}]")
     return errors
@@ -114,7 +122,7 @@ def _api_version(text: str, path: str) -> list[FieldError]:
     found = is_dns1123_subdomain(group) if group else []
     errors = [invalid(path, group, ",".join(found))] if found else []
     if not version:
-        return [*errors, invalid(path, version, "version must be specified")]
+        return [*errors, invalid(path, text, "version must be specified")]
     found = is_dns1035_label(version)
     return [*errors, invalid(path, version, ",".join(found))] if found else errors
 
@@ -132,9 +140,9 @@ def _match_resources(match: Object, path: str) -> list[FieldError]:
 def _variable(variable: Object, path: str) -> list[FieldError]:
     name = variable.get("name") or ""
     errors: list[FieldError] = []
-    if not name:
+    if not name.strip():
         errors.append(required(f"{path}.name", "name is not specified"))
-    elif not _identifier_re.fullmatch(name):
+    elif not _identifier_re.fullmatch(name) or name in _RESERVED:
         errors.append(invalid(f"{path}.name", name, "must be a valid CEL identifier"))
     return errors + _expression(variable, f"{path}.expression")
 
@@ -146,12 +154,12 @@ def _expression(holder: Object, path: str) -> list[FieldError]:
 def _check(check: Object, path: str) -> list[FieldError]:
     """One of a policy's validations."""
     message, computed = (check.get(each) or "" for each in ("message", "messageExpression"))
-    reason, empty = check.get("reason"), "must be non-empty if specified"
+    reason = check.get("reason")
     errors = _expression(check, f"{path}.expression")
     if computed and not computed.strip():
-        errors.append(invalid(f"{path}.messageExpression", computed, empty))
+        errors.append(invalid(f"{path}.messageExpression", computed, "must be non-empty if specified"))
     if message and not message.strip():
-        errors.append(invalid(f"{path}.message", message, empty))
+        errors.append(invalid(f"{path}.message", message, "must be non-empty if specified"))
     elif "\n" in message.strip() or "\r" in message.strip():
         errors.append(invalid(f"{path}.message", message, "must not contain line breaks"))
     if reason is not None and reason not in REASONS:
@@ -225,11 +233,11 @@ def _binding(spec: Object) -> list[FieldError]:
 
 def _param_ref(reference: Object, path: str) -> list[FieldError]:
     name, selector = reference.get("name") or "", reference.get("selector")
+    both = name and selector is not None
     errors = complaints(f"{path}.name", name, is_path_segment_name(name)) if name else []
-    if selector is not None:
-        errors += validate_label_selector(selector, f"{path}.selector")
-    if name and selector is not None:
-        errors += [not_allowed(f"{path}.name", _EXCLUSIVE), not_allowed(f"{path}.selector", _EXCLUSIVE)]
+    errors += [not_allowed(f"{path}.name", _EXCLUSIVE)] if both else []
+    errors += validate_label_selector(selector, f"{path}.selector")
+    errors += [not_allowed(f"{path}.selector", _EXCLUSIVE)] if both else []
     if not name and selector is None:
         errors.append(required(path, "one of name or selector must be specified"))
     return errors + _choice(reference.get("parameterNotFoundAction"), NOT_FOUND_ACTIONS, f"{path}.parameterNotFoundAction")

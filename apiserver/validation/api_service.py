@@ -7,13 +7,14 @@ import json
 from typing import TYPE_CHECKING
 
 from apiserver.validation.metadata import complaints
-from apiserver.validation.names import is_dns1035_label, is_dns1123_subdomain, is_valid_port_num
-from kube.errors import FieldError, invalid, required
+from apiserver.validation.names import is_dns1035_label, is_dns1123_subdomain, is_path_segment_name, is_valid_port_num
+from kube.errors import FieldError, invalid, not_supported, required
 from kube.objects import Object
 
 if TYPE_CHECKING:
     from apiserver.registry.kind import Context
 
+CONDITION_STATUSES = ("True", "False", "Unknown")
 GROUP_PRIORITY_MAX, VERSION_PRIORITY_MAX = 20_000, 1000
 
 
@@ -22,7 +23,7 @@ def validate(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError
     group, version = spec.get("group") or "", spec.get("version") or ""
     errors: list[FieldError] = []
     wanted = f"{version}.{group}"
-    if name and name != wanted:
+    if name and name != wanted and not is_path_segment_name(name):
         errors.append(invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: {json.dumps(wanted)}'))
     if group:
         errors += complaints("spec.group", group, is_dns1123_subdomain(group))
@@ -55,5 +56,7 @@ def _where(spec: Object) -> list[FieldError]:
     return errors
 
 
-def validate_status(_new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:
-    return []
+def validate_status(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:
+    conditions = (new.get("status") or {}).get("conditions") or []
+    given = [(f"status.conditions[{index}].status", condition.get("status") or "") for index, condition in enumerate(conditions)]
+    return [not_supported(path, value, CONDITION_STATUSES) for path, value in given if value not in CONDITION_STATUSES]

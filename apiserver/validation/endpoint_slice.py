@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from apiserver.validation.endpoints import PROTOCOLS, special_ip_errors
-from apiserver.validation.ip import is_valid_ip, parse_ip
+from apiserver.validation.ip import ip_warnings, is_valid_ip, parse_ip
 from apiserver.validation.metadata import complaints, immutable
 from apiserver.validation.names import is_dns1123_label, is_dns1123_subdomain, is_qualified_name, is_valid_label_value
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_many
-from kube.objects import Object
+from kube.objects import Object, labels_of
 
 if TYPE_CHECKING:
     from apiserver.registry.kind import Context
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+_OUR_CONTROLLERS = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
 ADDRESSES_MAX, PORTS_MAX, ENDPOINTS_MAX, HINTS_MAX, TOPOLOGY_MAX = 100, 20000, 1000, 8, 16
 
 
@@ -33,6 +35,10 @@ def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
         errors += immutable(kind, old.get("addressType") or "", "addressType")
     if not errors and kind == "FQDN" and (old is None or old.get("addressType") != "FQDN"):
         ctx.warnings.append("spec.addressType: FQDN endpoints are deprecated")
+    if labels_of(new).get(MANAGED_BY) not in _OUR_CONTROLLERS:
+        for index, endpoint in enumerate(endpoints):
+            for number, address in enumerate(endpoint.get("addresses") or []):
+                ctx.warnings += ip_warnings(f"endpoints[{index}].addresses[{number}]", address)
     return errors
 
 
@@ -51,9 +57,9 @@ def _endpoint(endpoint: Object, path: str, kind: str, known: set[str]) -> list[F
         errors.append(too_many(f"{path}.addresses", len(addresses), ADDRESSES_MAX))
     for index, address in enumerate(addresses):
         errors += _address(address, f"{path}.addresses[{index}]", f"{path}.addresses", kind, known)
-    errors += _topology(endpoint, path)
     if endpoint.get("nodeName") is not None:
         errors += complaints(f"{path}.nodeName", endpoint["nodeName"], is_dns1123_subdomain(endpoint["nodeName"]))
+    errors += _topology(endpoint, path)
     if endpoint.get("hostname") is not None:
         errors += complaints(f"{path}.hostname", endpoint["hostname"], is_dns1123_label(endpoint["hostname"]))
     hints = endpoint.get("hints")
@@ -96,16 +102,14 @@ def _hints(hints: Object, path: str) -> list[FieldError]:
     for field, rule in (("forZones", is_valid_label_value), ("forNodes", is_dns1123_subdomain)):
         given = hints.get(field) or []
         if len(given) > HINTS_MAX:
-            errors.append(too_many(f"{path}.{field}", len(given), HINTS_MAX))
-            continue
+            return [*errors, too_many(f"{path}.{field}", len(given), HINTS_MAX)]
         seen: set[str] = set()
         for index, each in enumerate(given):
             at, name = f"{path}.{field}[{index}].name", each.get("name") or ""
             if name in seen:
                 errors.append(duplicate(at, name))
-            else:
-                errors += complaints(at, name, rule(name))
-                seen.add(name)
+            seen.add(name)
+            errors += complaints(at, name, rule(name))
     return errors
 
 

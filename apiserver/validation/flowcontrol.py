@@ -58,7 +58,7 @@ MANDATORY_LEVELS: dict[str, Object] = {
         "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}, "lendablePercent": 0},
     },
 }
-"""Priority levels whose spec is fixed (of `exempt`, only the type is)."""
+"""Priority levels whose spec is fixed (of `exempt`, all but the part of that name is)."""
 
 
 def _fixed(obj: Object, mandatory: dict[str, Object]) -> list[FieldError]:
@@ -201,8 +201,10 @@ def validate_priority_level(new: Object, _old: Object | None, _ctx: Context) -> 
         if exempt is not None:
             errors.append(not_allowed("spec.exempt", "must be nil if the type is Limited"))
         errors += _limited(limited) if limited is not None else [required("spec.limited", "must not be empty when type is Limited")]
-    else:  # an unknown type is no wrong combination with the name
-        errors = [not_supported("spec.type", kind, LEVEL_TYPES)]
+    else:
+        errors.append(not_supported("spec.type", kind, LEVEL_TYPES))
+    if name == "exempt" and not same({**spec, "exempt": None}, {"type": "Exempt"}):
+        errors.append(invalid("spec", spec, "spec of 'exempt' except the 'spec.exempt' field must equal the fixed value"))
     return errors + _fixed(new, MANDATORY_LEVELS) + _conditions(new)
 
 

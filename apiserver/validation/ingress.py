@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from apiserver.validation.ip import is_valid_legacy_ip, parse_ip
+from apiserver.validation.ip import ip_warnings, is_valid_legacy_ip, parse_ip
 from apiserver.validation.metadata import complaints, immutable
 from apiserver.validation.names import (
     byte_length,
@@ -153,12 +153,13 @@ def _tls(tls: Object, path: str) -> list[FieldError]:
     return errors + (complaints(f"{path}.secretName", secret, is_dns1123_subdomain(secret)) if secret else [])
 
 
-def validate_status(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate_status(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     path = "status.loadBalancer.ingress"
     known = {each.get("ip") for each in ((old or {}).get("status") or {}).get("loadBalancer", {}).get("ingress") or ()}
     errors: list[FieldError] = []
     for index, point in enumerate(((new.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []):
         at, ip, host = f"{path}[{index}]", point.get("ip") or "", point.get("hostname") or ""
+        ctx.warnings += ip_warnings(at, ip)
         if ip and ip not in known:
             errors += complaints(f"{at}.ip", ip, is_valid_legacy_ip(ip, strict=True))
         if host:
@@ -184,14 +185,12 @@ def _port_status(port: Object, path: str) -> list[FieldError]:
 def validate_class(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
     spec, path = new.get("spec") or {}, "spec.controller"
     controller, parameters = spec.get("controller") or "", spec.get("parameters")
-    errors: list[FieldError] = []
+    errors = immutable(controller, (old.get("spec") or {}).get("controller") or "", path) if old is not None else []
     if byte_length(controller) > CONTROLLER_MAX:
         errors.append(too_long(path, CONTROLLER_MAX))
     errors += _domain_path(controller, path)
     if parameters is not None:
         errors += _parameters(parameters, "spec.parameters")
-    if old is not None:
-        errors += immutable(controller, (old.get("spec") or {}).get("controller") or "", path)
     return errors
 
 

@@ -17,7 +17,7 @@ from apiserver.validation.podspec import validate_template
 from apiserver.validation.workloads import counts_not_negative, mismatch, template_labels
 from kube.errors import FieldError, invalid, not_supported, required, too_long
 from kube.labels import LabelSelectorError, from_object
-from kube.objects import Object
+from kube.objects import Object, is_condition_true
 
 if TYPE_CHECKING:
     from apiserver.registry.kind import Context
@@ -215,13 +215,21 @@ def _changes(new: Object, old: Object) -> Errors:
     errors += immutable(spec.get("selector"), before.get("selector"), "spec.selector")
     template = spec.get("template") or {}
     fixed = before.get("template") or {}
-    if before.get("suspend") and not (old.get("status") or {}).get("active"):
+    if _is_at_rest(old):
         fixed = _with_changeable_parts(fixed, template)
     if not same(template, fixed):
         errors += immutable(template, fixed, "spec.template")
     for name in _IMMUTABLE:
         errors += immutable(spec.get(name), before.get(name), f"spec.{name}")
     return errors
+
+
+def _is_at_rest(job: Object) -> bool:
+    """Whether a suspended job has no pods: it never started, or its controller says that it is suspended."""
+    status = job.get("status") or {}
+    if not job["spec"].get("suspend") or status.get("active"):
+        return False
+    return status.get("startTime") is None or is_condition_true(job, "Suspended")
 
 
 def _completions_change(spec: Object, before: Object) -> Errors:

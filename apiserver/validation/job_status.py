@@ -188,7 +188,7 @@ def _steps(change: _Change) -> Errors:
     for condition in ("Failed", "Complete", "FailureTarget"):
         if change.had(condition) and not change.has(condition):
             errors.append(whole_invalid(_CONDITIONS, f"cannot disable the terminal {condition}=True condition"))
-    elastic = spec.get("completions") == spec.get("parallelism")
+    elastic = spec.get("completionMode") == "Indexed" and spec.get("completions") == spec.get("parallelism")
     for name in ("failed",) if elastic else ("failed", "succeeded"):
         if (count := status.get(name) or 0) < (before.get(name) or 0):
             errors.append(invalid(f"status.{name}", count, f"cannot decrease the {name} counter"))

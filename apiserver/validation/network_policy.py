@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apiserver.validation.ip import Network, is_valid_legacy_cidr, parse_cidr
+from apiserver.validation.ip import Network, cidr_warnings, is_valid_legacy_cidr, parse_cidr
 from apiserver.validation.metadata import complaints, validate_label_selector
 from apiserver.validation.names import is_valid_port_name, is_valid_port_num
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
@@ -17,7 +17,7 @@ PROTOCOLS = ("TCP", "UDP", "SCTP")
 POLICY_TYPES = ("Ingress", "Egress")
 
 
-def validate(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     """CIDRs that the stored policy has already may stay as they are."""
     spec = new.get("spec") or {}
     known = _cidrs((old or {}).get("spec") or {})
@@ -29,6 +29,7 @@ def validate(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]
                 errors += _port(port, f"{path}.ports[{number}]")
             for number, peer in enumerate(rule.get(peers) or []):
                 errors += _peer(peer, f"{path}.{peers}[{number}]", known)
+                ctx.warnings += _block_warnings(peer.get("ipBlock") or {}, f"{path}.{peers}[{number}].ipBlock")
     return errors + _types(spec.get("policyTypes") or [])
 
 
@@ -93,6 +94,13 @@ def _block(block: Object, path: str, known: set[str]) -> list[FieldError]:
         if inner is not None and not _is_strictly_inside(inner[1], outer[1]):
             errors.append(invalid(at, each, "must be a strict subset of `cidr`"))
     return errors
+
+
+def _block_warnings(block: Object, path: str) -> list[str]:
+    found = cidr_warnings(f"{path}.cidr", block.get("cidr") or "")
+    for index, each in enumerate(block.get("except") or []):
+        found += cidr_warnings(f"{path}.except[{index}]", each)
+    return found
 
 
 def _cidr(cidr: str, path: str, known: set[str]) -> list[FieldError]:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from apiserver.validation.metadata import IMMUTABLE, NOT_NEGATIVE, complaints, immutable, not_negative, same, validate_label_selector
-from apiserver.validation.names import byte_length, is_dns1123_subdomain, is_qualified_name
+from apiserver.validation.names import byte_length, is_dns1123_subdomain, is_qualified_name, range_error
+from apiserver.validation.node_labels import DEPRECATED_LABELS, term_warnings
 from apiserver.validation.volume import validate_inline
 from apiserver.validation.volume_sources import csi_driver_name
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_long
@@ -26,6 +27,7 @@ LIFECYCLE_MODES = ("Persistent", "Ephemeral")
 PARAMETERS_MAX, PARAMETERS_BYTES_MAX = 512, 256 * 1024
 NODE_ID_MAX = 256
 ERROR_MESSAGE_MAX = 1024
+INT32_MAX = (1 << 31) - 1
 TOKEN_MIN_S, TOKEN_MAX_S = 600, 1 << 32
 UPDATE_PERIOD_MIN_S = 10
 
@@ -33,7 +35,7 @@ UPDATE_PERIOD_MIN_S = 10
 # --- classes ----------------------------------------------------------------------------------------------------------
 
 
-def validate_storage_class(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+def validate_storage_class(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     policy, mode = new.get("reclaimPolicy"), new.get("volumeBindingMode")
     errors = _provisioner(new.get("provisioner") or "", "provisioner")
     errors += _parameters(new.get("parameters") or {}, may_be_empty=True)
@@ -47,16 +49,27 @@ def validate_storage_class(new: Object, old: Object | None, _ctx: Context) -> li
     if old is not None:
         for name in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
             errors += immutable(new.get(name), old.get(name), name)
+    ctx.warnings += _class_warnings(new.get("allowedTopologies") or [])
     return errors
+
+
+def _class_warnings(terms: Sequence[Object]) -> list[str]:
+    found: list[str] = []
+    for index, term in enumerate(terms):
+        for number, requirement in enumerate(term.get("matchLabelExpressions") or []):
+            if (key := requirement.get("key")) in DEPRECATED_LABELS:
+                found.append(f"allowedTopologies[{index}].matchLabelExpressions[{number}].key: {DEPRECATED_LABELS[key]}")
+    return found
 
 
 def validate_volume_attributes_class(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+    """An update is checked like a new one, twice."""
     errors = _provisioner(new.get("driverName") or "", "driverName")
     errors += _parameters(new.get("parameters") or {}, may_be_empty=False)
-    for name in ("driverName", "parameters"):
-        if old is not None and not same(new.get(name), old.get(name)):
-            errors.append(not_allowed(name, f"updates to {name} are forbidden."))
-    return errors
+    if old is None:
+        return errors
+    names = [name for name in ("driverName", "parameters") if not same(new.get(name), old.get(name))]
+    return [*errors, *(not_allowed(name, f"updates to {name} are forbidden.") for name in names), *errors]
 
 
 def _provisioner(name: str, path: str) -> list[FieldError]:
@@ -104,7 +117,8 @@ def _topology(key: str, values: Sequence[str], path: str) -> list[FieldError]:
 
 
 def validate_volume_attachment(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
-    """The attacher must be a driver's name, and the volume's name a good one, only in new attachments."""
+    """The attacher must be a driver's name, and the volume's name a good one, only in new attachments. What else is wrong with an update
+    is said twice."""
     spec, status = new.get("spec") or {}, new.get("status") or {}
     attacher, node = spec.get("attacher") or "", spec.get("nodeName") or ""
     errors = [] if attacher else [required("spec.attacher")]
@@ -112,9 +126,9 @@ def validate_volume_attachment(new: Object, old: Object | None, _ctx: Context) -
     errors += complaints("spec.nodeName", node, is_dns1123_subdomain(node))
     errors += _parameters_of_attachment(status.get("attachmentMetadata") or {}, "status.attachmentMetadata")
     for name in ("attachError", "detachError"):
-        if byte_length((status.get(name) or {}).get("message") or "") > ERROR_MESSAGE_MAX:
-            errors.append(too_long(f"status.{name}.message", ERROR_MESSAGE_MAX))
+        errors += _volume_error(status.get(name) or {}, f"status.{name}")
     if old is not None:
+        errors *= 2
         return errors if same(spec, old.get("spec") or {}) else [*errors, invalid("spec", spec, IMMUTABLE)]
     volume = (spec.get("source") or {}).get("persistentVolumeName")
     if attacher:
@@ -122,6 +136,14 @@ def validate_volume_attachment(new: Object, old: Object | None, _ctx: Context) -
     if volume is not None:
         errors += complaints("spec.source.persistentVolumeName", volume, is_dns1123_subdomain(volume))
     return errors
+
+
+def _volume_error(error: Object, path: str) -> list[FieldError]:
+    """The limit that a long message is told is upstream's, which is that of the metadata."""
+    code = error.get("errorCode")
+    long = byte_length(error.get("message") or "") > ERROR_MESSAGE_MAX
+    errors = [too_long(f"{path}.message", PARAMETERS_BYTES_MAX)] if long else []
+    return [*errors, invalid(f"{path}.errorCode", code, range_error(0, INT32_MAX))] if code is not None and code < 0 else errors
 
 
 def _parameters_of_attachment(metadata: Object, path: str) -> list[FieldError]:
@@ -191,12 +213,14 @@ def _token_requests(requests: Sequence[Object], path: str) -> list[FieldError]:
 
 
 def validate_csi_node(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
-    """A driver's entry may come and go, but not change (but for how many volumes it can attach)."""
+    """A driver's entry may come and go, but not change (but for how many volumes it can attach). What else is wrong with an update is
+    said twice."""
     path, drivers = "spec.drivers", (new.get("spec") or {}).get("drivers") or []
     errors: list[FieldError] = []
     names: set[str] = set()
     for index, driver in enumerate(drivers):
         errors += _node_driver(driver, names, f"{path}[{index}]")
+    errors *= 1 if old is None else 2
     before = {each.get("name"): each for each in ((old or {}).get("spec") or {}).get("drivers") or ()}
     for driver in drivers:
         known = before.get(driver.get("name"))
@@ -218,23 +242,28 @@ def _node_driver(driver: Object, names: set[str], path: str) -> list[FieldError]
     names.add(name)
     keys: set[str] = set()
     for key in driver.get("topologyKeys") or []:
-        if key in keys:
-            errors.append(duplicate(path, key))
         if not key:
             errors.append(required(path))
+        if key in keys:
+            errors.append(duplicate(path, key))
         keys.add(key)
         errors += complaints(path, key, is_qualified_name(key))
     return errors
 
 
-def validate_csi_storage_capacity(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
+def _topology_warnings(selector: Object, path: str) -> list[str]:
+    labels = sorted(set(selector.get("matchLabels") or {}) & set(DEPRECATED_LABELS))
+    return [*term_warnings(selector, path), *(f"{path}.matchLabels.{key}: {DEPRECATED_LABELS[key]}" for key in labels)]
+
+
+def validate_csi_storage_capacity(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
     name = new.get("storageClassName") or ""
     errors = validate_label_selector(new.get("nodeTopology"), "nodeTopology")
     errors += complaints("storageClassName", name, is_dns1123_subdomain(name))
-    for field in ("capacity", "maximumVolumeSize"):
-        text = new.get(field)
-        if text is not None and parse(text).nano < 0:
-            errors.append(invalid(field, text, NOT_NEGATIVE))
+    text = new.get("capacity")
+    if text is not None and parse(text).nano < 0:
+        errors.append(invalid("capacity", text, NOT_NEGATIVE))
+    ctx.warnings += _topology_warnings(new.get("nodeTopology") or {}, "nodeTopology")
     if old is not None:
         errors += immutable(new.get("nodeTopology"), old.get("nodeTopology"), "nodeTopology")
         errors += immutable(name, old.get("storageClassName") or "", "storageClassName")

@@ -1,7 +1,7 @@
 """Validating- and MutatingWebhookConfigurations.
 
 Source: kubernetes `pkg/apis/admissionregistration/validation/validation.go`. What the stored object breaks already, an update may go on
-breaking: side effects, review versions, unique names, label values.
+breaking: side effects, review versions, unique names, label values, match conditions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apiserver.validation.admission_rules import FAILURE_POLICIES, MATCH_POLICIES, validate_match_conditions, validate_rule
-from apiserver.validation.metadata import complaints, has_bad_label_value, validate_label_selector
+from apiserver.validation.metadata import complaints, same, validate_label_selector
 from apiserver.validation.names import is_dns1035_label, is_dns1123_subdomain
 from apiserver.validation.webhook_client import validate_client_config
 from kube.errors import FieldError, duplicate, invalid, not_supported, required
@@ -34,6 +34,7 @@ class _Strictness:
     versions: bool = True
     names: bool = True
     labels: bool = True
+    conditions: bool = True
 
 
 def validate_validating(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
@@ -44,20 +45,23 @@ def validate_mutating(new: Object, old: Object | None, _ctx: Context) -> list[Fi
     return _webhooks(new, old, mutating=True)
 
 
-def _strictness(old: Object | None) -> _Strictness:
-    hooks = (old or {}).get("webhooks") or []
+def _strictness(new: Object, old: Object | None) -> _Strictness:
+    if old is None:
+        return _Strictness()
+    hooks, given = old.get("webhooks") or [], new.get("webhooks") or []
     names = [hook.get("name") for hook in hooks]
     selectors = [hook.get(name) for hook in hooks for name in ("namespaceSelector", "objectSelector")]
     return _Strictness(
         side_effects=all(hook.get("sideEffects") in SIDE_EFFECTS for hook in hooks),
-        versions=all(set(hook.get("admissionReviewVersions") or ()) & set(REVIEW_VERSIONS) for hook in hooks),
+        versions=all(not (versions := set(hook.get("admissionReviewVersions") or ())) or versions & set(REVIEW_VERSIONS) for hook in hooks),
         names=len(set(names)) == len(names),
-        labels=not any(map(has_bad_label_value, selectors)),
+        labels=not any(validate_label_selector(selector, "") for selector in selectors),
+        conditions=not same([hook.get("matchConditions") for hook in given], [hook.get("matchConditions") for hook in hooks]),
     )
 
 
 def _webhooks(new: Object, old: Object | None, *, mutating: bool) -> list[FieldError]:
-    strict = _strictness(old)
+    strict = _strictness(new, old)
     errors: list[FieldError] = []
     seen: set[str] = set()
     for index, hook in enumerate(new.get("webhooks") or []):
@@ -76,9 +80,10 @@ def _webhook(hook: Object, path: str, strict: _Strictness, *, mutating: bool) ->
     for index, rule in enumerate(hook.get("rules") or []):
         errors += validate_rule(rule, f"{path}.rules[{index}]")
     errors += _one_of(hook, "failurePolicy", FAILURE_POLICIES, path) + _one_of(hook, "matchPolicy", MATCH_POLICIES, path)
-    if hook.get("sideEffects") is None and strict.side_effects:
-        errors.append(required(f"{path}.sideEffects", f"must specify one of {', '.join(SIDE_EFFECTS)}"))
-    errors += _one_of(hook, "sideEffects", SIDE_EFFECTS if strict.side_effects else ALL_SIDE_EFFECTS, path)
+    classes = SIDE_EFFECTS if strict.side_effects else ALL_SIDE_EFFECTS
+    if hook.get("sideEffects") is None:
+        errors.append(required(f"{path}.sideEffects", f"must specify one of {', '.join(classes)}"))
+    errors += _one_of(hook, "sideEffects", classes, path)
     timeout = hook.get("timeoutSeconds")
     if timeout is not None and not TIMEOUT_MIN_S <= timeout <= TIMEOUT_MAX_S:
         errors.append(invalid(f"{path}.timeoutSeconds", timeout, "the timeout value must be between 1 and 30 seconds"))
@@ -87,7 +92,9 @@ def _webhook(hook: Object, path: str, strict: _Strictness, *, mutating: bool) ->
     if mutating:
         errors += _one_of(hook, "reinvocationPolicy", REINVOCATION_POLICIES, path)
     errors += validate_client_config(hook.get("clientConfig") or {}, f"{path}.clientConfig")
-    return errors + validate_match_conditions(hook.get("matchConditions") or [], f"{path}.matchConditions")
+    if strict.conditions:
+        errors += validate_match_conditions(hook.get("matchConditions") or [], f"{path}.matchConditions")
+    return errors
 
 
 def _one_of(hook: Object, name: str, values: Sequence[str], path: str) -> list[FieldError]:

@@ -5,6 +5,7 @@ Source: kubernetes `pkg/apis/apps/validation/validation.go` and `pkg/apis/core/v
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from kube.objects import Object
 if TYPE_CHECKING:
     from apiserver.registry.kind import Context
 
+_integer_re = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 NO_MATCH = "`selector` does not match template `labels`"
 IntOrPercent = int | str
 
@@ -95,10 +97,12 @@ def not_above_100_percent(value: IntOrPercent, path: str) -> Errors:
 
 
 def amount_of(value: IntOrPercent | None) -> int:
-    """The number, or the percentage's number; 0 for what is neither."""
-    if isinstance(value, str):
-        return 0 if is_valid_percent(value) else int(value[:-1])
-    return value or 0
+    """The number, or the percentage's number; of other text, the number that it says (which is refused elsewhere); 0 for what says none."""
+    if not isinstance(value, str):
+        return value or 0
+    if not is_valid_percent(value):
+        return int(value[:-1])
+    return int(value) if _integer_re.fullmatch(value) else 0
 
 
 def go_strategy(strategy: Object) -> Object:

@@ -311,6 +311,31 @@ def test_changes_of_a_jobs_template(spec: Object, change: Callable[[Object], Non
     assert [each.partition(":")[0] for each in errors] == ([] if is_fine else ["spec.template"])
 
 
+@pytest.mark.parametrize(
+    ("status", "is_fine"),
+    [
+        pytest.param({"startTime": "2026-05-01T12:00:00Z"}, False, id="it has started, and is not known to be suspended"),
+        pytest.param(
+            {"startTime": "2026-05-01T12:00:00Z", "conditions": [{"type": "Suspended", "status": "True"}]},
+            True,
+            id="its controller saw to it",
+        ),
+        pytest.param({"active": 1}, False, id="it has pods"),
+    ],
+)
+def test_that_a_suspended_job_changes_once_it_is_at_rest(status: Object, is_fine: bool) -> None:
+    old = {**made(JOB, RUN, suspend=True), "status": status}
+    new = copy.deepcopy(old)
+    new["spec"]["template"]["spec"]["nodeSelector"] = {"a": "b"}
+    assert bool(said(JOB, new, old)) is not is_fine
+
+
+def test_that_successes_of_an_elastic_job_may_be_forgotten() -> None:
+    for mode, errors in (("Indexed", []), ("NonIndexed", ["status.succeeded: Invalid value: 1: cannot decrease the succeeded counter"])):
+        old = {**made(JOB, RUN, completionMode=mode, completions=3, parallelism=3), "status": {"succeeded": 2}}
+        assert [each for each in status_errors(JOB, old, succeeded=1) if "counter" in each] == errors
+
+
 def test_that_an_indexed_job_is_scaled_in_tandem() -> None:
     old = made(JOB, RUN, completionMode="Indexed", completions=3, parallelism=3)
     assert said(JOB, changed(old, completions=4, parallelism=4), old) == []
