@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from controllers.scheduler.framework import ClusterEvent, Code, PluginError, Rejection, rejection
+from controllers.scheduler.framework import ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.snapshot import Snapshot
@@ -38,7 +38,7 @@ class NodeVolumeLimits:
     def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> State | None:
         if not pod.has_claims:
             return None
-        wanted = csi_volumes(pod, snapshot.volumes, is_new=True)
+        wanted = csi_volumes(pod, snapshot.volumes)
         return State(frozenset(wanted), snapshot.volumes) if wanted else None
 
     def filter(self, state: State, node: NodeInfo) -> Rejection | None:
@@ -48,22 +48,18 @@ class NodeVolumeLimits:
         there: set[CsiVolume] = set()
         for pod in node.pods.values():
             if pod.has_claims:
-                there |= csi_volumes(pod, state.volumes, is_new=False)
+                there |= csi_volumes(pod, state.volumes)
         used = Counter(driver for driver, _ in there | _attached(node.name, state.volumes))
         added = Counter(driver for driver, _ in state.wanted - there)
         return _FULL if any(driver in limits and used[driver] + count > limits[driver] for driver, count in added.items()) else None
 
 
-def csi_volumes(pod: PodInfo, volumes: Volumes, *, is_new: bool) -> set[CsiVolume]:
-    """The CSI volumes behind the pod's claims. Raises PluginError where a claim of a new pod's ephemeral volume is somebody else's."""
+def csi_volumes(pod: PodInfo, volumes: Volumes) -> set[CsiVolume]:
+    """The CSI volumes behind the pod's claims. What is wrong with the claims is for VolumeBinding to say."""
     found: set[CsiVolume] = set()
     for each in pod.claims:
         claim = volumes.claims.get(f"{pod.namespace}/{each.name}")
-        if claim is None:
-            continue
-        if each.is_ephemeral and (why := not_for_pod(claim, pod.pod)):
-            if is_new:
-                raise PluginError(why)
+        if claim is None or (each.is_ephemeral and not_for_pod(claim, pod.pod)):
             continue
         volume = _csi_volume(claim, volumes)
         if volume is not None:
