@@ -15,6 +15,7 @@ class Documents:
 
     def __init__(self, registries: Registries, *, git_version: str) -> None:
         self._registries, self._git_version = registries, git_version
+        self._openapi: OpenAPI | None = None
         self._make()
 
     def _make(self) -> None:
@@ -22,7 +23,7 @@ class Documents:
         self._generation = self._registries.generation
         custom = {name: schema for kind in kinds if kind.custom is not None for name, schema in kind.custom.schemas.items()}
         self._discovery = Discovery(kinds)
-        self._openapi = OpenAPI(kinds, self._registries.definitions, version=self._git_version, custom=custom)
+        self._openapi = OpenAPI(kinds, self._registries.definitions, version=self._git_version, custom=custom, before=self._openapi)
 
     def answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response | None:
         """The answer for a path of these documents; None for any other path. `headers` have lower-case names."""
@@ -33,6 +34,6 @@ class Documents:
         accept, etag = headers.get("accept", ""), headers.get("if-none-match", "")
         if path.startswith("/api"):
             return self._discovery.answer(path, accept, etag)
-        if path.startswith("/openapi/"):
+        if path.startswith("/openapi/") and self._openapi is not None:
             return self._openapi.answer(path, query, headers)
         return None

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 import orjson
@@ -22,6 +23,7 @@ from apiserver.handlers.openapi_schemas import V2, V3, Schema, custom_for_v2, pu
 from apiserver.handlers.request import JSON, Response
 from apiserver.registry.kind import Kind
 from kube.errors import NotAcceptable
+from kube.resources import Resource
 from kube.schema.definitions import Definitions
 
 TITLE = "Kubernetes"
@@ -30,6 +32,7 @@ _V2_PROTOBUF_NAMES = frozenset({V2_PROTOBUF, "application/com.github.proto-opena
 _JSON_NAMES = frozenset({JSON, "*/*", "application/*"})
 _GZIP_BYTES_MIN = 128 * 1024
 _ONE_YEAR = "public, immutable, max-age=31536000"
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(slots=True)
@@ -53,20 +56,45 @@ class _Document:
 class OpenAPI:
     """The documents of one set of kinds. `version` is the server's (`v1.36.2`).
 
-    `custom` are the schemas of custom resources, by the definition names that their kinds use, in OpenAPI v3."""
+    `custom` are the schemas of custom resources, by the definition names that their kinds use, in OpenAPI v3. `before` are the documents
+    of the kinds that there were: what it has of group versions whose kinds are the same objects is kept."""
 
     def __init__(
-        self, kinds: Iterable[Kind], definitions: Definitions, *, version: str, custom: Mapping[str, Schema] | None = None
+        self,
+        kinds: Iterable[Kind],
+        definitions: Definitions,
+        *,
+        version: str,
+        custom: Mapping[str, Schema] | None = None,
+        before: OpenAPI | None = None,
     ) -> None:
         self._definitions = definitions
         self._version = version
         self._custom = dict(custom or {})
-        self._by_path: dict[str, list[Operation]] = {}
-        for each in operations(kinds):
-            self._by_path.setdefault(_v3_path(each), []).append(each)
+        self._kinds = _by_group_version(kinds)
+        self._operations: dict[str, list[Operation]] = {}
         self._documents: dict[str, _Document] = {}
         self._schemas_v3: dict[str, Schema | None] = {}
         self._hashes: dict[str, str] = {}
+        if before is not None:
+            self._take_over(before)
+
+    def _take_over(self, before: OpenAPI) -> None:
+        self._schemas_v3 = before._schemas_v3
+        for path, kinds in self._kinds.items():
+            known = before._kinds.get(path, ())
+            if len(known) == len(kinds) and all(map(operator.is_, known, kinds)):
+                _copy(path, before._operations, self._operations)
+                _copy(path, before._documents, self._documents)
+                _copy(path, before._hashes, self._hashes)
+
+    def _of(self, path: str) -> list[Operation]:
+        """The operations of a group version."""
+        found = self._operations.get(path)
+        if found is None:
+            found = [each for each in operations(self._kinds[path]) if _v3_path(each.resource) == path]
+            self._operations[path] = found
+        return found
 
     def answer(self, path: str, query: str = "", headers: Mapping[str, str] | None = None) -> Response | None:
         """The answer to a GET; None for a path that is none of these documents. `headers` have lower-case names. Raises NotAcceptable."""
@@ -78,7 +106,7 @@ class OpenAPI:
             _must_take_json(given.get("accept", ""))
             return _served(self._kept("index", lambda: orjson.dumps(self._index())), given)
         name = plain.removeprefix("/openapi/v3/")
-        if name == plain or name not in self._by_path:
+        if name == plain or name not in self._kinds:
             return None
         _must_take_json(given.get("accept", ""))
         return self._v3_answer(name, query, given)
@@ -94,7 +122,7 @@ class OpenAPI:
 
     def v2(self) -> Any:
         """The v2 document, made anew."""
-        all_operations = [each for here in self._by_path.values() for each in here]
+        all_operations = [each for path in self._kinds for each in self._of(path)]
         known: dict[str, Schema] = {}
         waiting = {name for each in all_operations for name in (each.body, each.answer) if name}
         while waiting:
@@ -114,7 +142,7 @@ class OpenAPI:
 
     def v3(self, name: str) -> Any:
         """The v3 document of a group version (`apis/apps/v1`), made anew. Raises KeyError."""
-        return openapi_v3.document(self._by_path[name], self._schema_v3, title=TITLE, version=self._version)
+        return openapi_v3.document(self._of(name), self._schema_v3, title=TITLE, version=self._version)
 
     def _schema_v3(self, name: str) -> Schema | None:
         if name in self._custom:
@@ -125,7 +153,7 @@ class OpenAPI:
         return self._schemas_v3[name]
 
     def _index(self) -> Any:
-        return {"paths": {name: {"serverRelativeURL": self._url(name)} for name in sorted(self._by_path)}}
+        return {"paths": {name: {"serverRelativeURL": self._url(name)} for name in sorted(self._kinds)}}
 
     def _url(self, name: str) -> str:
         return f"/openapi/v3/{name}?hash={self._hash(name)}"
@@ -134,7 +162,7 @@ class OpenAPI:
         """Of everything that the document is made from; never made twice."""
         found = self._hashes.get(name)
         if found is None:
-            here = self._by_path[name]
+            here = self._of(name)
             own = {each: self._custom[each] for operation in here for each in (operation.body, operation.answer) if each in self._custom}
             source = repr((self._version, self._definitions.version, here)).encode() + orjson.dumps(own, option=orjson.OPT_SORT_KEYS)
             found = self._hashes[name] = hashlib.sha512(source).hexdigest().upper()
@@ -155,8 +183,21 @@ class OpenAPI:
         return found
 
 
-def _v3_path(operation: Operation) -> str:
-    resource = operation.resource
+def _copy(key: str, source: Mapping[str, _Kept], target: dict[str, _Kept]) -> None:
+    if key in source:
+        target[key] = source[key]
+
+
+def _by_group_version(kinds: Iterable[Kind]) -> dict[str, list[Kind]]:
+    """The kinds that each document is about."""
+    found: dict[str, list[Kind]] = {}
+    for kind in kinds:
+        for path in dict.fromkeys(_v3_path(each) for each in (kind.resource, *(each.resource for each in kind.conversions))):
+            found.setdefault(path, []).append(kind)
+    return found
+
+
+def _v3_path(resource: Resource) -> str:
     return f"apis/{resource.group}/{resource.version}" if resource.group else f"api/{resource.version}"
 
 

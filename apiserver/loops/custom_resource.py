@@ -8,6 +8,7 @@ Source: apiextensions-apiserver `pkg/controller/{status,establish,finalizer}`, `
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ class CustomResourceLoop:
         self._registries = registries
         self._registry = registries.get(CUSTOM_RESOURCE_DEFINITIONS)
         self._kinds: dict[str, tuple[bytes, list[Kind]]] = {}  # by definition: what its kinds were made from, and the kinds
+        self._accepted: dict[str, tuple[int, Object]] = {}  # by definition: the revision, and the names that it had got
         self._settled: dict[str, int] = {}  # by definition: the revision up to which it is settled
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         registries.definition_settled = self.wait
@@ -80,6 +82,7 @@ class CustomResourceLoop:
         if entry is None:
             self._serve(key, None)
             self._settled.pop(key, None)
+            self._accepted.pop(key, None)
             return None
         definition = self._registry.cache.object_of(entry)
         definition = await self._with_status(key, definition)
@@ -93,16 +96,29 @@ class CustomResourceLoop:
         return None
 
     async def _with_status(self, key: str, definition: Object) -> Object:
-        others = [self._registry.cache.object_of(each) for each in self._registry.cache.entries() if each.name != key]
         ctx = server_context(self._registries, subresource="status")
-        status = settled_status(definition, others, ctx.timestamp)
+        taken = functools.partial(self._taken, key)
+        status = settled_status(definition, taken, ctx.timestamp)
         if status == definition.get("status"):
             return definition
 
         def change(current: Object) -> None:
-            current["status"] = settled_status(current, others, ctx.timestamp)
+            current["status"] = settled_status(current, taken, ctx.timestamp)
 
         return await self._registry.update_with("", key, change, ctx, subresource="status")
+
+    def _taken(self, key: str) -> list[Object]:
+        """The names that the other definitions of the group have got. (The group is in each definition's name.)"""
+        group = key.partition(".")[2]
+        found = []
+        for entry in self._registry.cache.entries():
+            if entry.name != key and entry.name.endswith(group) and entry.name.partition(".")[2] == group:
+                revision, names = self._accepted.get(entry.name, (0, {}))
+                if revision != entry.revision:
+                    names = (orjson.loads(entry.value).get("status") or {}).get("acceptedNames") or {}
+                    self._accepted[entry.name] = entry.revision, names
+                found.append(names)
+        return found
 
     # --- kinds
 

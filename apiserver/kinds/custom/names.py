@@ -8,7 +8,7 @@ established and stays so, unless its webhook's authority cannot be read. Source:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from apiserver.validation.custom.approval import APPROVED, approval_of, is_protected
@@ -24,13 +24,14 @@ def is_served(definition: Object) -> bool:
     return is_condition_true(definition, "NamesAccepted") or is_condition_true(definition, "Established")
 
 
-def settled_status(definition: Object, others: Iterable[Object], now: str) -> Object:
-    """The status as it should be, given the other definitions. Equal to the present one when all is settled."""
+def settled_status(definition: Object, taken: Callable[[], Iterable[Object]], now: str) -> Object:
+    """The status as it should be. `taken` tells the names that other definitions of the group have got (their `acceptedNames`); it is asked
+    only where names are to be given. Equal to the present one when all is settled."""
     status = dict(definition.get("status") or {})
     wanted = (definition.get("spec") or {}).get("names") or {}
     conditions = list(status.get("conditions") or [])
     if wanted != status.get("acceptedNames"):
-        status["acceptedNames"], accepted = _named(definition, others)
+        status["acceptedNames"], accepted = _named(definition, taken())
         conditions = _set(conditions, accepted, now)
         if condition_of({"status": {"conditions": conditions}}, "Established") is None:
             conditions = _set(conditions, _condition("Established", "False", "NotAccepted", "not all names are accepted"), now)
@@ -73,10 +74,9 @@ def _set(conditions: list[Object] | None, new: Object, now: str) -> list[Object]
 
 def _named(definition: Object, others: Iterable[Object]) -> tuple[Object, Object]:
     """(accepted names, NamesAccepted)."""
-    group, wanted = definition["spec"].get("group"), definition["spec"].get("names") or {}
+    wanted = definition["spec"].get("names") or {}
     mine: dict[str, Any] = (definition.get("status") or {}).get("acceptedNames") or {}
-    same_group = (each for each in others if (each.get("spec") or {}).get("group") == group)
-    taken = [mine, *((each.get("status") or {}).get("acceptedNames") or {} for each in same_group)]
+    taken = [mine, *others]
     resources = _claimed(taken, "plural", "singular") | {short for each in taken for short in each.get("shortNames") or ()}
     kinds = _claimed(taken, "kind", "listKind")
     accepted = {"plural": "", "kind": "", **mine}
