@@ -78,6 +78,7 @@ class Operation:
     body: str = ""
     answer: str = ""
     created: bool = False  # also answers 201
+    body_types: tuple[str, ...] = ("*/*",)
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
@@ -154,7 +155,7 @@ def _of_object(place: _Place) -> Iterator[Operation]:
     if "update" in verbs:
         yield Operation(path, "put", "put", place.id("replace"), resource, place.gvk, _WRITE, of, of, created=True)
     if "patch" in verbs:
-        yield Operation(path, "patch", "patch", place.id("patch"), resource, place.gvk, (*_WRITE, "force"), PATCH, of, created=True)
+        yield _patch(place, path, place.id("patch"), place.gvk, of)
     if "delete" in verbs:
         answer = of if place.kind.delete_answers_object else STATUS
         yield Operation(path, "delete", "delete", place.id("delete"), resource, place.gvk, _DELETE, DELETE_OPTIONS, answer)
@@ -177,8 +178,13 @@ def _of_subresource(place: _Place, part: Subresource) -> Iterator[Operation]:
     if "update" in part.verbs:
         yield Operation(path, "put", "put", place.id("replace", suffix=suffix), resource, gvk, _WRITE, of, of, created=True)
     if "patch" in part.verbs:
-        query = (*_WRITE, "force")
-        yield Operation(path, "patch", "patch", place.id("patch", suffix=suffix), resource, gvk, query, PATCH, of, created=True)
+        yield _patch(place, path, place.id("patch", suffix=suffix), gvk, of)
+
+
+def _patch(place: _Place, path: str, name: str, gvk: tuple[str, str, str], of: str) -> Operation:
+    """Clients read here what they may send: custom resources take no strategic merge patches."""
+    types = PATCH_TYPES if place.kind.custom is None else PATCH_TYPES[:-1]
+    return Operation(path, "patch", "patch", name, place.resource, gvk, (*_WRITE, "force"), PATCH, of, created=True, body_types=types)
 
 
 def _part_names(place: _Place, part: Subresource) -> tuple[tuple[str, str, str], str]:

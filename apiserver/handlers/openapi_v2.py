@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apiserver.handlers.openapi_paths import PARAMETERS, PATCH, PATCH_TYPES, Operation
+from apiserver.handlers.openapi_paths import PARAMETERS, Operation
 from apiserver.handlers.openapi_schemas import V2, Schema
 
 _ANSWERS = ["application/json", "application/yaml"]
@@ -42,7 +42,7 @@ def _operation(operation: Operation, definitions: Mapping[str, Schema]) -> dict[
     if operation.created:
         responses["201"] = {**ok, "description": "Created"}
     return {
-        "consumes": list(PATCH_TYPES) if operation.body == PATCH else ["*/*"],
+        "consumes": list(operation.body_types),
         "description": operation.description,
         "operationId": operation.operation_id,
         "parameters": parameters,

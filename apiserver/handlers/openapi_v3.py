@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from apiserver.handlers.openapi_paths import PARAMETERS, PATCH, PATCH_TYPES, Operation
+from apiserver.handlers.openapi_paths import PARAMETERS, Operation
 from apiserver.handlers.openapi_schemas import V3, Schema, references
 
 _ANSWERS = ("application/json", "application/yaml")
@@ -53,8 +53,7 @@ def _operation(operation: Operation, schema_of: Callable[[str], Schema | None]) 
         "x-kubernetes-group-version-kind": {"group": group, "kind": kind, "version": version},
     }
     if operation.body and schema_of(operation.body) is not None:
-        types = PATCH_TYPES if operation.body == PATCH else ("*/*",)
-        out["requestBody"] = {"content": {each: {"schema": {"$ref": V3 + operation.body}} for each in types}}
+        out["requestBody"] = {"content": {each: {"schema": {"$ref": V3 + operation.body}} for each in operation.body_types}}
     return out
 
 
