@@ -19,6 +19,16 @@ from kube.objects import Object, labels_of, name_of
 _CHANGES_MIN = 1024
 
 
+def pod_news(key: str) -> str:
+    """What `Volumes.news` is asked for to hear when the pod is gone."""
+    return f"pod {key}"
+
+
+def node_news(name: str) -> str:
+    """Likewise of a node."""
+    return f"node {name}"
+
+
 class Snapshot:
     """Changed by the scheduler's event handlers and when it assumes a pod; read by `schedule`."""
 
@@ -121,7 +131,7 @@ class Snapshot:
         if node is None or node.node is None:
             return NO_EVENT
         del self.nodes[name]
-        self.volumes.tell_waiting()
+        self.volumes.tell(node_news(name))
         for key in node.nominated:
             self.nominations.pop(key, None)
         self._touch(node)
@@ -202,8 +212,7 @@ class Snapshot:
         pod = self.pods.pop(key, None)
         if pod is None:
             return False
-        if pod.has_claims:
-            self.volumes.tell_waiting()
+        self.volumes.tell(pod_news(key))
         node = self.nodes[pod.node_name]
         node.remove_pod(key)
         if node.node is None and not node.pods:

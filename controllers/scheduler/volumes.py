@@ -7,7 +7,7 @@ decision is taken back. Source: `pkg/scheduler/util/assumecache`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from controllers.scheduler.framework import NO_EVENT, ClusterEvent
 from kube.client.informer import Informers
@@ -91,11 +91,10 @@ class Volumes:
     def __init__(self) -> None:
         self.version = 0
         """Grows with every change."""
-        self.news = asyncio.Event()
-        """Set when something is worth another look; then there is a new one in its place."""
+        self._waiting: dict[str, set[asyncio.Event]] = {}
         self._free: dict[str, dict[str, Object]] = {}
         self._reserved: dict[str, dict[str, Object]] = {}
-        self.claims = Assumed(self._touched)
+        self.claims = Assumed(self._claim_moved)
         self.volumes = Assumed(self._volume_moved)
         self.classes: dict[str, Object] = {}
         self.csi_nodes: dict[str, Object] = {}
@@ -104,18 +103,18 @@ class Volumes:
         self._attachments: dict[str, dict[str, Object]] = {}
         """By node, by name."""
 
-    def watch(self, informers: Informers, tell: Callable[[Resource, Object, ClusterEvent], None]) -> None:
-        """Follow these informers from now on; `tell` what has changed and what kind of event that is."""
+    def watch(self, informers: Informers, told: Callable[[Resource, Object, ClusterEvent], None]) -> None:
+        """Follow these informers from now on; `told` hears what has changed and what kind of event that is."""
         for resource in RESOURCES:
-            informers.of(resource).add_handler(self._handler(resource, tell))
+            informers.of(resource).add_handler(self._handler(resource, told))
 
     def _handler(
-        self, resource: Resource, tell: Callable[[Resource, Object, ClusterEvent], None]
+        self, resource: Resource, told: Callable[[Resource, Object, ClusterEvent], None]
     ) -> Callable[[Object | None, Object | None], None]:
         def handle(old: Object | None, new: Object | None) -> None:
             event = self.take(resource, old, new)
             if event:
-                tell(resource, new or old or {}, event)
+                told(resource, new or old or {}, event)
 
         return handle
 
@@ -162,12 +161,21 @@ class Volumes:
         reserved, free = self._reserved.get(key_of(claim), {}), self._free.get(class_of(claim), {})
         return [*reserved.values(), *free.values()]
 
+    def _claim_moved(self, old: Object | None, new: Object | None) -> None:
+        self._touched(old, new)
+        for key in {key_of(each) for each in (old, new) if each is not None}:
+            self.tell(key)
+
     def _volume_moved(self, old: Object | None, new: Object | None) -> None:
         if old is not None:
             self._index(old).pop(name_of(old), None)
         if new is not None:
             self._index(new)[name_of(new)] = new
         self._touched(old, new)
+        for each in (old, new):
+            if each is not None:
+                self.tell(name_of(each))
+                self.tell(claim_key(each))
 
     def _index(self, volume: Object) -> dict[str, Object]:
         key = claim_key(volume)
@@ -175,9 +183,24 @@ class Volumes:
 
     def _touched(self, _old: Object | None, _new: Object | None) -> None:
         self.version += 1
-        self.tell_waiting()
 
-    def tell_waiting(self) -> None:
-        """Whoever waits for something should look again."""
-        self.news.set()
-        self.news = asyncio.Event()
+    # Waiting.
+
+    async def news(self, keys: Collection[str]) -> None:
+        """Wait until something happens to one of these: keys of claims, names of volumes, or whatever else `tell` is told."""
+        event = asyncio.Event()
+        for key in keys:
+            self._waiting.setdefault(key, set()).add(event)
+        try:
+            await event.wait()
+        finally:
+            for key in keys:
+                left = self._waiting[key]
+                left.discard(event)
+                if not left:
+                    del self._waiting[key]
+
+    def tell(self, key: str) -> None:
+        """Whoever waits for news of that should look again."""
+        for event in self._waiting.get(key, ()):
+            event.set()

@@ -15,7 +15,7 @@ from controllers.scheduler.framework import ClusterEvent, Code, PluginError, Rej
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.volume_finding import Claims, find, sorted_out, wrong_with_claims
 from controllers.scheduler.pod_info import PodInfo
-from controllers.scheduler.snapshot import Snapshot
+from controllers.scheduler.snapshot import Snapshot, node_news, pod_news
 from controllers.scheduler.volumes import Volumes, version
 from kube.client.client import Client
 from kube.objects import Object, annotations_of, key_of, name_of
@@ -117,10 +117,12 @@ class VolumeBinding:
             decided.bindings[index] = claim, await self._client.update(PERSISTENT_VOLUMES, volume)
         for index, claim in enumerate(decided.provisions):
             decided.provisions[index] = await self._client.update(PERSISTENT_VOLUME_CLAIMS, claim)
+        claims = [claim for claim, _ in decided.bindings] + decided.provisions
+        concerned = {pod_news(pod.key), node_news(node), *map(key_of, claims), *(name_of(volume) for _, volume in decided.bindings)}
         try:
             async with asyncio.timeout(BIND_TIMEOUT_S):
                 while not is_done(decided, pod, node, snapshot):
-                    await snapshot.volumes.news.wait()
+                    await snapshot.volumes.news(concerned)
         except TimeoutError:
             raise PluginError("binding volumes: context deadline exceeded") from None
         except PluginError as error:
