@@ -85,15 +85,12 @@ def document_at(server: Server, method: str, path: str, query: str, headers: Map
         return json_response(200, version_document(server.registries.definitions))
     documents: Documents = server.extra["documents"]
     parts = path.strip("/").split("/")
-    takes_any_method = parts[0] == "openapi" or (parts[0] == "apis" and len(parts) <= 2)
-    answer = documents.answer("GET", path, query, headers)
+    answer = documents.answer(method, path, query, headers)
     if answer is None:
         if path.startswith(("/api/", "/apis/")) and _group_of(path) in server.registries.built_in_groups:
             raise no_such_path()
         of_others = extension_answer(server.registries, parts[1], parts[2]) if parts[0] == "apis" and len(parts) > 2 else None
         return of_others or PAGE_NOT_FOUND
-    if method != "GET" and not takes_any_method:
-        raise not_allowed()
     return answer
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import orjson
 
-from apiserver.handlers.bodies import JSON, PROTOBUF, YAML
-from apiserver.handlers.request import Response
+from apiserver.handlers.negotiation import OBJECTS, check_acceptable, clauses
+from apiserver.handlers.request import JSON, YAML, Response
 from apiserver.registry.kind import Custom, Kind, Subresource
 from kube.errors import NotAcceptable
 from kube.resources import Resource
@@ -50,6 +50,7 @@ GROUPS = (
 )
 """Upstream's groups by priority; all others (custom resources) follow by name."""
 
+_AGGREGATOR = "apiregistration.k8s.io"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _KUBE_LIKE = re.compile(r"v([0-9]+)(?:(alpha|beta)([0-9]+))?")
 _MATURITY = {"alpha": 0, "beta": 1, None: 2}
@@ -105,16 +106,27 @@ class Discovery:
     def answer(self, path: str, accept: str = "", if_none_match: str = "") -> Response | None:
         """The answer to a GET; None for a path that is none of these documents. Raises NotAcceptable."""
         plain = path.rstrip("/")
+        if self.is_routed(path):
+            check_acceptable(accept)
         if plain in ("/api", "/apis"):
-            if _wants_aggregated(accept):
-                return _aggregated_answer(self.aggregated(plain), if_none_match)
-            return _document(self._core_versions() if plain == "/api" else self._groups(), accept, _ROOT_REFUSAL)
+            if form := _wants_aggregated(accept):
+                return _aggregated_answer(self.aggregated(plain), form, if_none_match)
+            return _document(self._core_versions() if plain == "/api" else self._groups(), accept)
         if plain.startswith("/apis/") and plain.count("/") == 2:
             document = self._group(plain.removeprefix("/apis/"))
-            return None if document is None else _document(document, accept, _ROUTE_REFUSAL)
-        found = _RESOURCE_PATH.fullmatch(path)
-        group_version = (found[1] or "", found[2]) if found else ("", "")
-        return _document(self._resources(*group_version), accept, _ROUTE_REFUSAL) if group_version in self._served else None
+            return None if document is None else _document(document, accept)
+        group_version = _group_version(path)
+        return _document(self._resources(*group_version), accept) if group_version in self._served else None
+
+    def is_routed(self, path: str) -> bool:
+        """Whether upstream's router answers here: to GET alone, and in the media types of its routes. Others take any method: `/apis`, the
+        groups below it (which the aggregator answers, but for its own), and everything of custom resources."""
+        if path.rstrip("/") == "/api":
+            return True
+        if path.startswith("/apis/") and path.rstrip("/").count("/") == 2:
+            return path.strip("/").endswith(f"/{_AGGREGATOR}") and _AGGREGATOR in self.groups
+        group, version = _group_version(path)
+        return (group, version) in self._served and (not group or group in GROUPS)
 
     # --- what there is
 
@@ -172,6 +184,12 @@ class Discovery:
     def _aggregated_version(self, group: str, version: str) -> Any:
         resources = [_aggregated_resource(each) for each in self._served[group, version]]
         return {"version": version, "resources": resources, "freshness": "Current"}
+
+
+def _group_version(path: str) -> tuple[str, str]:
+    """Of `/api/v1` and `/apis/apps/v1`; two empty words for any other path."""
+    found = _RESOURCE_PATH.fullmatch(path)
+    return (found[1] or "", found[2]) if found else ("", "")
 
 
 # --- one resource
@@ -252,58 +270,39 @@ def _response_kind(served: _Served, names: tuple[str, str, str]) -> dict[str, st
 # --- negotiation
 
 _AGGREGATED_NAMES = ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2")
-_ACCEPTED = ", ".join((JSON, YAML, PROTOBUF))
+_CONVERTING = frozenset({"as", "g", "v"})
 
 
-def _clauses(accept: str) -> list[tuple[str, dict[str, str]]]:
-    """The media types of an Accept header, best first, with their parameters."""
-    found = []
-    for index, clause in enumerate(accept.split(",")):
-        media, *rest = (part.strip() for part in clause.split(";"))
-        params = dict(part.partition("=")[::2] for part in rest)
-        try:
-            quality = float(params.pop("q", "1"))
-        except ValueError:
-            quality = 1.0
-        found.append((-quality, index, media.lower(), params))
-    return [(media, params) for _, _, media, params in sorted(found, key=lambda each: each[:2]) if media]
+def _wants_aggregated(accept: str) -> str:
+    """The media type in which the aggregated form is asked for, "" where it is not: anywhere in the header, whatever else is in it.
+    v2beta1 is gone, as upstream since 1.33."""
+    for each in clauses(accept):
+        if (each.params.get("as"), each.params.get("g"), each.params.get("v")) == _AGGREGATED_NAMES and (form := _form(each.media)):
+            return form
+    return ""
 
 
-def _wants_aggregated(accept: str) -> bool:
-    """Whether the first form that this server has is the aggregated one. v2beta1 is gone, as upstream since 1.33."""
-    for media, params in _clauses(accept):
-        if "as" not in params:
-            if _plain_form(media):
-                return False
-        elif _plain_form(media) == JSON and (params["as"], params.get("g"), params.get("v")) == _AGGREGATED_NAMES:
-            return True
-    return False
-
-
-def _plain_form(media: str) -> str:
+def _form(media: str) -> str:
     return JSON if media in (JSON, "*/*", "application/*") else YAML if media == YAML else ""
 
 
-def _document(document: Any, accept: str, refusal: NotAcceptable) -> Response:
-    """A plain document in the first form that is accepted; `refusal` if there is none."""
+def _document(document: Any, accept: str) -> Response:
+    """A plain document in the first form that is accepted. Raises NotAcceptable."""
     form = JSON
-    if accept.strip():
-        forms = [_plain_form(media) for media, params in _clauses(accept) if "as" not in params]
+    if accept:
+        forms = [_form(each.media) for each in clauses(accept) if not each.params.keys() & _CONVERTING]
         form = next((each for each in forms if each), "")
         if not form:
-            raise NotAcceptable(refusal.message, details=refusal.details)
+            raise NotAcceptable(f"only the following media types are accepted: {', '.join(OBJECTS)}")
     if form == YAML:
         return Response(200, goyaml_dump.dump(document), YAML)
     return Response(200, orjson.dumps(document), JSON)
 
 
-_ROOT_REFUSAL = NotAcceptable(f"only the following media types are accepted: {_ACCEPTED}")
-_ROUTE_REFUSAL = NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {_ACCEPTED}", details={})
-
-
-def _aggregated_answer(body: bytes, if_none_match: str) -> Response:
+def _aggregated_answer(body: bytes, form: str, if_none_match: str) -> Response:
     etag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
     headers = [("etag", etag), ("vary", "Accept"), ("cache-control", "public")]
+    content_type = form + AGGREGATED.removeprefix(JSON)
     if if_none_match == etag:
-        return Response(304, b"", AGGREGATED, headers)
-    return Response(200, body, AGGREGATED, headers)
+        return Response(304, b"", content_type, headers)
+    return Response(200, body if form == JSON else goyaml_dump.dump(orjson.loads(body)), content_type, headers)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from apiserver.handlers.discovery import Discovery
 from apiserver.handlers.openapi import OpenAPI
 from apiserver.handlers.request import Response
+from apiserver.handlers.resources import not_allowed
 from apiserver.registry.registry import Registries
 
 
@@ -26,13 +27,14 @@ class Documents:
         self._openapi = OpenAPI(kinds, self._registries.definitions, version=self._git_version, custom=custom, before=self._openapi)
 
     def answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response | None:
-        """The answer for a path of these documents; None for any other path. `headers` have lower-case names."""
-        if method not in ("GET", "HEAD"):
-            return None
+        """The answer for a path of these documents; None for any other path. `headers` have lower-case names. Raises NotAcceptable, and
+        MethodNotAllowed where a path has only GET."""
         if self._generation != self._registries.generation:
             self._make()
         accept, etag = headers.get("accept", ""), headers.get("if-none-match", "")
         if path.startswith("/api"):
+            if method != "GET" and self._discovery.is_routed(path):
+                raise not_allowed()
             return self._discovery.answer(path, accept, etag)
         if path.startswith("/openapi/") and self._openapi is not None:
             return self._openapi.answer(path, query, headers)

@@ -33,7 +33,9 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clause:
+class Clause:
+    """A media type of an Accept header, its q value, and its other parameters."""
+
     media: str
     quality: float
     params: dict[str, str]
@@ -59,7 +61,7 @@ def negotiate(accept: str, *, tables: bool = True) -> Form:
     """The first acceptable form of an Accept header, by its order and q values. `tables` False: not as a Table. Raises NotAcceptable."""
     form = _negotiated(accept, tables=tables)
     if form is None:
-        served = OBJECTS if any(each.media != PROTOBUF for each in _clauses(accept)) else (JSON, YAML)
+        served = OBJECTS if any(each.media != PROTOBUF for each in clauses(accept)) else (JSON, YAML)
         raise NotAcceptable(_ACCEPTED + ", ".join(served))
     return form
 
@@ -83,10 +85,10 @@ def error_media(accept: str) -> str:
 def _negotiated(accept: str, *, tables: bool) -> Form | None:
     if not accept:
         return Form()
-    return next((form for clause in _clauses(accept) if (form := _form(clause, tables=tables)) is not None), None)
+    return next((form for clause in clauses(accept) if (form := _form(clause, tables=tables)) is not None), None)
 
 
-def _clauses(accept: str) -> list[_Clause]:
+def clauses(accept: str) -> list[Clause]:
     """The clauses, best first. Source: munnerz/goautoneg."""
     found = []
     for text in accept.split(","):
@@ -95,7 +97,7 @@ def _clauses(accept: str) -> list[_Clause]:
         if not slash and kind != "*":
             continue
         params = {name.strip(" "): value.strip(" ") for name, equals, value in (each.partition("=") for each in rest) if equals}
-        found.append(_Clause(f"{kind}/{subtype.strip(' ') or '*'}", _quality(params.pop("q", "1")), params))
+        found.append(Clause(f"{kind}/{subtype.strip(' ') or '*'}", _quality(params.pop("q", "1")), params))
     return sorted(found, key=lambda each: (-each.quality, each.media.startswith("*/"), each.media.endswith("/*")))
 
 
@@ -106,7 +108,7 @@ def _quality(text: str) -> float:
         return 0.0
 
 
-def _form(clause: _Clause, *, tables: bool) -> Form | None:
+def _form(clause: Clause, *, tables: bool) -> Form | None:
     """How to satisfy one clause; None where that cannot be."""
     media = {"*/*": JSON, "application/*": JSON, JSON: JSON, YAML: YAML}.get(clause.media)
     params = clause.params

@@ -156,7 +156,9 @@ FORMS = [
     pytest.param("", "application/json", id="nothing asked for"),
     pytest.param("*/*", "application/json", id="anything"),
     pytest.param(f"{AGGREGATED},application/json", AGGREGATED, id="aggregated, or else plain"),
-    pytest.param(f"application/json,{AGGREGATED};q=0.5", "application/json", id="plain preferred"),
+    pytest.param(f"application/json,{AGGREGATED};q=0.5", AGGREGATED, id="aggregated wherever it is named"),
+    pytest.param(AGGREGATED.replace("json", "yaml"), AGGREGATED.replace("json", "yaml"), id="aggregated, as YAML"),
+    pytest.param(AGGREGATED.replace("application/json", "*/*"), AGGREGATED, id="aggregated, in any form"),
     pytest.param(AGGREGATED.replace("v2", "v2beta1") + ",application/json", "application/json", id="the beta is gone"),
     pytest.param(AGGREGATED.replace("v2", "v2beta1") + "," + AGGREGATED, AGGREGATED, id="the beta, or else v2"),
     pytest.param("application/yaml", "application/yaml", id="YAML"),
@@ -174,6 +176,33 @@ def test_negotiation(accept: str, content_type: str) -> None:
 def test_forms_that_there_are_not(accept: str) -> None:
     with pytest.raises(NotAcceptable, match="only the following media types are accepted"):
         Discovery(KINDS).answer("/apis", accept)
+
+
+ROUTED: dict[str, tuple[str, bool]] = {
+    "the core group": ("/api", True),
+    "its version": ("/api/v1", True),
+    "a version of a group": ("/apis/apps/v1", True),
+    "a group": ("/apis/apps", False),
+    "all groups": ("/apis", False),
+    "a group of custom resources": ("/apis/stable.example.com", False),
+    "a version of custom resources": ("/apis/stable.example.com/v1", False),
+    "nothing": ("/apis/apps/v9", False),
+}
+
+
+@pytest.mark.parametrize(("path", "routed"), ROUTED.values(), ids=ROUTED.keys())
+def test_which_paths_upstreams_router_answers(path: str, routed: bool) -> None:
+    assert Discovery(KINDS).is_routed(path) is routed
+
+
+@pytest.mark.parametrize(("path", "told"), [("/api/v1", "406: Not Acceptable\n\nAvailable"), ("/apis/apps", "only the following")])
+def test_the_two_wordings_of_what_is_not_acceptable(path: str, told: str) -> None:
+    with pytest.raises(NotAcceptable) as caught:
+        Discovery(KINDS).answer(path, "text/html")
+    assert caught.value.message.startswith(told)
+    with pytest.raises(NotAcceptable) as caught:
+        Discovery(KINDS).answer(path, "application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert caught.value.message.startswith("only the following")
 
 
 def test_yaml_is_printed_as_upstream_does() -> None:
