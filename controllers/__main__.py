@@ -19,6 +19,12 @@ def parser() -> argparse.ArgumentParser:
     manager = commands.add_parser("manager", help="the controllers (kube-controller-manager)", allow_abbrev=False)
     add_flags(manager, default_port=MANAGER_PORT, elects=True)
     manager.add_argument("--controllers", default="*", metavar="LIST", help="which to run: '*' all, 'name' this one, '-name' not this one")
+    manager.add_argument(
+        "--local-volume-directory",
+        default="",
+        metavar="DIR",
+        help="where the directories of wherry.io/local volumes are on this machine; without it they are never touched",
+    )
     scheduler = commands.add_parser("scheduler", help="the scheduler (kube-scheduler)", allow_abbrev=False)
     add_flags(scheduler, default_port=SCHEDULER_PORT, elects=True)
     scheduler.add_argument("--scheduler-name", default="default-scheduler", metavar="NAME", help="which pods are this one's to schedule")
@@ -41,7 +47,8 @@ def _manager(flags: argparse.Namespace) -> int:
         return 2
 
     async def work(component: Component) -> None:
-        options = Options(root_ca=(component.config.ca_data or b"").decode())
+        root_ca = (component.config.ca_data or b"").decode()
+        options = Options(root_ca=root_ca, local_volume_directory=flags.local_volume_directory)
         await run_manager(component.client, clock=component.clock, rng=component.rng, controllers=chosen, options=options)
 
     return run_component("kube-controller-manager", flags, work)

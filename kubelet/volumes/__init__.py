@@ -1,1 +1,1 @@
-"""What volumes put into containers. `contents.py`: those whose files come from the API."""
+"""What volumes put into containers. `contents.py`: those whose files come from the API; `claims.py`: those that are claimed."""

@@ -219,6 +219,23 @@ async def test_pods_wait_for_their_claims_and_say_why() -> None:
 
 
 @virtual
+async def test_a_pod_that_was_put_on_a_node_is_not_started_before_its_claims_are_bound() -> None:
+    async with storage_cluster(nodes=1) as (cluster, storage):
+        await cluster.client.create(PERSISTENT_VOLUME_CLAIMS, claim("data", storageClassName=""))
+        mounts = [{"name": "v0", "mountPath": "/data"}]
+        containers = [{"name": "app", "image": "app:1", "volumeMounts": mounts}]
+        await cluster.client.create(PODS, pod("web", "data", nodeName="wherry-1", containers=containers))
+        message = await storage.until_told("web", "FailedMount")
+        listed = "unmounted volumes=[v0], unattached volumes=[], failed to process volumes=[v0]"
+        assert message == f"Unable to attach or mount volumes: {listed}: error processing PVC default/data: PVC is not bound"
+        waiting = await storage.get(PODS, "web")
+        assert waiting["status"]["phase"] == "Pending"
+        assert waiting["status"]["containerStatuses"][0]["state"] == {"waiting": {"reason": "ContainerCreating"}}
+        await cluster.client.create(PERSISTENT_VOLUMES, volume("disk"))
+        await storage.until_phase(PODS, "web", "Running")
+
+
+@virtual
 async def test_a_stateful_set_gets_a_volume_for_each_pod_and_keeps_it() -> None:
     async with storage_cluster(nodes=3) as (cluster, storage):
         await cluster.client.create(STORAGE_CLASSES, standard_class())
