@@ -38,9 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in _documents(server, flags.versions):
             tally = Tally()
             tally.add(of_har(_fuzzed(program, server, name, Path(place), flags)))
-            total.add(tally.bad)
             total.by_status.update(tally.by_status)
-            total.by_status.subtract(each.status for each in tally.bad)
+            total.bad += tally.bad
             print(f"{name}: {tally}", flush=True)
             for each in tally.bad[: flags.most]:
                 print(f"  {each}", flush=True)

@@ -12,19 +12,14 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from tests.replay.scores import Score, chosen, differing, scores, table
-from tests.system.running import ROOT, end, free_port, wait_until
+from tests.system.alone import TOKEN, server_alone
 
 STORES: Final = ("memory", "sqlite")
-TOKEN: Final = "of-the-replay"
-_TOKENS: Final = f'{TOKEN},admin,u1,"system:masters"\n'
-_READY_S: Final = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,34 +54,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _replay(store: str, tool: Path, files: Sequence[Path], flags: argparse.Namespace) -> dict[str, Score]:
     """The scores of one store, by area; what the tool says besides goes on to stdout."""
-    with tempfile.TemporaryDirectory(prefix="replay-") as place, _server(Path(place), store) as url:
-        command = [sys.executable, str(tool), "--server", url, "--token", TOKEN, "--insecure"]
+    with server_alone(store) as server:
+        command = [sys.executable, str(tool), "--server", server.url, "--token", TOKEN, "--insecure"]
         command += ["--headers"] * flags.headers + ["--quiet"] * flags.quiet + [str(each) for each in files]
         said = subprocess.run(command, capture_output=True, text=True, check=False)
+        if failures := server.failures():
+            print(f"{store}: {failures} requests failed inside the server", file=sys.stderr)
     found, rest = scores(said.stdout)
     if said.stderr:
         print(said.stderr, file=sys.stderr)
     if rest and not flags.quiet:
         print(f"--- {store}\n{rest}")
     return found
-
-
-@contextmanager
-def _server(place: Path, store: str) -> Iterator[str]:
-    """The URL of an API server that runs alone over an empty store. Its log is shown when it does not become ready."""
-    tokens, log, port = place / "tokens.csv", place / "log", free_port()
-    tokens.write_text(_TOKENS)
-    command = [sys.executable, "-m", "apiserver", f"--data-dir={place / 'data'}", f"--secure-port={port}", f"--storage={store}"]
-    command += [f"--token-auth-file={tokens}", "--service-cluster-ip-range=10.0.0.0/24"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-    try:
-        wait_until(lambda: b"serving on" in log.read_bytes() or process.poll() is not None, "an API server that serves", within_s=_READY_S)
-        if process.poll() is not None:
-            raise SystemExit(f"the API server ended with {process.returncode}:\n{log.read_text()}")
-        yield f"https://127.0.0.1:{port}"
-    finally:
-        end(process)
 
 
 if __name__ == "__main__":
