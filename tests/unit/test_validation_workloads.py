@@ -336,6 +336,13 @@ def test_that_successes_of_an_elastic_job_may_be_forgotten() -> None:
         assert [each for each in status_errors(JOB, old, succeeded=1) if "counter" in each] == errors
 
 
+def test_that_a_job_without_a_name_is_asked_for_one_only_later() -> None:
+    job: Object = {"metadata": {"uid": "u"}, "spec": copy.deepcopy(RUN)}
+    JOB.default(job)
+    JOB.prepare(job, None, context())
+    assert job["spec"]["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"] == ""
+
+
 def test_that_an_indexed_job_is_scaled_in_tandem() -> None:
     old = made(JOB, RUN, completionMode="Indexed", completions=3, parallelism=3)
     assert said(JOB, changed(old, completions=4, parallelism=4), old) == []

@@ -74,10 +74,11 @@ def prepare(job: Object, old: Object | None, _ctx: Context) -> None:
 def generate_selector(job: Object) -> None:
     """Labels on the template by which this Job alone finds its pods. What the client set is left for validation to judge."""
     meta = job["metadata"]
+    name = meta.get("name") or ""
     template = job["spec"].setdefault("template", {}).setdefault("metadata", {})
     ours = {
-        LEGACY_JOB_NAME: meta["name"],
-        JOB_NAME: meta["name"],
+        LEGACY_JOB_NAME: name,
+        JOB_NAME: name,
         LEGACY_CONTROLLER_UID: meta["uid"],
         CONTROLLER_UID: meta["uid"],
     }
