@@ -40,7 +40,7 @@ from kubelet.plan import (
 from kubelet.prober import Prober
 from kubelet.runtime.base import ContainerState, CRIError, SandboxConfig
 from kubelet.status import rejected_status, status_of
-from kubelet.volumes.claims import not_ready
+from kubelet.volumes.claims import wait_ready
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ class PodWorker:
         return SandboxConfig(self.pod, attempt, self.host.log_directory(self.pod), self.pod["spec"].get("hostname") or name_of(self.pod))
 
     async def _run_sandbox(self, action: RunSandbox) -> bool:
-        why = await not_ready(self.pod, client=self.host.client)
+        why = await wait_ready(self.pod, client=self.host.client)
         if why:
             self.host.record(self.pod, "Warning", "FailedMount", why)
             self._retry()

@@ -5,6 +5,8 @@ Only what a container mounts is asked for. Source: `pkg/kubelet/volumemanager` (
 
 from __future__ import annotations
 
+import asyncio
+
 from kube.client.client import Client
 from kube.errors import ApiError
 from kube.objects import Object, is_deleting, namespace_of, uid_of
@@ -13,6 +15,18 @@ from kube.storage import PodClaim, claims_of, not_for_pod
 from kubelet.observed import all_containers
 
 # deviates: volumes of CSI drivers are taken for attached and mounted, and none are reported in the node's status.volumesInUse.
+
+
+MOMENT_S = 0.3
+"""A claim's status is written a moment after the rest of its binding, on which the scheduler acts already. Upstream looks so often."""
+
+
+async def wait_ready(pod: Object, *, client: Client) -> str:
+    """`not_ready`, but what a moment mends is not complained of."""
+    if not await not_ready(pod, client=client):
+        return ""
+    await asyncio.sleep(MOMENT_S)
+    return await not_ready(pod, client=client)
 
 
 async def not_ready(pod: Object, *, client: Client) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -10,17 +11,18 @@ from kube.client.client import Client
 from kube.errors import NotFound
 from kube.objects import Object
 from kube.resources import PERSISTENT_VOLUME_CLAIMS, Resource
-from kubelet.volumes.claims import not_ready
+from kubelet.volumes.claims import not_ready, wait_ready
+from tests.virtual import virtual
 
 
 class Api:
     """One claim and one volume."""
 
     def __init__(self, claim: Object | None, volume: Object | None) -> None:
-        self._claim, self._volume = claim, volume
+        self.claim, self._volume = claim, volume
 
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Object:
-        found = self._claim if resource == PERSISTENT_VOLUME_CLAIMS else self._volume
+        found = self.claim if resource == PERSISTENT_VOLUME_CLAIMS else self._volume
         if found is None:
             raise NotFound(f'{resource.plural} "{name}" not found')
         return found
@@ -88,3 +90,14 @@ async def test_the_claim_of_an_ephemeral_volume_must_be_the_pods_own() -> None:
     assert answer.endswith(": PVC ns/web-v was not created for pod ns/web (pod is not owner)")
     theirs["metadata"]["ownerReferences"] = [{"uid": "p1", "controller": True}]
     assert await not_ready(pod(ephemeral=True), client=cast(Client, Api(theirs, volume()))) == ""
+
+
+@virtual
+async def test_a_claim_whose_status_is_being_written_is_not_complained_of() -> None:
+    api = Api(claim("Pending"), volume())
+    waiting = asyncio.create_task(wait_ready(pod(), client=cast(Client, api)))
+    await asyncio.sleep(0.1)
+    api.claim = claim()
+    assert await waiting == ""
+    api.claim = claim("Pending")
+    assert (await wait_ready(pod(), client=cast(Client, api))).endswith("PVC is not bound")
