@@ -42,8 +42,9 @@ def validate_url(text: str, path: str) -> list[FieldError]:
 
 
 def validate_service(service: Object, path: str) -> list[FieldError]:
-    """A ServiceReference with a port."""
-    errors = [required(f"{path}.{name}") for name in ("name", "namespace") if not service.get(name)]
+    """A ServiceReference with a port. Upstream mixes the two names up: what lacks one is told that it lacks the other."""
+    told = (("name", "namespace"), ("namespace", "name"))
+    errors = [required(f"{path}.{named}") for named, missing in told if not service.get(missing)]
     port = service.get("port", DEFAULT_PORT)
     found = is_valid_port_num(port)
     if found:

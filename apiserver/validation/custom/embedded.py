@@ -42,20 +42,19 @@ def embedded_problems(node: Node | None, value: Any, path: str = "", *, root: bo
 
 
 def _object_problems(value: dict[str, Any], path: str) -> list[FieldError]:
-    found = [required(f"{path}.{name}") for name in ("apiVersion", "kind") if name not in value]
+    at = f"{path}." if path else ""
+    found = [required(f"{at}{name}") for name in ("apiVersion", "kind") if name not in value]
     for name, look in (("apiVersion", _api_version_problem), ("kind", _kind_problem)):
         if name in value:
             given = value[name]
             why = look(given) if isinstance(given, str) else "must be a string"
             if why:
-                found.append(invalid(f"{path}.{name}", given, why))
+                found.append(invalid(f"{at}{name}", given, why))
     meta = value.get("metadata")
     if isinstance(meta, dict):
         named = {**meta, "name": meta.get("name") or _ANY_NAME}
         namespaced = bool(meta.get("namespace"))
-        found += validate_object_meta(
-            named, namespaced=namespaced, name_rule="path-segment", path=f"{path}.metadata", legacy_finalizers=False
-        )
+        found += validate_object_meta(named, namespaced=namespaced, name_rule="path-segment", path=f"{at}metadata", legacy_finalizers=False)
     return found
 
 
