@@ -33,6 +33,7 @@ from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import Authenticator
 from apiserver.pipeline.authorization import authorize
 from apiserver.pipeline.limits import InFlight
+from apiserver.pipeline.query import parse_query
 from apiserver.pipeline.request_info import RequestInfo, request_info
 from apiserver.store.base import StoreUnavailable
 from kube.errors import ApiError, NotImplementedByServer
@@ -242,9 +243,7 @@ async def _send_stream(answer: StreamResponse, send: Send, receive: Receive, war
 
 
 def _wants_watch(query: bytes) -> bool:
-    from urllib.parse import parse_qs
-
-    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("watch")
+    values = parse_query(query).get("watch")
     return values is not None and read_bool(values[0])
 
 

@@ -70,7 +70,7 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
         except ApiError as error:
             answer = error_response(error, headers.get("accept", ""))
         if not request.url.path.startswith("/openapi/") and pretty.is_wanted(
-            request.url.query, headers.get("user-agent", ""), headers.get("accept", "")
+            request.url.query.encode("latin-1", "replace"), headers.get("user-agent", ""), headers.get("accept", "")
         ):
             answer = pretty.indented(answer)
         out = FastAPIResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))

@@ -6,20 +6,20 @@ Source: apiserver `handlers/negotiation/negotiate.go` (isPrettyPrint).
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qs
 
 import orjson
 
 from apiserver.handlers.request import JSON, Response
+from apiserver.pipeline.query import parse_query
 
 _READERS: Final = ("curl", "Wget", "Mozilla/5.0")
 _YES: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
-def is_wanted(query: str, user_agent: str, accept: str) -> bool:
+def is_wanted(query: bytes, user_agent: str, accept: str) -> bool:
     """Whether the client wants to read what it is answered."""
-    if "pretty" in query and (asked := parse_qs(query).get("pretty")):
-        return asked[0] in _YES
+    if b"pretty" in query and (asked := parse_query(query).get("pretty", [""])[0]):
+        return asked in _YES
     return user_agent.startswith(_READERS) or "pretty=1" in accept
 
 

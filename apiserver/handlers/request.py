@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs
 
 import orjson
 
+from apiserver.pipeline.query import parse_query
 from apiserver.pipeline.request_info import RequestInfo
 from apiserver.registry.alike import Likeness
 from apiserver.registry.kind import Context, User
@@ -81,7 +81,7 @@ class Request:
     def query(self) -> dict[str, list[str]]:
         if self._query is None:
             raw = self.scope["query_string"]
-            self._query = parse_qs(raw.decode("latin-1"), keep_blank_values=True) if raw else {}
+            self._query = parse_query(raw) if raw else {}
         return self._query
 
     def param(self, name: str) -> str:

@@ -48,8 +48,7 @@ async def serve(request: Request) -> Answer:
 
 
 def _is_read(request: Request) -> bool:
-    query = request.scope["query_string"].decode("latin-1")
-    return pretty.is_wanted(query, request.header(b"user-agent"), request.header(b"accept"))
+    return pretty.is_wanted(request.scope["query_string"], request.header(b"user-agent"), request.header(b"accept"))
 
 
 def _say_group(error: ApiError, info: RequestInfo) -> None:
