@@ -29,7 +29,7 @@ def connected(cluster: Up) -> Iterator[ssl.SSLSocket]:
 
 def answers(tls: ssl.SSLSocket, count: int) -> list[tuple[int, dict[str, str], bytes]]:
     """So many answers, in order; fewer where the server ends the connection."""
-    found = []
+    found: list[tuple[int, dict[str, str], bytes]] = []
     file = tls.makefile("rb")
     while len(found) < count and (line := file.readline()):
         headers: dict[str, str] = {}
