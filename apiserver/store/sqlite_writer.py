@@ -25,7 +25,7 @@ from apiserver.store.courtesy import Courtesy
 BATCH_ROWS_MAX = 128
 """7 parameters a row: stays under 999, the limit of old SQLite libraries."""
 BATCH_BYTES_MAX = 8 << 20
-QUICK_S = 0.004
+QUICK_S = 0.008
 """Commits that take longer than this on average belong on the thread."""
 _SMOOTHING = 0.1
 _TRIED_EVERY = 64
