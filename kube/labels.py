@@ -109,6 +109,11 @@ class Selector:
         return all(each.matches(labels) for each in self._rest)
 
     @property
+    def equal(self) -> tuple[tuple[str, str], ...]:
+        """The labels that must have one value (key, value)."""
+        return self._equal
+
+    @property
     def is_empty(self) -> bool:
         """Whether it restricts nothing: it matches everything."""
         return not self.requirements and not self.is_nothing

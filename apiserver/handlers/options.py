@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -48,6 +48,24 @@ class ListOptions:
     def selects(self) -> bool:
         """Whether anything is filtered out at all."""
         return not (self.label_selector.is_empty and self.field_selector.is_empty)
+
+    def select(self, cache: ResourceCache, entries: Iterable[Entry]) -> list[Entry]:
+        """Those that match. What must have one value is looked at first, all at once: most entries go there."""
+        equal = self.label_selector.equal
+        for key, value in equal:
+            entries = [each for each in entries if each.labels.get(key) == value]
+        for requirement in self.field_selector.requirements:
+            at = cache.field_index.get(requirement.field)
+            if at is not None and requirement.operator == fields.EQUALS:
+                entries = [each for each in entries if each.fields[at] == requirement.value]
+        return [each for each in entries if self.matches(cache, each)] if self.selects else list(entries)
+
+    def exact_field(self, cache: ResourceCache) -> tuple[str, str] | None:
+        """A field of this kind that must have one value, and that value; None where there is no such."""
+        for each in self.field_selector.requirements:
+            if each.operator == fields.EQUALS and each.field in cache.field_index:
+                return each.field, each.value
+        return None
 
     def matches(self, cache: ResourceCache, entry: Entry) -> bool:
         return self.label_selector.matches(entry.labels) and self.field_selector.matches(lambda name: cache.field(entry, name))

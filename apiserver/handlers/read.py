@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from apiserver.handlers import continue_token
 from apiserver.handlers.negotiation import Form, error_media, negotiate
 from apiserver.handlers.options import ListOptions, list_options, parse_version, too_large, version_number
-from apiserver.handlers.request import YAML, Request, Response
+from apiserver.handlers.request import YAML, Answer, Request, Response, StreamResponse
 from apiserver.handlers.table import include_policy, partial, table
 from apiserver.handlers.write_options import read_bool
 from apiserver.registry.cache import Entry
@@ -20,6 +20,9 @@ from apiserver.store.base import Compacted, FutureRevision
 from kube.errors import ApiError, BadRequest, Expired, NotAcceptable
 from kube.objects import Object
 from kube.schema import goyaml_dump
+
+PIECE_ITEMS: Final = 100
+"""How many items of a list are made and sent at once: some 300 kB of pods."""
 
 
 def shown(served: Served, obj: Object) -> Object:
@@ -103,12 +106,14 @@ def _check_no_export(request: Request) -> None:
         raise BadRequest("the export parameter, deprecated since v1.14, is no longer supported")
 
 
-async def list_(request: Request, served: Served) -> Response:
+async def list_(request: Request, served: Served) -> Answer:
     """GET of a collection."""
     form = negotiate(request.header(b"accept"))
     options = list_options(request, served)
     namespace = request.info.namespace if served.registry.resource.namespaced else ""
     entries, metadata = await select(served, options, namespace)
+    if len(entries) > PIECE_ITEMS and _is_as_stored(served, form):
+        return _long_list(served, entries, metadata)
     return list_response(request, served, form, entries, metadata)
 
 
@@ -118,13 +123,10 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
     if form.as_ == "PartialObjectMetadata":
         what = f"{_internal(served)}.{kind.list_kind}"
         raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list (*{what})")
+    if _is_as_stored(served, form):
+        return Response(200, b"".join((_list_head(served, metadata), _items(served, entries), b"]}")))
     if kind.custom is not None and not form.as_:
         metadata = {"continue": "", **metadata}
-    if not form.as_ and form.media != YAML and served.conversion is None:
-        item = cache.encoding.item if kind.custom is None else cache.encoding.served
-        head = f'{{"kind":"{kind.list_kind}","apiVersion":"{served.resource.api_version}","metadata":'.encode()
-        body = b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join([item(e.value, e.revision) for e in entries]), b"]}"))
-        return Response(200, body)
     if form.as_ == "Table":
         return document(form, 200, _table(request, served, form, map(cache.object_of, entries), metadata))
     if form.as_ == "PartialObjectMetadataList":
@@ -136,6 +138,42 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
     dropped = ("kind", "apiVersion") if kind.custom is None else ()
     plain = [{key: value for key, value in obj.items() if key not in dropped} for obj in objects]
     return document(form, 200, {"kind": kind.list_kind, "apiVersion": served.resource.api_version, "metadata": metadata, "items": plain})
+
+
+def _is_as_stored(served: Served, form: Form) -> bool:
+    """Whether the answer is a join of stored bytes."""
+    return not form.as_ and form.media != YAML and served.conversion is None
+
+
+def _list_head(served: Served, metadata: Object) -> bytes:
+    """A list up to its first item."""
+    kind = served.registry.kind
+    if kind.custom is not None:
+        metadata = {"continue": "", **metadata}
+    start = f'{{"kind":"{kind.list_kind}","apiVersion":"{served.resource.api_version}","metadata":'
+    return b"".join((start.encode(), orjson.dumps(metadata), b',"items":['))
+
+
+def _items(served: Served, entries: Sequence[Entry]) -> bytes:
+    encoding = served.registry.cache.encoding
+    item = encoding.item if served.registry.kind.custom is None else encoding.served
+    return b",".join([item(each.value, each.revision) for each in entries])
+
+
+def _long_list(served: Served, entries: list[Entry], metadata: Object) -> StreamResponse:
+    """A list made, encrypted and sent piece by piece, so that its client can read while the rest is made. Nothing holds it whole."""
+    encoding, head = served.registry.cache.encoding, _list_head(served, metadata)
+    item_bytes = encoding.item_bytes if served.registry.kind.custom is None else encoding.served_bytes
+    size = len(head) + sum([item_bytes(each.value, each.revision) for each in entries]) + len(entries) - 1 + len(b"]}")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        before = head
+        for at in range(0, len(entries), PIECE_ITEMS):
+            yield b"".join((before, _items(served, entries[at : at + PIECE_ITEMS])))
+            before = b","
+        yield b"]}"
+
+    return StreamResponse(200, pieces(), headers=[("content-length", str(size))])
 
 
 async def select(served: Served, options: ListOptions, namespace: str) -> tuple[list[Entry], Object]:
@@ -181,7 +219,7 @@ def _present(served: Served, options: ListOptions, namespace: str, revision: int
     if not options.limit:
         if not options.selects:
             return list(cache.entries(within)), metadata
-        return [entry for entry in cache.entries(within) if options.matches(cache, entry)], metadata
+        return options.select(cache, cache.entries(within)), metadata
     out: list[Entry] = []
     for entry in cache.entries(within):
         if len(out) == options.limit:

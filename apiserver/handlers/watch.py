@@ -68,7 +68,9 @@ class _Stream:
         self._watcher: Watcher | None = None
         self._columns_sent = False
         self._form_key = (served.resource.version, form.as_, form.version, include)
+        self._shares = (self._form_key, self._namespace, self._name) if form.as_ != "Table" and not options.selects else None
         self._start_revision = 0
+        self._is_due = False
 
     async def open(self) -> None:
         cache, options = self._cache, self._options
@@ -85,7 +87,7 @@ class _Stream:
             ]
         self._start_revision = current
         after = current if wants_state or asked == 0 else asked  # a version of the future: nothing is sent until it is past
-        self._watcher = await cache.watch(self._namespace, self._name, after)
+        self._watcher = await cache.watch(self._namespace, self._name, after, field=options.exact_field(cache))
         self._bookmark_initial = bool(options.bookmarks and options.send_initial_events)
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -94,7 +96,7 @@ class _Stream:
         loop = asyncio.get_running_loop()
         timeout = self._options.timeout_s
         end = loop.time() + (timeout if timeout else TIMEOUT_MIN_S * (1 + server.rng.random()))
-        next_bookmark = loop.time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
+        timer = loop.call_at(min(end, self._next_bookmark()), self._due)
         try:
             for start in range(0, len(self._initial), CHUNK_CHANGES_MAX):
                 lines = [self._line(ADDED, Change(ADDED, entry, None)) for entry in self._initial[start : start + CHUNK_CHANGES_MAX]]
@@ -103,39 +105,54 @@ class _Stream:
             if self._bookmark_initial:
                 yield self._bookmark(self._start_revision, initial_end=True)
             while not server.stopping:
-                if not watcher.ready.is_set():
-                    wait = min(end, next_bookmark) - loop.time()
-                    try:
-                        async with asyncio.timeout(max(wait, 0)):
-                            await watcher.ready.wait()
-                    except TimeoutError:
-                        if loop.time() + CLOCK_SLACK_S >= end:
-                            break
-                        next_bookmark = loop.time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
-                        if not watcher.is_lost:
-                            if self._options.bookmarks and (revision := await self._passed()):
-                                yield self._bookmark(revision)
-                            continue
-                changes = watcher.take()
+                await watcher.ready.wait()
+                changes, is_due, self._is_due = watcher.take(), self._is_due, False
                 for start in range(0, len(changes), CHUNK_CHANGES_MAX):
-                    chunk = b"".join(self._lines(changes[start : start + CHUNK_CHANGES_MAX]))
+                    chunk = self._chunk(changes[start : start + CHUNK_CHANGES_MAX] if len(changes) > CHUNK_CHANGES_MAX else changes)
                     if chunk:
                         yield chunk
                 if watcher.cut_off or watcher.is_lost:
                     yield _error_line(Expired("too old resource version: the watcher fell too far behind"))
                     break
-                if not changes:
+                if watcher.ended:
                     break
+                if is_due:
+                    if loop.time() + CLOCK_SLACK_S >= end:
+                        break
+                    timer = loop.call_at(min(end, self._next_bookmark()), self._due)
+                    if self._options.bookmarks and (revision := await self._passed()):
+                        yield self._bookmark(revision)
         finally:
+            timer.cancel()
             watcher.close()
+
+    def _next_bookmark(self) -> float:
+        server = self._request.server
+        return asyncio.get_running_loop().time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
+
+    def _due(self) -> None:
+        """It is time for a bookmark, or for the end."""
+        assert self._watcher is not None
+        self._is_due = True
+        self._watcher.ready.set()
 
     async def _passed(self) -> int:
         """The revision up to which everything has been sent, so that a client may go on from it; 0 where something waits to be sent."""
         watcher = self._watcher
         assert watcher is not None
         revision = await self._cache.catch_up()
-        waits = watcher.ready.is_set() or watcher.subscription is not None or revision < watcher.after
+        waits = watcher.changes or watcher.subscription is not None or revision < watcher.after
         return 0 if waits else revision
+
+    def _chunk(self, changes: list[Change]) -> bytes:
+        """The lines of some changes. Those who watch the same in the same form share it."""
+        if self._shares is None:
+            return b"".join(self._lines(changes))
+        chunk = self._cache.shared(self._shares, changes)
+        if chunk is None:
+            chunk = b"".join(self._lines(changes))
+            self._cache.share(self._shares, changes, chunk)
+        return chunk
 
     def _lines(self, changes: list[Change]) -> list[bytes]:
         """The lines of some changes for this watcher: selectors decide whether one is ADDED, MODIFIED, DELETED or none to it."""

@@ -2,7 +2,8 @@
 
 Because the store tells subscribers before it answers the writer, what is read here is never older than what this process has
 acknowledged. Everything is bounded: the history by count and bytes (older changes are replayed from the store's log while it has
-them), each watcher by a number of changes: one that falls further behind is cut off with 410 and never waited for.
+them), each watcher by a number of changes: one that falls further behind is cut off with 410 and never waited for. Who is told of
+which change, and when: `watchers.py`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import orjson
 
 from apiserver.registry.encoding import Encoding
 from apiserver.registry.kind import Kind
+from apiserver.registry.watchers import Scope, Watcher, Watchers
 from apiserver.store.base import Compacted, Event, KeyValue, Store, Subscription
 from kube.errors import Expired, TooManyRequests
 from kube.objects import Object
 
 HISTORY_CHANGES_MAX: Final = 4096
 HISTORY_BYTES_MAX: Final = 16 * 1024 * 1024
-WATCHER_CHANGES_MAX: Final = 10_000
+ENCODED_CHANGES_MAX: Final = 256
+"""How many of the last changes keep their encoded forms: who is up to date shares them, who comes from the past makes their own."""
 
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
@@ -54,48 +57,6 @@ class Change:
         self.encoded: dict[Any, bytes] = {}
 
 
-class Watcher:
-    """One watch: the changes not yet sent. `ready` is set while there are some, or when it was cut off."""
-
-    __slots__ = ("_cache", "after", "changes", "cut_off", "name", "namespace", "ready", "subscription")
-
-    def __init__(self, cache: ResourceCache, namespace: str, name: str, after: int = 0) -> None:
-        self._cache, self.namespace, self.name, self.after = cache, namespace, name, after
-        self.changes: list[Change] = []
-        self.ready = asyncio.Event()
-        self.cut_off = False
-        self.subscription: Subscription | None = None
-        """While it reads the store's log itself, being older than the history."""
-
-    @property
-    def is_lost(self) -> bool:
-        """The log has ended under it: nothing more will come."""
-        return self.subscription is not None and self.subscription.failed is not None
-
-    def offer(self, change: Change) -> None:
-        entry = change.entry
-        if entry.revision <= self.after:
-            return
-        if (self.namespace and entry.namespace != self.namespace) or (self.name and entry.name != self.name):
-            return
-        if len(self.changes) >= WATCHER_CHANGES_MAX:
-            self.cut_off = True
-            self.changes.clear()
-            self._cache.drop(self)
-        else:
-            self.changes.append(change)
-        self.ready.set()
-
-    def take(self) -> list[Change]:
-        """All waiting changes, oldest first."""
-        taken, self.changes = self.changes, []
-        self.ready.clear()
-        return taken
-
-    def close(self) -> None:
-        self._cache.drop(self)
-
-
 class ResourceCache:
     """See the module. `start` before use."""
 
@@ -113,8 +74,7 @@ class ResourceCache:
         self._history_bytes = 0
         self._history_start = 0  # changes after this revision are all in the history
         self.revision = 0
-        self._watchers: dict[Watcher, None] = {}
-        self._late: set[Watcher] = set()  # those still in the log
+        self._watchers = Watchers()
         self._subscription: Subscription | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_retired = False
@@ -146,18 +106,14 @@ class ResourceCache:
         self.revision = self._history_start = page.revision
         self._history.clear()
         self._history_bytes = 0
-        for watcher in list(self._watchers):
-            watcher.cut_off = True
-            watcher.ready.set()
-        self._watchers.clear()
+        self._watchers.cut_off_all()
         self._subscription = self._store.subscribe(self.prefix, after=page.revision, deliver=self._deliver)
 
     def close(self) -> None:
         if self._subscription is not None:
             self._subscription.cancel()
             self._subscription = None
-        for watcher in [*self._watchers, *self._late]:
-            watcher.ready.set()
+        self._watchers.end()
 
     def retire(self) -> None:
         """Close for good: the resource is gone, or served anew with another schema. Later readers are told to try again."""
@@ -182,8 +138,7 @@ class ResourceCache:
         for each in [namespace] if namespace else [prefix[:-1] for prefix in self._sorted_prefixes]:
             group = self._namespaces.get(each)
             if group:
-                for name in self._names[each]:
-                    yield group[name]
+                yield from map(group.__getitem__, self._names[each])
 
     def count(self, namespace: str = "") -> int:
         return len(self._namespaces.get(namespace, ())) if namespace else self._count
@@ -205,9 +160,11 @@ class ResourceCache:
 
     # --- watching -------------------------------------------------------------------------------------------------
 
-    async def watch(self, namespace: str, name: str, after: int) -> Watcher:
-        """Every change after revision `after` (which is at most the present one). Raises Expired where the store has forgotten them."""
-        watcher = Watcher(self, namespace, name, after)
+    async def watch(self, namespace: str, name: str, after: int, *, field: Scope | None = None) -> Watcher:
+        """Every change after revision `after` (which is at most the present one). Raises Expired where the store has forgotten them.
+
+        `field` (a selectable field and its value): only changes of objects that have or had that need be told."""
+        watcher = Watcher(self._watchers, namespace, name, after, field)
         if after >= self._history_start:
             self._follow(watcher)
             return watcher
@@ -216,22 +173,33 @@ class ResourceCache:
         except Compacted as error:
             raise Expired(f"too old resource version: {after} ({error.oldest})") from error
         if not watcher.cut_off:
-            self._late.add(watcher)
+            self._watchers.late.add(watcher)
             self._join(watcher)
         else:
             watcher.subscription.cancel()
         return watcher
 
     def _follow(self, watcher: Watcher) -> None:
-        for change in self._history:
-            watcher.offer(change)
+        missed = self._since(watcher.after)
+        if missed and watcher.offer(missed):
+            watcher.ready.set()
         if not watcher.cut_off:
-            self._watchers[watcher] = None
+            self._watchers.add(watcher)
+
+    def _since(self, revision: int) -> list[Change]:
+        """The changes of the history that are newer than `revision`."""
+        found: list[Change] = []
+        for change in reversed(self._history):
+            if change.revision <= revision:
+                break
+            found.append(change)
+        found.reverse()
+        return found
 
     def _join(self, watcher: Watcher) -> None:
         """Leave the log where the history has the rest: from there on, each change is made once for all watchers."""
-        if watcher in self._late and watcher.after >= self._history_start and not watcher.cut_off:
-            self._late.discard(watcher)
+        if watcher in self._watchers.late and watcher.after >= self._history_start and not watcher.cut_off:
+            self._watchers.late.discard(watcher)
             if watcher.subscription is not None:
                 watcher.subscription.cancel()
                 watcher.subscription = None
@@ -239,22 +207,27 @@ class ResourceCache:
 
     def _offer_all(self, watcher: Watcher, events: Sequence[Event]) -> None:
         """What a watcher from before the history gets, straight from the store's log."""
+        changes = []
         for event in events:
             previous = self._entry(event.previous) if event.previous else None
             kind = DELETED if event.deleted else ADDED if previous is None else MODIFIED
-            watcher.offer(Change(kind, self._entry(event.kv), previous))
+            changes.append(Change(kind, self._entry(event.kv), previous))
+        if watcher.offer(changes):
+            watcher.ready.set()
         watcher.after = events[-1].kv.mod_revision
         self._join(watcher)
 
-    def drop(self, watcher: Watcher) -> None:
-        self._watchers.pop(watcher, None)
-        self._late.discard(watcher)
-        if watcher.subscription is not None:
-            watcher.subscription.cancel()
-
     @property
     def watchers(self) -> int:
-        return len(self._watchers) + len(self._late)
+        return len(self._watchers)
+
+    def shared(self, key: Any, changes: Sequence[Change]) -> bytes | None:
+        """See `Watchers.shared`."""
+        return self._watchers.shared(key, changes)
+
+    def share(self, key: Any, changes: Sequence[Change], chunk: bytes) -> None:
+        """See `Watchers.share`."""
+        self._watchers.share(key, changes, chunk)
 
     # --- following the store --------------------------------------------------------------------------------------
 
@@ -289,6 +262,7 @@ class ResourceCache:
         return previous
 
     def _deliver(self, events: Sequence[Event]) -> None:
+        changes = []
         for event in events:
             kv = event.kv
             if event.deleted:
@@ -311,13 +285,19 @@ class ResourceCache:
                 change = Change(ADDED if previous is None else MODIFIED, entry, previous)
             self.revision = max(self.revision, kv.mod_revision)
             self._remember(change)
-            for watcher in list(self._watchers):
-                watcher.offer(change)
+            changes.append(change)
+        if changes:
+            self._watchers.tell(changes, self.field_index)
 
     def _remember(self, change: Change) -> None:
         self._history.append(change)
+        if len(self._history) > ENCODED_CHANGES_MAX:
+            self._history[-ENCODED_CHANGES_MAX - 1].encoded.clear()
         self._history_bytes += len(change.entry.value)
         while len(self._history) > HISTORY_CHANGES_MAX or self._history_bytes > HISTORY_BYTES_MAX:
             old = self._history.popleft()
             self._history_bytes -= len(old.entry.value)
             self._history_start = old.revision
+
+
+__all__ = ["ADDED", "DELETED", "MODIFIED", "Change", "Entry", "ResourceCache", "Watcher"]

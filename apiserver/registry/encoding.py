@@ -51,6 +51,14 @@ class Encoding:
         """A stored value as an item of a list: without kind and apiVersion, as upstream."""
         return b"".join((self.item_head, b"%d" % revision, b'",', value[self.cut :]))
 
+    def item_bytes(self, value: bytes, revision: int) -> int:
+        """How long `item` is."""
+        return len(self.item_head) + len(b"%d" % revision) + 2 + len(value) - self.cut
+
+    def served_bytes(self, value: bytes, revision: int) -> int:
+        """How long `served` is."""
+        return len(self.head) + len(b"%d" % revision) + 2 + len(value) - self.cut
+
     def decode(self, value: bytes, revision: int) -> Object:
         """A stored value as a fresh object with its resourceVersion."""
         obj: Object = orjson.loads(value)

@@ -234,7 +234,7 @@ async def test_a_watch_ends_when_it_was_asked_to_and_sends_bookmarks_on_the_way(
 
 @virtual
 async def test_a_watcher_that_does_not_read_is_cut_off_with_410(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apiserver.registry.cache.WATCHER_CHANGES_MAX", 5)
+    monkeypatch.setattr("apiserver.registry.watchers.WATCHER_CHANGES_MAX", 5)
     async with api() as cluster:
         registry = cluster.built.server.registries.get(CONFIG_MAPS)
         watcher = await registry.cache.watch("default", "", await registry.cache.catch_up())

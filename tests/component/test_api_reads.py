@@ -217,3 +217,16 @@ async def test_what_only_the_server_sets_is_not_taken_from_a_client() -> None:
         assert (reply.status, reply.message) == (500, "resourceVersion should not be set on objects to be created")
         dry = await api.ok("POST", f"{CONFIG_MAPS}?dryRun=All", config_map("b", resourceVersion="7"))
         assert dry["metadata"]["resourceVersion"] == "7", "a dry run never gets as far as the storage that minds"
+
+
+@virtual
+async def test_a_list_that_is_sent_in_pieces_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apiserver.handlers.read.PIECE_ITEMS", 2)
+    async with served() as api:
+        versions = await filled(api, "a", "b", "c", "d", "e")
+        reply = await api.call("GET", f"{CONFIG_MAPS}?labelSelector=!none")
+        assert (names(reply.body), reply.body["kind"]) == (["a", "b", "c", "d", "e"], "ConfigMapList")
+        assert [each["metadata"]["resourceVersion"] for each in reply.body["items"]] == versions
+        whole = await api.call("GET", f"{CONFIG_MAPS}?labelSelector=!none&limit=2")
+        assert names(whole.body) == ["a", "b"]
+        assert int(reply.headers["content-length"]) == len(orjson.dumps(reply.body))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apiserver.registry import cache as cache_module
+from apiserver.registry import watchers as watchers_module
 from apiserver.registry.cache import ADDED, DELETED, MODIFIED, ResourceCache, Watcher
 from apiserver.registry.encoding import Encoding
 from apiserver.registry.kind import Kind
@@ -185,7 +186,7 @@ async def test_a_watcher_whose_log_has_ended_knows_it(monkeypatch: pytest.Monkey
     start = world.cache.revision
     await world.create("a", "x")
     await world.create("a", "y")
-    watcher = Watcher(world.cache, "", "", start)
+    watcher = Watcher(world.cache._watchers, "", "", start)
     watcher.subscription = world.store.subscribe("/registry/configmaps/", after=await world.store.revision(), deliver=lambda _: None)
     assert not watcher.is_lost
     await world.store.close()
@@ -208,7 +209,7 @@ async def test_what_the_log_has_forgotten_is_expired(monkeypatch: pytest.MonkeyP
 
 @virtual
 async def test_who_cannot_keep_up_is_cut_off_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "WATCHER_CHANGES_MAX", 3)
+    monkeypatch.setattr(watchers_module, "WATCHER_CHANGES_MAX", 3)
     world = World()
     await world.cache.start()
     slow, quick = await world.cache.watch("", "", 0), await world.cache.watch("", "", 0)
