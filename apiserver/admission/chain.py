@@ -26,11 +26,11 @@ Step = Callable[[Attributes], Awaitable[None]]
 
 
 class Chain:
-    """Several plugins as one. A plugin with `resources` (pairs of group and plural) is asked about these alone."""
+    """Several plugins as one. A plugin with `resources` (pairs of group and plural) or `operations` is asked about these alone."""
 
     def __init__(self, plugins: Sequence[Any]) -> None:
         self._plugins = list(plugins)
-        self._steps: dict[tuple[str, str, str], list[Step]] = {}
+        self._steps: dict[tuple[str, str, str, str], list[Step]] = {}
 
     async def mutate(self, attributes: Attributes) -> None:
         for step in self._of("mutate", attributes):
@@ -42,10 +42,15 @@ class Chain:
 
     def _of(self, what: str, attributes: Attributes) -> list[Step]:
         resource = attributes.kind.resource
-        key = (what, resource.group, resource.plural)
+        key = (what, attributes.operation, resource.group, resource.plural)
         steps = self._steps.get(key)
         if steps is None:
-            concerned = [each for each in self._plugins if key[1:] in getattr(each, "resources", (key[1:],))]
+            of, operation = key[2:], attributes.operation
+            concerned = [
+                each
+                for each in self._plugins
+                if of in getattr(each, "resources", (of,)) and operation in getattr(each, "operations", (operation,))
+            ]
             steps = self._steps[key] = [getattr(each, what) for each in concerned if hasattr(each, what)]
         return steps
 

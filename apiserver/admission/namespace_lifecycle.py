@@ -18,6 +18,8 @@ _REVIEWS: Final = frozenset({"localsubjectaccessreviews"})
 class NamespaceLifecycle:
     """See the module."""
 
+    operations = frozenset({"CREATE", "DELETE"})
+
     async def mutate(self, attributes: Attributes) -> None:
         resource = attributes.kind.resource
         if attributes.operation == "DELETE" and resource.plural == "namespaces" and attributes.name in IMMORTAL:

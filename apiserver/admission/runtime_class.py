@@ -22,6 +22,7 @@ class RuntimeClass:
     """See the module."""
 
     resources = frozenset({("", "pods")})
+    operations = frozenset({"CREATE"})
 
     async def mutate(self, attributes: Attributes) -> None:
         spec = (attributes.obj or {}).get("spec")

@@ -22,6 +22,7 @@ class ServiceAccount:
     """See the module."""
 
     resources = frozenset({("", "pods")})
+    operations = frozenset({"CREATE"})
 
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.subresource or attributes.obj is None or attributes.operation != "CREATE":

@@ -134,7 +134,9 @@ class Request:
     def _agent(self) -> str:
         """The default field manager: the User-Agent up to its first slash."""
         agent = self.header(b"user-agent").split("/", 1)[0]
-        return "".join(each for each in agent if each.isprintable())[:MANAGER_LENGTH_MAX] or "unknown"
+        if not agent.isprintable():
+            agent = "".join(each for each in agent if each.isprintable())
+        return agent[:MANAGER_LENGTH_MAX] or "unknown"
 
 
 def _too_large() -> ApiError:

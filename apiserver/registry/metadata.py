@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime
 from typing import Final
 
-from kube.clock import rfc3339
 from kube.errors import ApiError, InternalError
 from kube.objects import Object
 
@@ -50,14 +48,14 @@ def check_no_version(meta: Object) -> None:
         raise InternalError("resourceVersion should not be set on objects to be created", reason="")
 
 
-def fill_new(obj: Object, *, now: datetime, rng: random.Random) -> None:
-    """What the server sets on every new object, and clears of what a client may not set."""
+def fill_new(obj: Object, *, timestamp: str, rng: random.Random) -> None:
+    """What the server sets on every new object, and clears of what a client may not set. `timestamp` is now, as metav1.Time."""
     meta = obj["metadata"]
     wipe_new(meta)
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = meta["generateName"][: NAME_LENGTH_MAX - GENERATED_LENGTH] + random_suffix(rng)
     meta["uid"] = new_uid(rng)
-    meta["creationTimestamp"] = rfc3339(now)
+    meta["creationTimestamp"] = timestamp
 
 
 def keep_system_fields(new: Object, old: Object) -> None:

@@ -20,6 +20,7 @@ from apiserver.registry.ownership import Ownership
 from apiserver.store.base import KeyExists, RevisionMismatch, Store
 from apiserver.validation.metadata import update_errors, validate_managed_fields, validate_object_meta, validate_object_meta_update
 from kube import errors
+from kube.clock import rfc3339
 from kube.labels import Selector
 from kube.objects import Object
 from kube.patch.managed import with_old_times
@@ -123,7 +124,7 @@ class Registry:
         raise AssertionError("unreachable")
 
     async def _create_once(self, namespace: str, obj: Object, ctx: Context, attributes: Attributes, *, first: bool) -> Written:
-        fill_new(obj, now=ctx.now, rng=self.registries.rng)
+        fill_new(obj, timestamp=ctx.timestamp or rfc3339(ctx.now), rng=self.registries.rng)
         finish = await self.kind.begin(obj, None, ctx, self.registries) if self.kind.begin else None
         try:
             written = await self._create_begun(namespace, obj, ctx, attributes, first=first)

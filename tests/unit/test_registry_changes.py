@@ -19,6 +19,7 @@ from apiserver.registry.metadata import (
     resource_version_number,
     wipe_new,
 )
+from kube.clock import rfc3339
 from kube.errors import ApiError, InternalError
 from kube.objects import Object
 from kube.schema import definitions
@@ -76,7 +77,7 @@ def test_empty_lists_become_null_where_go_writes_null_for_none() -> None:
 
 def test_a_new_objects_metadata_is_the_servers() -> None:
     obj: Object = {"metadata": {"generateName": "x" * 70, "uid": "mine", "selfLink": "/x", "deletionTimestamp": "then"}}
-    fill_new(obj, now=NOW, rng=random.Random(1))
+    fill_new(obj, timestamp=rfc3339(NOW), rng=random.Random(1))
     meta = obj["metadata"]
     assert re.fullmatch(r"x{58}[bcdfghjklmnpqrstvwxz2456789]{5}", meta["name"])
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", meta["uid"])
@@ -86,7 +87,7 @@ def test_a_new_objects_metadata_is_the_servers() -> None:
 
 def test_a_given_name_is_kept() -> None:
     obj: Object = {"metadata": {"generateName": "x-", "name": "mine"}}
-    fill_new(obj, now=NOW, rng=random.Random(1))
+    fill_new(obj, timestamp=rfc3339(NOW), rng=random.Random(1))
     assert obj["metadata"]["name"] == "mine"
 
 

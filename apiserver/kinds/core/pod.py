@@ -75,7 +75,7 @@ def prepare(pod: Object, old: Object | None, ctx: Context) -> None:
     """A write of the Pod itself: the status is the server's on create, and stays on update."""
     if old is None:
         sync_app_armor(pod, ctx)
-        _prepare_new(pod, rfc3339(ctx.now))
+        _prepare_new(pod, ctx)
         return
     _keep_status(pod, old)
     drop_disabled_fields(pod["spec"], old["spec"])
@@ -86,7 +86,7 @@ _PLAIN: Memo[str] = Memo()
 """The QoS classes of specs that new pods take as they are: without disabled fields, scheduling gates and label keys."""
 
 
-def _prepare_new(pod: Object, now: str) -> None:
+def _prepare_new(pod: Object, ctx: Context) -> None:
     spec = pod["spec"]
     pod["metadata"]["generation"] = 1
     text = bytes_of(spec)
@@ -96,7 +96,7 @@ def _prepare_new(pod: Object, now: str) -> None:
         return
     drop_disabled_fields(spec, None)
     if spec.get("schedulingGates"):
-        pod["status"]["conditions"] = [_gated_condition(now)]
+        pod["status"]["conditions"] = [_gated_condition(rfc3339(ctx.now))]
     elif text is not None and b"atchLabelKeys" not in text and bytes_of(spec) == text:
         _PLAIN.put(text, pod["status"]["qosClass"])
     _apply_label_keys(spec, pod["metadata"].get("labels") or {})

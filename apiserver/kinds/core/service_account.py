@@ -12,6 +12,7 @@ from apiserver.kinds.unstored import own
 from apiserver.registry.kind import Context, Kind, Subresource
 from apiserver.registry.metadata import fill_new
 from apiserver.validation import service_account as validation
+from kube.clock import rfc3339
 from kube.errors import BadRequest, NotImplementedByServer, conflict, invalid, invalid_object, not_found
 from kube.objects import Object
 from kube.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
@@ -34,7 +35,7 @@ async def issue_token(registries: Any, account: Object | None, namespace: str, n
         spec["expirationSeconds"] = TOKEN_LIFETIME_S
     own(registries, body, TOKEN_REQUEST, ctx)
     _check_metadata(meta, namespace, name)
-    fill_new(body, now=ctx.now, rng=registries.rng)
+    fill_new(body, timestamp=rfc3339(ctx.now), rng=registries.rng)
     problems = validation.validate_token_request(body)
     if problems:
         raise invalid_object("TokenRequest", "authentication.k8s.io", "", problems)
