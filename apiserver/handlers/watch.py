@@ -25,6 +25,7 @@ from kube.schema.strict import zero_of
 
 TIMEOUT_MIN_S: Final = 1800
 CHUNK_CHANGES_MAX: Final = 500
+BOOKMARK_BEFORE_END_S: Final = 2.0
 CLOCK_SLACK_S: Final = 0.001
 """Timers may come this much early."""
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
@@ -96,7 +97,7 @@ class _Stream:
         loop = asyncio.get_running_loop()
         timeout = self._options.timeout_s
         end = loop.time() + (timeout if timeout else TIMEOUT_MIN_S * (1 + server.rng.random()))
-        timer = loop.call_at(min(end, self._next_bookmark()), self._due)
+        timer = loop.call_at(self._next_bookmark(end), self._due)
         try:
             for start in range(0, len(self._initial), CHUNK_CHANGES_MAX):
                 lines = [self._line(ADDED, Change(ADDED, entry, None)) for entry in self._initial[start : start + CHUNK_CHANGES_MAX]]
@@ -119,16 +120,18 @@ class _Stream:
                 if is_due:
                     if loop.time() + CLOCK_SLACK_S >= end:
                         break
-                    timer = loop.call_at(min(end, self._next_bookmark()), self._due)
+                    timer = loop.call_at(self._next_bookmark(end), self._due)
                     if self._options.bookmarks and (revision := await self._passed()):
                         yield self._bookmark(revision)
         finally:
             timer.cancel()
             watcher.close()
 
-    def _next_bookmark(self) -> float:
-        server = self._request.server
-        return asyncio.get_running_loop().time() + server.bookmark_s * (0.9 + 0.2 * server.rng.random())
+    def _next_bookmark(self, end: float) -> float:
+        """In about a minute, and shortly before the end, so that who watches on can begin close to it; then at the end."""
+        server, now = self._request.server, asyncio.get_running_loop().time()
+        at = min(now + server.bookmark_s * (0.9 + 0.2 * server.rng.random()), end - BOOKMARK_BEFORE_END_S)
+        return at if at > now + CLOCK_SLACK_S else end
 
     def _due(self) -> None:
         """It is time for a bookmark, or for the end."""

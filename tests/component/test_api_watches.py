@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from kube.objects import Object
@@ -135,6 +136,19 @@ async def test_the_bookmark_after_the_state_of_a_watch_from_now(path: str, expec
     async with served() as api:
         await filled(api, "a")
         assert [each["type"] for each in await api.events(path, 2)] == expected
+
+
+TIMED = {"a moment": (1, []), "two seconds": (2, []), "a while": (4, ["BOOKMARK"]), "some minutes": (150, ["BOOKMARK"] * 3)}
+
+
+@pytest.mark.parametrize(("timeout_s", "expected"), TIMED.values(), ids=TIMED.keys())
+@virtual
+async def test_a_bookmark_comes_every_minute_and_shortly_before_the_end(timeout_s: int, expected: list[str]) -> None:
+    async with served() as api:
+        version = (await api.ok("GET", CONFIG_MAPS))["metadata"]["resourceVersion"]
+        path = f"{CONFIG_MAPS}?watch=1&allowWatchBookmarks=1&resourceVersion={version}&timeoutSeconds={timeout_s}"
+        found = await api.transport.request("GET", path, headers={"authorization": "Bearer of-the-test"}, body=None, timeout_s=200)
+        assert [orjson.loads(line)["type"] for line in found.body.splitlines()] == expected
 
 
 @virtual
