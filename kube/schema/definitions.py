@@ -160,11 +160,11 @@ class Definitions:
 
     def _list(self, schema: Mapping[str, Any], go_name: str) -> ListType:
         item = self._type_of(schema["items"], go_name[2:] if go_name.startswith("[]") else "")
-        keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
+        kind, keys = _relation(schema)
         of = schema["items"].get("$ref", "").rpartition("/")[2]
         return ListType(
             item,
-            kind=schema.get("x-kubernetes-list-type") or "atomic",
+            kind=kind,
             keys=keys,
             key_defaults=tuple((key, _KEY_DEFAULTS[of, key]) for key in keys if (of, key) in _KEY_DEFAULTS),
             merge_key=schema.get("x-kubernetes-patch-merge-key") or "",
@@ -184,6 +184,16 @@ def _kind_of(schema: Mapping[str, Any]) -> str:
     """The JSON type; the package turned optional ones into `[type, "null"]`."""
     kind = schema.get("type") or ""
     return kind if isinstance(kind, str) else next(each for each in kind if each != "null")
+
+
+def _relation(schema: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """How apply sees a list (atomic, set or map), and the keys of a map. Where a version does not say (up to 1.29), it follows from how the
+    list is merged. Source: kube-openapi `schemaconv/openapi.go`."""
+    said = schema.get("x-kubernetes-list-type")
+    if said or "merge" not in _strategies(schema):
+        return said or "atomic", tuple(schema.get("x-kubernetes-list-map-keys") or ())
+    key = schema.get("x-kubernetes-patch-merge-key")
+    return ("map", (key,)) if key else ("set", ())
 
 
 def _strategies(schema: Mapping[str, Any]) -> tuple[str, ...]:

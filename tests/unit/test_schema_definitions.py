@@ -122,6 +122,18 @@ def test_every_version_of_the_package_compiles() -> None:
         assert "spec" in definitions.load(version).type(CORE + "Pod").fields
 
 
+@pytest.mark.parametrize("version", ["1.25", "1.36"])
+def test_early_versions_say_how_lists_are_merged_and_not_what_they_are(version: str) -> None:
+    pod = definitions.load(version).type(CORE + "Pod")
+    spec, meta = pod.fields["spec"].type, pod.fields["metadata"].type
+    assert isinstance(spec, StructType)
+    assert isinstance(meta, StructType)
+    containers, finalizers = spec.fields["containers"].type, meta.fields["finalizers"].type
+    assert isinstance(containers, ListType)
+    assert isinstance(finalizers, ListType)
+    assert (containers.kind, containers.keys, finalizers.kind) == ("map", ("name",), "set")
+
+
 def test_unknown_names_and_versions_are_refused() -> None:
     assert not definitions.load().has("io.k8s.api.core.v1.Nonsense")
     with pytest.raises(KeyError):
