@@ -27,7 +27,6 @@ CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 CONTROLLER_MAX = 250
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 SCOPES = ("Cluster", "Namespace")
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 _NOT_IN_PATH = ("//", "/./", "/../", "%2f", "%2F")
 _NOT_AT_END = ("/..", "/.")
 _NO_IP = "must be a DNS name, not an IP address"
@@ -154,6 +153,7 @@ def _tls(tls: Object, path: str) -> list[FieldError]:
 
 
 def validate_status(new: Object, old: Object | None, ctx: Context) -> list[FieldError]:
+    """Addresses are checked, ports are not."""
     path = "status.loadBalancer.ingress"
     known = {each.get("ip") for each in ((old or {}).get("status") or {}).get("loadBalancer", {}).get("ingress") or ()}
     errors: list[FieldError] = []
@@ -166,17 +166,7 @@ def validate_status(new: Object, old: Object | None, ctx: Context) -> list[Field
             errors += complaints(f"{at}.hostname", host, is_dns1123_subdomain(host))
             if parse_ip(host) is not None:
                 errors.append(invalid(f"{at}.hostname", host, _NO_IP))
-        for number, port in enumerate(point.get("ports") or []):
-            errors += _port_status(port, f"{at}.ports[{number}]")
     return errors
-
-
-def _port_status(port: Object, path: str) -> list[FieldError]:
-    number, protocol, error = port.get("port") or 0, port.get("protocol") or "", port.get("error")
-    errors = complaints(f"{path}.port", number, is_valid_port_num(number))
-    if protocol not in PROTOCOLS:
-        errors.append(not_supported(f"{path}.protocol", protocol, PROTOCOLS))
-    return errors + (complaints(f"{path}.error", error, is_dns1123_subdomain(error)) if error else [])
 
 
 # --- IngressClass -----------------------------------------------------------------------------------------------------

@@ -318,8 +318,8 @@ def test_unusual_addresses_of_endpoints_are_warned_of(labels: Object, count: int
 def test_unusual_addresses_of_an_ingress_are_warned_of() -> None:
     ctx, status = context("update"), INGRESS.subresources[0]
     assert status.validate is not None
-    new = {"metadata": {"name": "a"}, "status": {"loadBalancer": {"ingress": [{"ip": "2001:DB8::1"}]}}}
-    status.validate(new, new, ctx)
+    new = {"metadata": {"name": "a"}, "status": {"loadBalancer": {"ingress": [{"ip": "2001:DB8::1", "ports": [{"port": 0}]}]}}}
+    assert status.validate(new, new, ctx) == []
     assert [each.split(":")[0] for each in ctx.warnings] == ["status.loadBalancer.ingress[0]"]
 
 
