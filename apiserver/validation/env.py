@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import re
 
-from apiserver.validation.file_paths import local_non_reserved
+from apiserver.validation.file_paths import no_backsteps
 from apiserver.validation.metadata import complaints
-from apiserver.validation.names import is_config_map_key, is_dns1123_subdomain, is_qualified_name, is_relaxed_env_var_name, name_errors
-from kube.errors import FieldError, invalid, not_supported, required
+from apiserver.validation.names import (
+    is_config_map_key,
+    is_dns1123_label,
+    is_dns1123_subdomain,
+    is_qualified_name,
+    is_relaxed_env_var_name,
+    name_errors,
+)
+from apiserver.validation.security_context import containers_with_paths
+from kube.errors import FieldError, field_not_found, invalid, not_supported, required
 from kube.objects import Object
 from kube.quantity import parse
 
@@ -193,12 +201,24 @@ def _file_key_ref(ref: Object, path: str) -> list[FieldError]:
         errors += complaints(f"{path}.key", key, is_relaxed_env_var_name(key))
         if len(key.encode()) > _KEY_BYTES_MAX:
             errors.append(FieldError("FieldValueTooLong", f"{path}.key", f"Too long: may not be more than {_KEY_BYTES_MAX} bytes"))
-    if not volume:
-        errors.append(required(f"{path}.volumeName"))
-    if not file:
-        errors.append(required(f"{path}.path"))
-    else:
-        errors += local_non_reserved(file, f"{path}.path")
+    errors += complaints(f"{path}.volumeName", volume, is_dns1123_label(volume)) if volume else [required(f"{path}.volumeName")]
+    return errors + (no_backsteps(file, f"{path}.path") if file else [required(f"{path}.path")])
+
+
+def validate_file_volumes(spec: Object, path: str) -> list[FieldError]:
+    """The volumes that variables are read from must be there, and emptyDirs."""
+    errors: list[FieldError] = []
+    for container, at in containers_with_paths(spec, path):
+        for index, variable in enumerate(container.get("env") or ()):
+            ref = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            if ref is None:
+                continue
+            name, field = ref.get("volumeName") or "", f"{at}.env[{index}].valueFrom.fileKeyRef.volumeName"
+            volume = next((each for each in spec.get("volumes") or () if each.get("name") == name), None)
+            if volume is None:
+                errors.append(field_not_found(field, name))
+            elif volume.get("emptyDir") is None:
+                errors.append(invalid(field, name, "referenced volume must be of type emptyDir"))
     return errors
 
 

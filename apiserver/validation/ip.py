@@ -128,6 +128,8 @@ def is_valid_interface_address(value: str) -> list[str]:
 
 def ip_warnings(path: str, value: str) -> list[str]:
     """What to warn of in a legacy IP field that validates."""
+    if ":" not in value and not _leading_zeros_re.search(value):
+        return []  # most addresses, and seen with each status of a pod
     found = parse_ip(value)
     if found is None:
         return []

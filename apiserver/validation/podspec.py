@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from apiserver.validation.affinity import validate_affinity, validate_gates, validate_spread, validate_tolerations
 from apiserver.validation.containers import PodFacts, validate_containers, validate_ephemeral_containers, validate_init_containers
+from apiserver.validation.env import validate_file_volumes
 from apiserver.validation.ip import is_valid_legacy_ip
 from apiserver.validation.metadata import complaints, validate_annotations, validate_labels
 from apiserver.validation.names import (
@@ -20,7 +21,7 @@ from apiserver.validation.names import (
 )
 from apiserver.validation.pod_amounts import aggregate
 from apiserver.validation.pod_annotations import validate_pod_annotations, validate_profiles_match
-from apiserver.validation.requirements import validate_requirements
+from apiserver.validation.requirements import is_pod_level, validate_requirements
 from apiserver.validation.security_context import (
     validate_host_process,
     validate_host_users,
@@ -95,6 +96,7 @@ def _pod_spec_errors(spec: Object, path: str, pod_name: str, is_pod: bool) -> li
         errors += validate_init_containers(spec["initContainers"], spec.get("containers") or [], pod, f"{path}.initContainers")
     if spec.get("ephemeralContainers"):
         errors += validate_ephemeral_containers(spec, pod, f"{path}.ephemeralContainers")
+    errors += validate_file_volumes(spec, path)
     if spec.get("resources"):
         errors += _pod_resources(spec, f"{path}.resources", pod)
     if spec.get("hostNetwork"):
@@ -262,7 +264,7 @@ def _resource_claims(claims: list[Object], path: str) -> list[FieldError]:
 
 
 def _pod_resources(spec: Object, path: str, pod: PodFacts) -> list[FieldError]:
-    """Pod-level requests and limits (KEP-2837): not less than what the containers ask for together."""
+    """Pod-level requests and limits (KEP-2837): not less than what the containers ask for together, of what pods may have of their own."""
     own = spec["resources"]
     errors: list[FieldError] = []
     if own.get("claims"):
@@ -271,12 +273,12 @@ def _pod_resources(spec: Object, path: str, pod: PodFacts) -> list[FieldError]:
     requests, limits = own.get("requests") or {}, own.get("limits") or {}
     for name, amount in aggregate(spec, "requests").items():
         mine = parse(requests.get(name))
-        if amount > mine:
+        if amount > mine and is_pod_level(name):
             why = f"must be greater than or equal to aggregate container requests of {amount}"
             errors.append(invalid(f"{path}.requests[{name}]", str(mine), why))
     for index, container in enumerate(spec.get("containers") or ()):
         for name, text in ((container.get("resources") or {}).get("limits") or {}).items():
-            if name in limits and parse(text) > parse(limits[name]):
+            if name in limits and is_pod_level(name) and parse(text) > parse(limits[name]):
                 at = f"{path}.containers[{index}][{name}].limits"
                 errors.append(invalid(at, text, f"must be less than or equal to pod limits of {limits[name]}"))
     return errors

@@ -130,13 +130,16 @@ def _names(name: str, path: str, rule: NameRule) -> list[FieldError]:
     return complaints(path, name, rule(name))
 
 
+def is_pod_level(name: str) -> bool:
+    """Whether pods may have requests and limits of it for all of their containers."""
+    return name in _COMPUTE or is_huge_page(name)
+
+
 def _pod_names(name: str, path: str, _rule: NameRule) -> list[FieldError]:
     found = resource_name(name)
     if found:
         return complaints(path, name, found)
-    if name in _COMPUTE or is_huge_page(name):
-        return []
-    return [not_supported(path, name, ["cpu", "hugepages-", "memory"])]
+    return [] if is_pod_level(name) else [not_supported(path, name, ["cpu", "hugepages-", "memory"])]
 
 
 def _limits(limits: Mapping[str, str], path: str, names: Callable[..., list[FieldError]]) -> list[FieldError]:

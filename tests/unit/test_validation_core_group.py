@@ -14,7 +14,7 @@ from apiserver.kinds.core.quota import RESOURCE_QUOTA
 from apiserver.kinds.core.service_account import SERVICE_ACCOUNT
 from apiserver.registry.kind import Context, Kind, User
 from apiserver.validation import pod as pod_rules
-from apiserver.validation.env import VOLUME_FIELDS, validate_env_from, validate_field_ref
+from apiserver.validation.env import VOLUME_FIELDS, validate_env_from, validate_field_ref, validate_file_volumes
 from apiserver.validation.pod_annotations import is_deletion_cost
 from kube.errors import FieldError, invalid, quoted
 from kube.objects import Object
@@ -177,6 +177,29 @@ def test_that_addresses_of_a_status_should_be_canonical() -> None:
     new["status"]["podIPs"] = [{"ip": "FD00::1"}]
     assert pod_rules.validate_status_update(new, old, asked) == []
     assert asked.warnings == ['status.podIPs[0].ip: IPv6 address "FD00::1" should be in RFC 5952 canonical format ("fd00::1")']
+
+
+def test_that_variables_from_files_need_an_empty_dir() -> None:
+    def of(volume: str) -> Object:
+        return {"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": volume, "path": "a.env", "key": "A"}}}
+
+    spec = {
+        "volumes": [{"name": "fine", "emptyDir": {}}, {"name": "config", "configMap": {"name": "c"}}],
+        "initContainers": [{"name": "first", "env": [of("none")]}],
+        "containers": [{"name": "main", "env": [of("fine"), of("config")]}],
+    }
+    assert [str(each) for each in validate_file_volumes(spec, "spec")] == [
+        'spec.initContainers[0].env[0].valueFrom.fileKeyRef.volumeName: Not found: "none"',
+        'spec.containers[0].env[1].valueFrom.fileKeyRef.volumeName: Invalid value: "config": referenced volume must be of type emptyDir',
+    ]
+
+
+def test_that_a_pods_own_requests_need_not_cover_what_pods_cannot_ask_for() -> None:
+    containers = [{"name": "main", "image": "a:1", "resources": {"requests": {"ephemeral-storage": "1Gi", "cpu": "2"}}}]
+    new = pod(containers=containers, resources={"requests": {"cpu": "1"}})
+    assert [str(each) for each in pod_rules.validate(new, None)] == [
+        'spec.resources.requests[cpu]: Invalid value: "1": must be greater than or equal to aggregate container requests of 2'
+    ]
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
