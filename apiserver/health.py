@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from fastapi import FastAPI
-from fastapi import Request as FastAPIRequest
-from fastapi.responses import Response as FastAPIResponse
-
+from apiserver.handlers.request import PAGE_NOT_FOUND, Response
 from apiserver.handlers.server import Server
+from apiserver.pipeline.query import parse_query
 
 log: Final = logging.getLogger("wherry.apiserver")
 
@@ -83,57 +81,61 @@ def report(problems: Mapping[str, str | None], excluded: Sequence[str]) -> Repor
     return Report(tuple(lines), tuple(failed))
 
 
-def add(api: FastAPI, server: Server, methods: list[str]) -> None:
-    """Add the routes to `api`; they answer all of `methods` alike."""
+class Health:
+    """The checks of one server, by path. Any method is answered alike."""
 
-    async def ping() -> str:
-        return ""
+    def __init__(self, server: Server) -> None:
+        async def ping() -> str:
+            return ""
 
-    async def store() -> str:
-        try:
-            await server.registries.store.revision()
-        except Exception as error:
-            return str(error) or type(error).__name__
-        return ""
+        async def store() -> str:
+            try:
+                await server.registries.store.revision()
+            except Exception as error:
+                return str(error) or type(error).__name__
+            return ""
 
-    async def shutdown() -> str:
-        return "process is shutting down" if server.stopping else ""
+        async def shutdown() -> str:
+            return "process is shutting down" if server.stopping else ""
 
-    async def started() -> str:
-        return "" if server.extra.get("started") else "still starting"
+        async def started() -> str:
+            return "" if server.extra.get("started") else "still starting"
 
-    at_start: dict[str, Check] = dict.fromkeys(_AT_START, started)
-    live: dict[str, Check] = {"ping": ping, "log": ping, "loopback-serving-certificate": ping, "etcd": store}
-    ready: dict[str, Check] = {**live, "etcd-readiness": store, "informer-sync": started, **at_start, "shutdown": shutdown}
-    for path, checks in (("/healthz", {**live, **at_start}), ("/livez", {**live, **at_start}), ("/readyz", ready)):
-        _add_path(api, path, checks, methods)
+        at_start: dict[str, Check] = dict.fromkeys(_AT_START, started)
+        live: dict[str, Check] = {"ping": ping, "log": ping, "loopback-serving-certificate": ping, "etcd": store}
+        ready: dict[str, Check] = {**live, "etcd-readiness": store, "informer-sync": started, **at_start, "shutdown": shutdown}
+        self._checks: dict[str, Mapping[str, Check]] = {"healthz": {**live, **at_start}, "livez": {**live, **at_start}, "readyz": ready}
 
-
-def _add_path(api: FastAPI, path: str, checks: Mapping[str, Check], methods: list[str]) -> None:
-    name = path.strip("/")
-
-    async def all_of_them(request: FastAPIRequest) -> FastAPIResponse:
-        excluded = request.query_params.getlist("exclude")
-        problems = {each: None if each in excluded else await check() for each, check in checks.items()}
-        found = report(problems, excluded)
-        if found.failed:
-            log.warning("%s check failed: %s", name, "; ".join(f"{each}: {problems[each]}" for each in found.failed))
-            return _plain("\n".join([*found.lines, f"{name} check failed\n"]), 500)
-        if "verbose" in request.query_params:
-            return _plain("\n".join([*found.lines, f"{name} check passed\n"]))
-        return _plain("ok")
-
-    async def one(check: str) -> FastAPIResponse:
-        found = checks.get(check)
-        if found is None:
-            return _plain("404 page not found\n", 404)
-        problem = await found()
-        return _plain(f"internal server error: {problem}\n", 500) if problem else _plain("ok")
-
-    api.add_api_route(path, all_of_them, methods=methods)
-    api.add_api_route(f"{path}/{{check:path}}", one, methods=methods)
+    async def answer(self, path: str, query: bytes) -> Response | None:
+        """The answer at a path; None where that is none of health's."""
+        name, slash, check = path[1:].partition("/")
+        checks = self._checks.get(name)
+        if checks is None:
+            return None
+        return await _one(checks, check) if slash else await _all(name, checks, query)
 
 
-def _plain(text: str, status: int = 200) -> FastAPIResponse:
-    headers: dict[str, Any] = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"}
-    return FastAPIResponse(text, status_code=status, media_type="text/plain; charset=utf-8", headers=headers)
+async def _all(name: str, checks: Mapping[str, Check], query: bytes) -> Response:
+    asked = parse_query(query)
+    excluded = asked.get("exclude", [])
+    problems = {each: None if each in excluded else await check() for each, check in checks.items()}
+    found = report(problems, excluded)
+    if found.failed:
+        log.warning("%s check failed: %s", name, "; ".join(f"{each}: {problems[each]}" for each in found.failed))
+        return _plain("\n".join([*found.lines, f"{name} check failed\n"]), 500)
+    if "verbose" in asked:
+        return _plain("\n".join([*found.lines, f"{name} check passed\n"]))
+    return _plain("ok")
+
+
+async def _one(checks: Mapping[str, Check], name: str) -> Response:
+    check = checks.get(name)
+    if check is None:
+        return _plain(PAGE_NOT_FOUND.body.decode(), 404)
+    problem = await check()
+    return _plain(f"internal server error: {problem}\n", 500) if problem else _plain("ok")
+
+
+def _plain(text: str, status: int = 200) -> Response:
+    headers = [("Cache-Control", "no-cache, private"), ("X-Content-Type-Options", "nosniff")]
+    return Response(status, text.encode(), "text/plain; charset=utf-8", headers)

@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
 from fastapi.responses import Response as FastAPIResponse
 
-from apiserver import health
 from apiserver.handlers import pretty
 from apiserver.handlers.documents import Documents
 from apiserver.handlers.extension_servers import extension_answer
@@ -18,64 +17,43 @@ from apiserver.handlers.read import error_response
 from apiserver.handlers.request import JSON, PAGE_NOT_FOUND, Response, json_response
 from apiserver.handlers.resources import no_such_path, not_allowed
 from apiserver.handlers.server import Server
+from apiserver.health import Health
 from apiserver.metrics import RequestMetrics
+from apiserver.version import version_document
 from kube.errors import ApiError
-from kube.schema.definitions import Definitions
 
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
-_VERSION_INFO: Final = "io.k8s.apimachinery.pkg.version.Info"
-_PATCHES: Final = {"1.36": 2}
-
-
-def version_document(played: Definitions) -> dict[str, str]:
-    """/version: the Kubernetes version this server plays, with the fields that version.Info has in it."""
-    major, minor = played.version.split(".")
-    document = {
-        "major": major,
-        "minor": minor,
-        "emulationMajor": major,
-        "emulationMinor": minor,
-        "minCompatibilityMajor": major,
-        "minCompatibilityMinor": str(int(minor) - 1),
-        "gitVersion": git_version(played.version),
-        "gitCommit": "wherry",
-        "gitTreeState": "clean",
-        "buildDate": "2026-01-01T00:00:00Z",
-        "goVersion": "go1.25.0",
-        "compiler": "gc",
-        "platform": "linux/amd64",
-    }
-    known = played.raw[_VERSION_INFO]["properties"]
-    return {name: value for name, value in document.items() if name in known}
-
-
-def git_version(played: str) -> str:
-    """`v1.36.2`: the whole number of a minor version."""
-    return f"v{played}.{_PATCHES.get(played, 0)}"
 
 
 def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
     """Add the routes to `api`."""
-    health.add(api, server, METHODS)
+    health = Health(server)
 
     @api.api_route("/metrics", methods=METHODS)
     async def metrics_text() -> FastAPIResponse:
         return FastAPIResponse(metrics.text() + _cache_metrics(server), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @api.api_route("/{path:path}", methods=METHODS)
-    async def everything_else(request: FastAPIRequest, path: str) -> FastAPIResponse:
-        headers = dict(request.headers)
+    async def everything_else(request: FastAPIRequest) -> FastAPIResponse:
+        headers, query = dict(request.headers), request.scope["query_string"]
+        healthy = await health.answer(request.url.path, query)
+        if healthy is not None:
+            return _sent(healthy)
         try:
             answer = document_at(server, request.method, request.url.path, request.url.query, headers)
         except ApiError as error:
             answer = error_response(error, headers.get("accept", ""))
         if not request.url.path.startswith("/openapi/") and pretty.is_wanted(
-            request.url.query.encode("latin-1", "replace"), headers.get("user-agent", ""), headers.get("accept", "")
+            query, headers.get("user-agent", ""), headers.get("accept", "")
         ):
             answer = pretty.indented(answer)
-        out = FastAPIResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
-        out.headers["content-type"] = answer.content_type  # set by hand: FastAPI would add a charset to it
-        return out
+        return _sent(answer)
+
+
+def _sent(answer: Response) -> FastAPIResponse:
+    out = FastAPIResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
+    out.headers["content-type"] = answer.content_type  # set by hand: FastAPI would add a charset to it
+    return out
 
 
 def document_at(server: Server, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:

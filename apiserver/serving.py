@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import hashlib
+import importlib
 import ipaddress
 import logging
 import random
@@ -37,11 +38,11 @@ from apiserver.pipeline.limits import InFlight
 from apiserver.registry.emulation import emulated
 from apiserver.registry.kind import User
 from apiserver.registry.registry import Registries
-from apiserver.routes import git_version
 from apiserver.service_accounts import ServiceAccountTokens
 from apiserver.settings import Settings
 from apiserver.store.base import Compacted, FutureRevision, Store
 from apiserver.store.memory import MemoryStore
+from apiserver.version import git_version
 from kube.client.config import ClientConfig, write_kubeconfig
 from kube.clock import Clock, RealClock
 from kube.runtime.garbage import settle
@@ -50,6 +51,8 @@ from kube.schema import definitions
 log: Final = logging.getLogger("wherry.apiserver")
 COMPACTION_S: Final = 300.0
 GC_THRESHOLDS: Final = (10_000, 10, 10)
+PRELOAD_AFTER_S: Final = 0.2
+"""So long after the start, what the first `kubectl` will need and `/readyz` does not is imported, in a thread."""
 TEST_NET: Final = "192.0.2.1"
 
 
@@ -149,7 +152,7 @@ class KubeletConnections:
         self._context = ssl.create_default_context(cadata=authority.certificate_pem.decode())
         self._context.check_hostname = False  # nodes are dialled by address; the chain and the server usage are checked
         self._context.verify_mode = ssl.CERT_REQUIRED
-        self._unverified = ssl.create_default_context()
+        self._unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no system CAs: reading them takes 25 ms, and nothing is verified
         self._unverified.check_hostname = False
         self._unverified.verify_mode = ssl.CERT_NONE
         directory = authority.directory
@@ -283,6 +286,8 @@ async def _serve(built: Built, settings: Settings, authority: Authority, sock: s
     config.ssl = server_context(authority, "apiserver")
     server = uvicorn.Server(config)
     built.server.extra["serving_url"] = url
+    loop = asyncio.get_running_loop()
+    loop.call_later(PRELOAD_AFTER_S, loop.run_in_executor, None, importlib.import_module, "apiserver.routes")
     async with _signals(server, built):
         log.info("serving on %s (data in %s, storage %s)", url, settings.data_dir, settings.storage)
         settle()
