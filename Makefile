@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: up test check fix bench docs
+.PHONY: up test check fix bench docs replay
 
 up: $(VENV)/.user
 	$(BIN)/wherry up
@@ -21,6 +21,9 @@ fix: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+replay: $(VENV)/.dev
+	RECORDINGS="$(RECORDINGS)" $(BIN)/python -m tests.replay --headers $(AREAS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
