@@ -83,6 +83,9 @@ class NodeAgent:
         """The API has this version of the Node."""
         self.node = node
         self.heartbeat.observed(node)
+        if self.host.attachments.observed(node):
+            for worker in [self.workers[uid] for uid in self.host.attachments.users() if uid in self.workers]:
+                worker.poke()
         cidr = node.get("spec", {}).get("podCIDR")
         if cidr:
             self.has_cidr.set()
@@ -122,9 +125,10 @@ class NodeAgent:
 
     def _released(self, worker: PodWorker) -> None:
         self._usage.remove(worker.uid)
+        self.host.attachments.release(worker.uid)
 
     def _forgotten(self, worker: PodWorker) -> None:
-        self._usage.remove(worker.uid)
+        self._released(worker)
         if self.workers.get(worker.uid) is worker:
             del self.workers[worker.uid]
 
@@ -188,6 +192,7 @@ class Agents:
             events=self._events,
             released=lambda worker: None,
             forgotten=lambda worker: None,
+            attachments=heartbeat.attachments,
         )
         return NodeAgent(host, heartbeat, index)
 

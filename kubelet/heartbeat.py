@@ -21,6 +21,7 @@ from kube.resources import LEASES, NODES
 from kube.runtime.events import EventRecorder
 from kubelet.node import READY_EVENTS, NodeFacts, is_same_but_time, lease_of, node_of, registration_patch, status_of_node
 from kubelet.runtime.base import RuntimeService
+from kubelet.volumes.attached import Attachments
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Heartbeat:
         self, client: Client, facts: NodeFacts, runtime: RuntimeService, *, clock: Clock, rng: random.Random, events: EventRecorder | None
     ) -> None:
         self._client, self.facts, self._runtime = client, facts, runtime
+        self.attachments = Attachments()
         self._clock, self._rng, self._events = clock, rng, events
         self._lease: Object | None = None
         self._node: Object = {}
@@ -89,14 +91,22 @@ class Heartbeat:
             self._events.record(reference, "Normal", reason, message, host=self.facts.name)
 
     async def _write_status(self, node: Object) -> Object:
-        status = status_of_node(self.facts, node, await self._runtime.list_images(), self._clock.now())
+        status = await self._status(node)
         self._written = status
         old = node.get("status") or {}
         patch = {key: value for key, value in status.items() if value != old.get(key)}
+        if "volumesInUse" in old and "volumesInUse" not in status:
+            patch["volumesInUse"] = None
         patch["$setElementOrder/conditions"] = [{"type": each["type"]} for each in status["conditions"]]
         if "addresses" in patch:
             patch["addresses"] = [{"$patch": "replace"}, *status["addresses"]]
         return await self._client.patch(NODES, self.facts.name, {"status": patch}, subresource="status")
+
+    async def _status(self, node: Object) -> Object:
+        """The node's status as it is now."""
+        status = status_of_node(self.facts, node, await self._runtime.list_images(), self._clock.now())
+        in_use = self.attachments.in_use()
+        return status | ({"volumesInUse": in_use} if in_use else {})
 
     # --- beating ----------------------------------------------------------------------------------------------------------------
 
@@ -142,7 +152,7 @@ class Heartbeat:
 
     async def _report(self) -> None:
         """Write the status if that is due. A Node that is gone is registered anew."""
-        status = status_of_node(self.facts, self._node, await self._runtime.list_images(), self._clock.now())
+        status = await self._status(self._node)
         is_due = self._clock.monotonic() - self._written_at_s >= REPORT_S
         if not is_due and is_same_but_time(self._written, status) and _agrees(self._node, status):
             return

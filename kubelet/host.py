@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kube.client.client import Client
@@ -13,6 +13,7 @@ from kube.objects import Object, name_of, namespace_of, uid_of
 from kube.runtime.events import EventRecorder
 from kubelet.reporter import Reporter
 from kubelet.runtime.base import RuntimeService
+from kubelet.volumes.attached import Attachments
 
 if TYPE_CHECKING:
     from kubelet.worker import PodWorker
@@ -35,6 +36,7 @@ class Host:
     forgotten: Callable[[PodWorker], None]
     """Told when nothing of a removed pod is left."""
     log_root: str = "/var/log/pods"
+    attachments: Attachments = field(default_factory=Attachments)
 
     def record(self, pod: Object, kind: str, reason: str, message: str, *, field_path: str = "") -> None:
         """An event about the pod; `kind` is Normal or Warning."""

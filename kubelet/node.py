@@ -138,9 +138,9 @@ def is_same_but_time(old: Object, new: Object) -> bool:
 
 def _timeless(status: Object) -> Object:
     conditions = [{key: value for key, value in each.items() if key != "lastHeartbeatTime"} for each in status.get("conditions") or ()]
-    return {key: status.get(key) for key in ("addresses", "capacity", "allocatable", "nodeInfo", "daemonEndpoints", "images")} | {
-        "conditions": conditions
-    }
+    return {
+        key: status.get(key) for key in ("addresses", "capacity", "allocatable", "nodeInfo", "daemonEndpoints", "images", "volumesInUse")
+    } | {"conditions": conditions}
 
 
 def registration_patch(facts: NodeFacts, existing: Object) -> Object:

@@ -40,12 +40,14 @@ from kubelet.plan import (
 from kubelet.prober import Prober
 from kubelet.runtime.base import ContainerState, CRIError, SandboxConfig
 from kubelet.status import rejected_status, status_of
-from kubelet.volumes.claims import wait_ready
+from kubelet.volumes.claims import look, patient_look, unable
 
 log = logging.getLogger(__name__)
 
 TURNS_MAX = 20
 """Steps of one sync, at most, before others get a turn."""
+ATTACH_S = 123.0
+"""For how long a volume may be on its way to the node before the pod is told (upstream's podAttachAndMountTimeout)."""
 RETRY_S = 10.0
 """How soon a failed step is tried again (upstream's backOffPeriod), with up to half as much jitter."""
 
@@ -66,6 +68,7 @@ class PodWorker:
         self._beside: dict[str, asyncio.Task[None]] = {}
         """What runs beside the worker, by what it is: pull:<container>, stop:<id>, hook:<id>."""
         self._stopping: dict[str, float] = {}
+        self._attached_by_s: float | None = None
         self._terminating, self._reason, self._message = False, "", ""
         self._start_time = str(pod.get("status", {}).get("startTime") or "")
 
@@ -142,6 +145,8 @@ class PodWorker:
         if self._is_new:
             await self.host.runtime.restore(self.pod)
             self.starts.remember(self.pod)
+            if self._start_time:
+                self.host.attachments.use(self.uid, (await look(self.pod, client=self.host.client)).attachable)
             self._start_time = self._start_time or rfc3339(self.host.clock.now())
         self._wake_s = None
         observed = await self._observe()
@@ -263,9 +268,7 @@ class PodWorker:
         return SandboxConfig(self.pod, attempt, self.host.log_directory(self.pod), self.pod["spec"].get("hostname") or name_of(self.pod))
 
     async def _run_sandbox(self, action: RunSandbox) -> bool:
-        why = await wait_ready(self.pod, client=self.host.client)
-        if why:
-            self.host.record(self.pod, "Warning", "FailedMount", why)
+        if not await self._has_volumes():
             self._retry()
             return False
         try:
@@ -276,6 +279,25 @@ class PodWorker:
             self._retry()
             return False
         return True
+
+    async def _has_volumes(self) -> bool:
+        """Whether the pod's claims are bound and its volumes attached. It is told of what it waits for; of being attached not at once."""
+        found = await patient_look(self.pod, client=self.host.client)
+        self.host.attachments.use(self.uid, found.attachable)
+        if found.why:
+            self.host.record(self.pod, "Warning", "FailedMount", found.why)
+            return False
+        missing = [found.attachable[each] for each in self.host.attachments.missing(found.attachable)]
+        if not missing:
+            self._attached_by_s = None
+            return True
+        now_s = self._now_s()
+        self._attached_by_s = self._attached_by_s or now_s + ATTACH_S
+        if now_s >= self._attached_by_s:
+            self._attached_by_s = None
+            message = unable("context deadline exceeded", unmounted=missing, unattached=missing)
+            self.host.record(self.pod, "Warning", "FailedMount", message)
+        return False
 
     def _hold_back(self, action: HoldBack) -> bool:
         """CrashLoopBackOff, until its time is up."""

@@ -92,11 +92,11 @@ class Storage:
         events = (await self.client.list(EVENTS))["items"]
         return [(each["type"], each["reason"], each["message"]) for each in events if each["involvedObject"]["name"] == name]
 
-    async def until_told(self, name: str, reason: str) -> str:
+    async def until_told(self, name: str, reason: str, within_s: float = 60) -> str:
         async def told() -> bool:
             return any(each == reason for _, each, _ in await self.told(name))
 
-        await self.cluster.until(told)
+        await self.cluster.until(told, within_s=within_s)
         return next(message for _, each, message in await self.told(name) if each == reason)
 
 
@@ -381,7 +381,8 @@ async def test_a_csi_volume_is_attached_to_the_node_of_its_pod_and_detached_afte
         csi = {"driver": "disks.example.com", "volumeHandle": "disk-1"}
         await cluster.client.create(PERSISTENT_VOLUMES, volume("disk", csi=csi))
         await cluster.client.create(PERSISTENT_VOLUME_CLAIMS, claim("data"))
-        await cluster.client.create(PODS, pod("web", "data"))
+        containers = [{"name": "app", "image": "app:1", "volumeMounts": [{"name": "v0", "mountPath": "/data"}]}]
+        await cluster.client.create(PODS, pod("web", "data", containers=containers))
         await storage.until(PODS, "web", lambda obj: bool(obj["spec"].get("nodeName")))
 
         async def attached() -> bool:
@@ -392,6 +393,9 @@ async def test_a_csi_volume_is_attached_to_the_node_of_its_pod_and_detached_afte
         wanted = {"attacher": "disks.example.com", "nodeName": "wherry-1", "source": {"persistentVolumeName": "disk"}}
         assert attachment["spec"] == wanted
         assert name_of(attachment).startswith("csi-")
+        message = await storage.until_told("web", "FailedMount", within_s=200)
+        listed = "unmounted volumes=[v0], unattached volumes=[v0], failed to process volumes=[]"
+        assert message == f"Unable to attach or mount volumes: {listed}: context deadline exceeded"
         await cluster.client.patch(VOLUME_ATTACHMENTS, name_of(attachment), {"status": {"attached": True}}, subresource="status")
         unique = "kubernetes.io/csi/disks.example.com^disk-1"
 
@@ -399,10 +403,12 @@ async def test_a_csi_volume_is_attached_to_the_node_of_its_pod_and_detached_afte
             return [each["name"] for each in node["status"].get("volumesAttached") or ()]
 
         await storage.until(NODES, "wherry-1", lambda node: names(node) == [unique])
+        await storage.until_phase(PODS, "web", "Running")
+        await storage.until(NODES, "wherry-1", lambda node: node["status"].get("volumesInUse") == [unique])
         assert await storage.until_told("web", "SuccessfulAttachVolume") == 'AttachVolume.Attach succeeded for volume "disk" '
         await storage.delete(PODS, "web")
         await storage.until_gone(VOLUME_ATTACHMENTS, name_of(attachment))
-        await storage.until(NODES, "wherry-1", lambda node: not names(node))
+        await storage.until(NODES, "wherry-1", lambda node: not names(node) and "volumesInUse" not in node["status"])
 
 
 @virtual
