@@ -80,7 +80,7 @@ async def _serve(request: Request) -> Answer:
         request.warnings.append(kind.deprecation)
     if info.namespace and not served.resource.namespaced and (info.resource != "namespaces" or info.namespace != info.name):
         raise no_such_path()
-    shape = (info.subresource, bool(info.rest), bool(info.name), bool(info.namespace))
+    shape = (info.subresource, bool(info.rest), bool(info.name), bool(info.namespace), info.by_path)
     route: _Route | None = served.derived.get(shape)
     if route is None:
         route = served.derived[shape] = _route(kind, info)
@@ -104,12 +104,18 @@ def _route(kind: Kind, info: RequestInfo) -> _Route:
         part = custom_routes.part_of(kind, info)
         return _Route(part, custom_routes.verbs_of(part, info), None)
     if info.subresource:
+        if info.by_path:
+            raise no_such_path()
         part = next((each for each in kind.subresources if each.name == info.subresource), None)
         if part is None or (info.rest and not part.connect):
             raise no_such_path()
         produces = OBJECTS if not part.connect else ("text/plain", *OBJECTS) if part.name == "log" else None
         return _Route(part, frozenset(part.verbs), produces)
     verbs = frozenset(kind.verbs)
+    if info.by_path:
+        if "watch" not in verbs:
+            raise no_such_path()
+        return _Route(None, frozenset({"watch"}), OBJECTS + STREAMS)
     if info.name:
         verbs &= _OBJECT_VERBS if "get" in verbs else _OBJECT_VERBS - {"watch"}
     else:
@@ -124,7 +130,7 @@ def _check_route(request: Request, route: _Route) -> None:
     verb, method = request.info.verb, request.method
     if route.part is not None and route.part.name == "proxy":
         return  # takes what a proxy takes, HEAD and OPTIONS too: `proxy.py`
-    if verb == "watch" and (route.part is not None or not request.info.name):
+    if verb == "watch" and not request.info.by_path and (route.part is not None or not request.info.name):
         verb = "get" if route.part is not None else "list"  # whether a list can be watched is the handler's to say
     if verb not in route.verbs or method == "HEAD":
         raise not_allowed()

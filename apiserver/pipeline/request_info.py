@@ -23,6 +23,8 @@ class RequestInfo:
     subresource: str = ""
     rest: str = ""
     """What follows the subresource: the path behind `proxy`."""
+    by_path: bool = False
+    """A watch that its path asks for (`/api/v1/watch/pods`), as it was done before there was `?watch=1`."""
 
     @property
     def is_resource(self) -> bool:
@@ -57,4 +59,4 @@ def request_info(method: str, path: str, *, watch: bool = False) -> RequestInfo:
         verb = "watch"
     if resource == "namespaces" and name and not group:
         namespace = name
-    return RequestInfo(path, verb, group, version, namespace, resource, name, subresource, "/".join(rest[3:]))
+    return RequestInfo(path, verb, group, version, namespace, resource, name, subresource, "/".join(rest[3:]), prefixed)

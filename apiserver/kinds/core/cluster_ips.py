@@ -13,7 +13,7 @@ from typing import Any
 
 from apiserver.registry.kind import Context, User
 from apiserver.validation.ip import Network, parse_cidr, parse_ip
-from kube.errors import AlreadyExists, NotFound
+from kube.errors import AlreadyExists, Invalid, NotFound
 from kube.objects import Object, condition_of, is_deleting
 from kube.resources import IP_ADDRESSES, Resource
 
@@ -124,6 +124,8 @@ async def claim(registries: Any, service: Object, ip: str, ctx: Context) -> None
         await _create(registries, service, str(address), ctx)
     except AlreadyExists:
         raise NotAllocated("provided IP is already allocated") from None
+    except Invalid as error:
+        raise NotAllocated(error.message) from None
 
 
 async def claim_any(registries: Any, service: Object, family: str, ctx: Context) -> str:
@@ -141,6 +143,8 @@ async def claim_any(registries: Any, service: Object, family: str, ctx: Context)
                 await _create(registries, service, ip, ctx)
             except AlreadyExists:
                 continue
+            except Invalid:
+                raise RangeFull from None  # no address can be a Service's that has no name: upstream tries them all and says the same
             return ip
     raise RangeFull
 
@@ -160,7 +164,7 @@ async def _create(registries: Any, service: Object, ip: str, ctx: Context) -> No
         "kind": IP_ADDRESSES.kind,
         "apiVersion": IP_ADDRESSES.api_version,
         "metadata": {"name": ip, "labels": {FAMILY_LABEL: f"IPv{address.version}", MANAGER_LABEL: MANAGER}},
-        "spec": {"parentRef": {"resource": "services", "namespace": meta["namespace"], "name": meta["name"]}},
+        "spec": {"parentRef": {"resource": "services", "namespace": meta["namespace"], "name": meta.get("name", "")}},
     }
     await registries.get(IP_ADDRESSES).create("", obj, system_context(ctx, "create"))
 
