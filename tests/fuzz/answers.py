@@ -16,7 +16,8 @@ DELIBERATE: Final = (
     (500, r"resourceVersion should not be set on objects to be created"),
     (500, r"failed to create typed patch object"),
     (500, r"failed to create manager for existing fields"),
-    (500, r"unable to (find|decode) .*|invalid object type: .*"),
+    (500, r"\"message\":\"target\.(name|kind): "),
+    (500, r"failed to allocate a serviceIP: range is full"),
     (504, r"Timeout: Too large resource version"),
 )
 """Upstream answers these with a 5xx, too: status, and how the message goes."""

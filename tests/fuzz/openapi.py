@@ -53,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.openapi", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--schemathesis", metavar="PATH", help="the program")
     parser.add_argument("--storage", choices=["memory", "sqlite"], default="memory")
-    parser.add_argument("--examples", type=int, default=20, metavar="N", help="made-up requests an operation, besides the corner cases")
+    parser.add_argument("--examples", type=int, default=20, metavar="N", help="made-up requests an operation (default 20)")
+    parser.add_argument("--phases", default="fuzzing", help="default: fuzzing; coverage is ten thousands of requests where there are pods")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=10, metavar="N", help="findings shown a document (default 10)")
     parser.add_argument("versions", nargs="*", metavar="GROUP/VERSION", help="e.g. apps/v1, or v1; all where there is none")
@@ -80,7 +81,7 @@ def _fuzzed(program: str, server: Alone, name: str, place: Path, flags: argparse
     settings, archive = place / "schemathesis.toml", place / f"{name.replace('/', '-')}.har"
     settings.write_text(_SETTINGS)
     command = [program, "--config-file", str(settings), "run", f"{server.url}/openapi/v3/{name}", "--tls-verify=false"]
-    command += ["--header", f"Authorization: Bearer {TOKEN}", "--phases=coverage,fuzzing", "--checks=not_a_server_error"]
+    command += ["--header", f"Authorization: Bearer {TOKEN}", f"--phases={flags.phases}", "--checks=not_a_server_error"]
     command += [f"--max-examples={flags.examples}", f"--seed={flags.seed}", "--continue-on-failure", "--no-shrink", "--request-timeout=30"]
     command += ["--report=har", f"--report-har-path={archive}", "--generation-database=none", "--suppress-health-check=all"]
     command += ["--warnings=off", "--no-color", f"--exclude-path-regex={_STREAMS}"]

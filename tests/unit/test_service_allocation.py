@@ -69,6 +69,14 @@ async def test_services_made_at_once_get_different_addresses_until_the_range_is_
     assert "failed to allocate a serviceIP: range is full" in str(failed[0])
 
 
+async def test_a_service_without_a_name_finds_no_address(registries: Registries) -> None:
+    obj = service()
+    del obj["metadata"]["name"]
+    with pytest.raises(errors.InternalError, match="failed to allocate a serviceIP: range is full"):
+        await begin(obj, None, context(registries), registries)
+    assert await addresses(registries) == []
+
+
 async def test_a_write_that_fails_gives_everything_back(registries: Registries) -> None:
     obj = service(type="NodePort")
     finish = await begin(obj, None, context(registries), registries)
