@@ -286,12 +286,15 @@ async def _serve(built: Built, settings: Settings, authority: Authority, sock: s
     config.ssl = server_context(authority, "apiserver")
     server = uvicorn.Server(config)
     built.server.extra["serving_url"] = url
-    loop = asyncio.get_running_loop()
-    loop.call_later(PRELOAD_AFTER_S, loop.run_in_executor, None, importlib.import_module, "apiserver.routes")
+    asyncio.get_running_loop().call_later(PRELOAD_AFTER_S, _preload)
     async with _signals(server, built):
         log.info("serving on %s (data in %s, storage %s)", url, settings.data_dir, settings.storage)
         settle()
         await server.serve(sockets=[sock])
+
+
+def _preload() -> None:
+    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "apiserver.routes")
 
 
 @contextlib.asynccontextmanager

@@ -245,7 +245,7 @@ def _prefix(prefix: str, namespace: str) -> str:
 async def _at_revision(served: Served, options: ListOptions, namespace: str, revision: int, start: str) -> tuple[list[Entry], Object]:
     """A list as of an older revision, from the store's log; pages until `limit` matching entries are found."""
     registry = served.registry
-    cache, selectable = registry.cache, dict(registry.kind.selectable)
+    cache = registry.cache
     prefix = _prefix(cache.prefix, namespace)
     out: list[Entry] = []
     key = prefix + start
@@ -262,7 +262,7 @@ async def _at_revision(served: Served, options: ListOptions, namespace: str, rev
                 rest = len(page.items) - index + page.remaining
                 _go_on(metadata, options, cache.prefix, namespace, out[-1], revision, rest=rest)
                 return out, metadata
-            entry = Entry(kv.key, kv.value, kv.mod_revision, kv.create_revision, orjson.loads(kv.value), selectable)
+            entry = cache.entry_of(kv)
             if not options.selects or options.matches(cache, entry):
                 out.append(entry)
         if not page.remaining or not page.items:

@@ -32,19 +32,32 @@ ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
 class Entry:
-    """One object at one revision: its stored bytes, and what selectors ask for."""
+    """One object at one revision: its stored bytes, and what selectors ask for.
 
-    __slots__ = ("create_revision", "fields", "key", "labels", "name", "namespace", "revision", "value")
+    `labels` and `fields` (in the order of the kind's selectable fields) are read from the bytes when they are first asked for: most of what
+    a starting server loads is only ever listed."""
+
+    __slots__ = ("_selectable", "create_revision", "fields", "key", "labels", "name", "namespace", "revision", "value")
+    labels: dict[str, str]
+    fields: tuple[str, ...]
 
     def __init__(
-        self, key: str, value: bytes, revision: int, create_revision: int, obj: Object, selectable: dict[str, Callable[[Object], str]]
+        self, key: str, prefix: str, value: bytes, revision: int, create_revision: int, selectable: dict[str, Callable[[Object], str]]
     ) -> None:
-        meta = obj["metadata"]
         self.key, self.value, self.revision, self.create_revision = key, value, revision, create_revision
-        self.namespace: str = meta.get("namespace", "")
-        self.name: str = meta["name"]
-        self.labels: dict[str, str] = dict(meta.get("labels") or ())
-        self.fields: tuple[str, ...] = tuple([get(obj) for get in selectable.values()])
+        self.namespace, _, self.name = key[len(prefix) :].rpartition("/")
+        self._selectable = selectable
+
+    def learn(self, obj: Object) -> None:
+        """Take labels and fields from the object itself, where it is at hand."""
+        self.labels = dict(obj["metadata"].get("labels") or ())
+        self.fields = tuple([get(obj) for get in self._selectable.values()])
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute not in ("labels", "fields"):
+            raise AttributeError(attribute)
+        self.learn(orjson.loads(self.value))
+        return getattr(self, attribute)
 
 
 class Change:
@@ -102,7 +115,7 @@ class ResourceCache:
         self._sorted_prefixes.clear()
         self._count = 0
         for kv in page.items:
-            self._put(self._entry(kv))
+            self._put(self.entry_of(kv))
         self.revision = self._history_start = page.revision
         self._history.clear()
         self._history_bytes = 0
@@ -209,9 +222,9 @@ class ResourceCache:
         """What a watcher from before the history gets, straight from the store's log."""
         changes = []
         for event in events:
-            previous = self._entry(event.previous) if event.previous else None
+            previous = self.entry_of(event.previous) if event.previous else None
             kind = DELETED if event.deleted else ADDED if previous is None else MODIFIED
-            changes.append(Change(kind, self._entry(event.kv), previous))
+            changes.append(Change(kind, self.entry_of(event.kv), previous))
         if watcher.offer(changes):
             watcher.ready.set()
         watcher.after = events[-1].kv.mod_revision
@@ -231,9 +244,12 @@ class ResourceCache:
 
     # --- following the store --------------------------------------------------------------------------------------
 
-    def _entry(self, kv: KeyValue) -> Entry:
-        obj = kv.hint if kv.hint is not None else orjson.loads(kv.value)
-        return Entry(kv.key, kv.value, kv.mod_revision, kv.create_revision, obj, self._selectable)
+    def entry_of(self, kv: KeyValue) -> Entry:
+        """An entry of what the store holds, whether or not it is the present one."""
+        entry = Entry(kv.key, self.prefix, kv.value, kv.mod_revision, kv.create_revision, self._selectable)
+        if kv.hint is not None:
+            entry.learn(kv.hint)
+        return entry
 
     def _put(self, entry: Entry) -> Entry | None:
         group = self._namespaces.get(entry.namespace)
@@ -270,17 +286,11 @@ class ResourceCache:
                 previous = self._remove(namespace, name)
                 if previous is None:
                     continue
-                entry = Entry.__new__(Entry)
-                entry.key, entry.value, entry.revision, entry.create_revision = (
-                    kv.key,
-                    previous.value,
-                    kv.mod_revision,
-                    previous.create_revision,
-                )
-                entry.namespace, entry.name, entry.labels, entry.fields = namespace, name, previous.labels, previous.fields
+                entry = Entry(kv.key, self.prefix, previous.value, kv.mod_revision, previous.create_revision, self._selectable)
+                entry.labels, entry.fields = previous.labels, previous.fields
                 change = Change(DELETED, entry, previous)
             else:
-                entry = self._entry(kv)
+                entry = self.entry_of(kv)
                 previous = self._put(entry)
                 change = Change(ADDED if previous is None else MODIFIED, entry, previous)
             self.revision = max(self.revision, kv.mod_revision)

@@ -94,6 +94,25 @@ async def test_an_entry_has_what_selectors_ask_for() -> None:
 
 
 @virtual
+async def test_what_was_stored_before_is_not_looked_into_until_a_selector_asks() -> None:
+    world = World()
+    await world.create("a", "x", color="red")
+    await world.cache.start()
+    entry = world.cache.get("a", "x")
+    assert entry is not None
+    assert (entry.namespace, entry.name) == ("a", "x")
+    with pytest.raises(AttributeError, match="fields"):
+        object.__getattribute__(entry, "fields")
+    assert (world.cache.field(entry, "data.color"), entry.labels) == ("red", {"of": "a"})
+    with pytest.raises(AttributeError, match="colour"):
+        entry.colour  # noqa: B018
+    watcher = await world.cache.watch("", "", await world.cache.catch_up(), field=("data.color", "red"))
+    await world.update("a", "x", color="blue")
+    assert [each.type for each in watcher.take()] == [MODIFIED], "it had the color that is asked for"
+    await world.close()
+
+
+@virtual
 async def test_catching_up_sees_writes_to_other_kinds_pass() -> None:
     world = World()
     await world.cache.start()

@@ -17,7 +17,9 @@ FIELDS = {"data.color": 0}
 
 def entry(name: str, revision: int, color: str = "", namespace: str = "a") -> Entry:
     obj: Object = {"metadata": {"name": name, "namespace": namespace}, "data": {"color": color}}
-    return Entry(f"/registry/things/{namespace}/{name}", b"{}", revision, revision, obj, SELECTABLE)
+    made = Entry(f"/registry/things/{namespace}/{name}", "/registry/things/", b"{}", revision, revision, SELECTABLE)
+    made.learn(obj)
+    return made
 
 
 def change(name: str, revision: int, *, color: str = "", was: str | None = None, namespace: str = "a", gone: bool = False) -> Change:
