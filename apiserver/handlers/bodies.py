@@ -90,6 +90,7 @@ def _parse_protobuf(body: bytes) -> Parsed:
         value = protobuf.loads(raw, name)
     except protobuf.ProtobufError as wrong:
         raise Unrecognized(str(wrong)) from None
+    _check_depth(value)
     return Parsed({**value, "apiVersion": api_version, "kind": kind})
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kube.errors import BadRequest
 from kube.patch.json_patch import json_kind
-from kube.schema import gojson
+from kube.schema import gojson, strict
 
 INCONSISTENT: Final = -1
 """The revision of a token that goes on from a key, among whatever there is by then."""
@@ -61,7 +61,10 @@ def _document(raw: bytes) -> dict[str, Any]:
     wrong = gojson.syntax_error(raw)
     if wrong:
         raise _invalid(wrong)
-    document = json.loads(raw.decode("utf-8", "replace"))
+    try:
+        document = strict.plain(gojson.load(raw))
+    except RecursionError:
+        raise _invalid("exceeded max depth") from None
     if document is None:
         return {}
     if not isinstance(document, dict):

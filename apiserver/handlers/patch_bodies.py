@@ -118,8 +118,8 @@ def _plain(value: Any, prefix: str) -> Any:
 def _repeats_keys(body: bytes, value: Any) -> bool:
     """Cheap and rarely wrong: every key has its colon, and a repeated key is gone from `value`. Looks at the depth on the way."""
     try:
-        again = orjson.dumps(value)
-    except TypeError:
+        again = gojson.encoded(value)
+    except gojson.TooDeep:
         raise BadRequest(f"error decoding patch: {TOO_DEEP}") from None
     return again.count(b":") != body.count(b":")
 
@@ -163,7 +163,7 @@ def _parse_yaml(body: bytes, validation: str) -> PatchBody:
         why = f"error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {json_kind(value)} into {_GO_MAP}"
         raise BadRequest(f"error decoding YAML: {why}")
     try:
-        orjson.dumps(value)
-    except TypeError:
+        gojson.encoded(value)
+    except gojson.TooDeep:
         raise BadRequest(f"error decoding YAML: {TOO_DEEP}") from None
     return PatchBody(APPLY, value, tuple(document.duplicates) if validation != "Ignore" else ())

@@ -11,7 +11,7 @@ Source: structured-merge-diff `fieldpath/element.go`, `serialize-pe.go`, `typed/
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -71,15 +71,15 @@ def parse_element(text: str) -> Step | None:
         if kind == "f":
             return "f", rest
         if kind == "v":
-            return "v", _hashable(json.loads(rest))
+            return "v", _hashable(orjson.loads(rest))
         if kind == "i":
             return "i", int(rest)
         if kind == "k":
-            fields = json.loads(rest)
+            fields = orjson.loads(rest)
             if not isinstance(fields, dict):
                 raise ElementError(f"not an object: {text}")
             return "k", tuple((name, _hashable(fields[name])) for name in sorted(fields))
-    except json.JSONDecodeError as error:
+    except orjson.JSONDecodeError as error:
         raise ElementError(f"{error}: {text}") from None
     except ElementError:
         raise
@@ -180,6 +180,10 @@ def key_defaults(of: ListType) -> dict[str, Any]:
     return found | dict(of.key_defaults)
 
 
+_PLAIN = re.compile(r"[\w./: -]*", re.ASCII)
+"""What JSON writes as it is."""
+
+
 def _keyed(of: ListType) -> Callable[[Any], str]:
     names = tuple(sorted(of.keys))
     defaults = key_defaults(of)
@@ -206,14 +210,18 @@ def _keyed(of: ListType) -> Callable[[Any], str]:
         return general
     (only,) = names
     known: dict[str, str] = {}
+    start = f'k:{{{_json(only)}:"'
 
     def single(item: Any) -> str:
         try:
             return known[item[only]]
         except (KeyError, TypeError):
-            element = general(item)
-            if len(known) < 4096 and type(item.get(only)) is str:
-                known[item[only]] = element
+            value = item.get(only) if isinstance(item, dict) else None
+            if type(value) is not str:
+                return general(item)
+            element = f'{start}{value}"}}' if _PLAIN.fullmatch(value) else general(item)
+            if len(known) < 4096:
+                known[value] = element
             return element
 
     return single

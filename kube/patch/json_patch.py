@@ -17,7 +17,7 @@ import orjson
 
 from kube.errors import BadRequest, Invalid, RequestEntityTooLarge
 from kube.patch.golang import json_string
-from kube.schema.gojson import Quoted
+from kube.schema.gojson import Quoted, TooDeep, encoded
 
 OPERATIONS_MAX = 10_000
 COPY_BYTES_MAX = 3 * 1024 * 1024
@@ -78,7 +78,7 @@ def apply_json_patch(document: Any, operations: Any, *, copy_bytes_max: int = CO
         for operation in operations:
             patch.do(operation or {})
         return patch.result()
-    except (_Failed, RecursionError) as error:
+    except (_Failed, TooDeep, RecursionError) as error:
         # Upstream gives the reason away to its log only.
         raise Invalid("the server rejected our request due to an error in our request", details={}) from error
 
@@ -133,13 +133,6 @@ def _written(text: str) -> str:
     return text.text if isinstance(text, Quoted) else json_string(text)
 
 
-def _json(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # nothing else can be wrong with what was JSON
-        raise _Failed("nested too deep") from None
-
-
 class _Patch:
     """A document on its way. `_fresh` holds (and keeps alive) the containers that are copies already and may be written to."""
 
@@ -159,8 +152,8 @@ class _Patch:
         }
 
     def result(self) -> Any:
-        """The document as plain JSON. Fails when the operations have nested it too deep."""
-        text = _json(self.document)
+        """The document as plain JSON. Raises TooDeep when the operations have nested it so."""
+        text = encoded(self.document)
         return orjson.loads(text) if self._quoted else self.document
 
     def do(self, operation: dict[str, Any]) -> None:
@@ -196,7 +189,7 @@ class _Patch:
     def _copy(self, operation: dict[str, Any]) -> None:
         container, key = self._container(_pointer(operation, "from"))
         value = _get(container, key)
-        self._copy_bytes_left -= len(_json(value))
+        self._copy_bytes_left -= len(encoded(value))
         if self._copy_bytes_left < 0:
             raise _Failed("the copy operations add too much to the document")
         self._share(value)

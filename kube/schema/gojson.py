@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any
 
+import orjson
+
 from kube.schema import strict
 from kube.schema.goquote import quote
 
@@ -48,6 +50,22 @@ def load(data: bytes) -> Any:
     Raises RecursionError for texts nested too deep for Python."""
     value = strict.parse(data.decode("utf-8", "replace"))
     return _without_surrogates(value) if b"\\u" in data else value
+
+
+def encoded(value: Any) -> bytes:
+    """A JSON value as text. Raises TooDeep for one that is nested deeper than the encoder goes with some levels around it: what is stored
+    is written again within lists and watch events."""
+    try:
+        return orjson.dumps([[[[[[[[value]]]]]]]])[_SPARE_LEVELS:-_SPARE_LEVELS]
+    except TypeError:  # nothing else can be wrong with what was JSON
+        raise TooDeep("exceeded max depth") from None
+
+
+class TooDeep(ValueError):
+    """A value that is nested too deep to be served."""
+
+
+_SPARE_LEVELS = 8
 
 
 class Quoted(str):

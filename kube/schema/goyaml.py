@@ -17,7 +17,7 @@ import yaml
 
 from kube.schema.goquote import quote
 
-DEPTH_MAX = 250
+DEPTH_MAX = 240
 _ALIASED_MAX = 100_000
 """deviates: how many values aliases may stand for in all; upstream bounds their share of a document instead."""
 

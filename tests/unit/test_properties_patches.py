@@ -31,10 +31,17 @@ from tests.unit.typed_values import ANY_JSON, NAMES, values_of
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
 SOME = examples(60)
+
+
+def is_object(definition: str) -> bool:
+    metadata = definitions.load().type(definition).fields.get("metadata")
+    return metadata is not None and metadata.type == definitions.load().type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+
+
 KINDS = {
     f"{group}/{version}".removeprefix("/") + f" {kind}": name
     for (group, version, kind), name in sorted(definitions.load().kinds.items())
-    if "metadata" in definitions.load().type(name).fields and not kind.endswith("List")
+    if is_object(name)
 }
 WORKLOADS = ["v1 Pod", "v1 Service", "apps/v1 Deployment", "batch/v1 CronJob", "rbac.authorization.k8s.io/v1 Role", "v1 ConfigMap"]
 kinds = st.sampled_from(WORKLOADS) | st.sampled_from(list(KINDS))
