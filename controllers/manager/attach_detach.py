@@ -44,7 +44,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Of one node: the Node (None: gone), its attachments by volume name, the volumes by name that these are of,
+    """Of one node: the Node (None: gone), our attachments to it by volume name, the volumes that these are of,
     who has each wanted volume elsewhere (nodes, and the pods that use it there), and since when each attachment has not been wanted."""
 
     node: Object | None
@@ -70,9 +70,9 @@ def plan(desired: Mapping[str, Wanted], observed: World, now: datetime, *, node_
     out = Plan()
     attached: list[str] = []
     for name, attachment in observed.attachments.items():
-        volume = observed.volumes.get(name)
+        volume = observed.volumes[name]
         if name in desired and not is_deleting(attachment):
-            if is_attached(attachment) and volume is not None:
+            if is_attached(attachment):
                 attached.append(unique_name(volume))
             _tell(out, desired[name], attachment, observed)
         elif not is_deleting(attachment):
@@ -80,7 +80,7 @@ def plan(desired: Mapping[str, Wanted], observed: World, now: datetime, *, node_
             if wait_s is None:
                 out.actions.append(Delete(VOLUME_ATTACHMENTS, None, name_of(attachment), uid=uid_of(attachment)))
             else:
-                if is_attached(attachment) and volume is not None:
+                if is_attached(attachment):
                     attached.append(unique_name(volume))
                 out.again_s = wait_s if out.again_s is None else min(out.again_s, wait_s)
     for name, wanted in desired.items():
@@ -134,12 +134,12 @@ def _multi_attach(volume: Object, pod: Object, users: Sequence[Object]) -> Recor
     return Record(pod, "Warning", "FailedAttachVolume", f'Multi-Attach error for volume "{name_of(volume)}" {why}')
 
 
-def _wait_s(volume: Object | None, observed: World, since: datetime, now: datetime) -> float | None:
+def _wait_s(volume: Object, observed: World, since: datetime, now: datetime) -> float | None:
     """How long still to wait for the node to let go of the volume; None when it may be detached."""
     node = observed.node
     if node is not None and any(each.get("key") == OUT_OF_SERVICE for each in node["spec"].get("taints") or ()):
         return None
-    if node is not None and (volume is None or not _is_in_use(node, volume)):
+    if node is not None and not _is_in_use(node, volume):
         return None
     left_s = (since + timedelta(seconds=UNMOUNT_S) - now).total_seconds()
     is_healthy = node is not None and is_condition_true(node, "Ready")
@@ -188,13 +188,19 @@ def wants_attaching(volume: Object, driver: Object | None) -> bool:
     return "csi" in volume["spec"] and (driver is None or (driver.get("spec") or {}).get("attachRequired") is not False)
 
 
-def new_attachment(volume: Object, node_name: str) -> Object:
+def attachment_name(volume: Object, node_name: str) -> str:
+    """By this name we know ours: those of others are left alone."""
     source = volume["spec"]["csi"]
     digest = hashlib.sha256(f"{source['volumeHandle']}{source['driver']}{node_name}".encode()).hexdigest()
+    return f"csi-{digest}"
+
+
+def new_attachment(volume: Object, node_name: str) -> Object:
+    source = volume["spec"]["csi"]
     return {
         "apiVersion": VOLUME_ATTACHMENTS.api_version,
         "kind": VOLUME_ATTACHMENTS.kind,
-        "metadata": {"name": f"csi-{digest}"},
+        "metadata": {"name": attachment_name(volume, node_name)},
         "spec": {"attacher": source["driver"], "nodeName": node_name, "source": {"persistentVolumeName": name_of(volume)}},
     }
 
@@ -273,8 +279,7 @@ class AttachDetachController:
         return out
 
     def _observe(self, node_name: str, desired: Mapping[str, Wanted], now: datetime) -> World:
-        attachments = {_volume_values(each)[0]: each for each in self.attachments.by_index(NODE, node_name)}
-        attachments.pop("", None)
+        attachments = {_volume_values(each)[0]: each for each in self.attachments.by_index(NODE, node_name) if self._is_ours(each)}
         before = self._unwanted.get(node_name, {})
         unwanted = {name: before.get(name, now) for name in attachments if name not in desired}
         self._unwanted[node_name] = unwanted
@@ -282,7 +287,7 @@ class AttachDetachController:
         return World(
             node=self.nodes.get(node_name),
             attachments=attachments,
-            volumes={name: volume for name in attachments if (volume := self.volumes.get(name)) is not None and "csi" in volume["spec"]},
+            volumes={name: volume for name in attachments if (volume := self.volumes.get(name)) is not None},
             elsewhere=elsewhere,
             users_elsewhere={name: self._users_on(desired[name].volume, nodes) for name, nodes in elsewhere.items()},
             unwanted_since=unwanted,
@@ -290,8 +295,15 @@ class AttachDetachController:
         )
 
     def _other_nodes(self, volume_name: str, node_name: str) -> list[str]:
-        found = (each["spec"].get("nodeName", "") for each in self.attachments.by_index(VOLUME, volume_name))
+        found = (each["spec"].get("nodeName", "") for each in self.attachments.by_index(VOLUME, volume_name) if self._is_ours(each))
         return [each for each in found if each != node_name]
+
+    def _is_ours(self, attachment: Object) -> bool:
+        """Whether this controller has made it, for a volume that is still there."""
+        volume = self.volumes.get(_volume_values(attachment)[0])
+        if volume is None or "csi" not in volume["spec"]:
+            return False
+        return name_of(attachment) == attachment_name(volume, attachment["spec"].get("nodeName", ""))
 
     def _users_on(self, volume: Object, nodes: Iterable[str]) -> list[Object]:
         there = set(nodes)

@@ -412,6 +412,15 @@ async def test_a_csi_volume_is_attached_to_the_node_of_its_pod_and_detached_afte
 
 
 @virtual
+async def test_attachments_that_others_have_made_are_left_alone() -> None:
+    async with storage_cluster(nodes=1) as (cluster, storage):
+        foreign = {"attacher": "disks.example.com", "nodeName": "wherry-1", "source": {"persistentVolumeName": "not-there"}}
+        await cluster.client.create(VOLUME_ATTACHMENTS, {"metadata": {"name": "mine"}, "spec": foreign})
+        await cluster.until(_passed(cluster, 600), within_s=700)
+        assert not is_deleting(await storage.get(VOLUME_ATTACHMENTS, "mine"))
+
+
+@virtual
 async def test_a_node_takes_as_many_volumes_of_a_driver_as_the_driver_says() -> None:
     async with storage_cluster(nodes=1) as (cluster, storage):
         driver = {"name": "disks.example.com", "nodeID": "n", "topologyKeys": None, "allocatable": {"count": 1}}
