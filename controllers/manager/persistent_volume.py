@@ -27,6 +27,8 @@ _RECYCLE_LEAST_S = {"hostPath": 60, "nfs": 300}
 _RECYCLE_S_PER_GI = 30
 RECYCLER_NAMESPACE = "default"
 RECYCLER_IMAGE = "registry.k8s.io/build-image/debian-base:bookworm-v1.0.6"
+_SIMULATED = {"wherry.dev/exit-code": "0"}
+"""On simulated nodes there is nothing to delete, and this says that it is done; real ones do not read it."""
 _SCRUB = 'test -e /scrub && find /scrub -mindepth 1 -delete && test -z "$(ls -A /scrub)" || exit 1'
 
 
@@ -144,5 +146,5 @@ def recycler_pod(volume: Object, source: str) -> Object:
         "volumes": [{"name": "vol", source: volume["spec"][source]}],
         "containers": [container],
     }
-    metadata = {"name": recycler_name(name_of(volume)), "namespace": RECYCLER_NAMESPACE}
+    metadata = {"name": recycler_name(name_of(volume)), "namespace": RECYCLER_NAMESPACE, "annotations": _SIMULATED}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

@@ -316,8 +316,6 @@ async def test_a_volume_that_is_recycled_is_available_again() -> None:
         await storage.until_phase(PERSISTENT_VOLUME_CLAIMS, "data", "Bound")
         await storage.delete(PERSISTENT_VOLUME_CLAIMS, "data")
         await storage.until(PODS, "recycler-for-used", lambda obj: obj["spec"]["volumes"][0]["hostPath"]["path"] == "/tmp/used")
-        done = {"status": {"phase": "Succeeded"}}
-        await cluster.client.patch(PODS, "recycler-for-used", done, namespace="default", subresource="status")
         free = await storage.until_phase(PERSISTENT_VOLUMES, "used", "Available")
         assert "claimRef" not in free["spec"]
         await storage.until_gone(PODS, "recycler-for-used")

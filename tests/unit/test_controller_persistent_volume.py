@@ -317,7 +317,7 @@ def test_recycling_is_done_by_a_pod() -> None:
     [create] = persistent_volume.plan(used, persistent_volume.World(), NOW).actions
     assert isinstance(create, Create)
     pod = create.obj
-    assert pod["metadata"] == {"name": "recycler-for-disk", "namespace": "default"}
+    assert (pod["metadata"]["name"], pod["metadata"]["namespace"]) == ("recycler-for-disk", "default")
     assert pod["spec"]["volumes"] == [{"name": "vol", "hostPath": {"path": "/data"}}]
     assert pod["spec"]["activeDeadlineSeconds"] == 60
     running = {**pod, "status": {"phase": "Running"}}
