@@ -106,6 +106,10 @@ class Health:
         ready: dict[str, Check] = {**live, "etcd-readiness": store, "informer-sync": started, **at_start, "shutdown": shutdown}
         self._checks: dict[str, Mapping[str, Check]] = {"healthz": {**live, **at_start}, "livez": {**live, **at_start}, "readyz": ready}
 
+    def paths(self) -> list[str]:
+        """All paths that are health's."""
+        return [each for name, checks in self._checks.items() for each in (f"/{name}", *(f"/{name}/{check}" for check in checks))]
+
     async def answer(self, path: str, query: bytes) -> Response | None:
         """The answer at a path; None where that is none of health's."""
         name, slash, check = path[1:].partition("/")

@@ -40,6 +40,9 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
         if healthy is not None:
             return _sent(healthy)
         try:
+            if request.url.path == "/":
+                documents: Documents = server.extra["documents"]
+                return _sent(json_response(200, {"paths": sorted([*documents.paths(), *health.paths(), "/metrics", "/version"])}))
             answer = document_at(server, request.method, request.url.path, request.url.query, headers)
         except ApiError as error:
             answer = error_response(error, headers.get("accept", ""))

@@ -136,6 +136,12 @@ class Discovery:
         names = sorted({group for group, _ in self._served if group}, key=group_key)
         return {name: sorted((version for group, version in self._served if group == name), key=version_key) for name in names}
 
+    def paths(self) -> list[str]:
+        """Every path that answers with one of these documents."""
+        core = [f"/api/{version}" for group, version in self._served if not group]
+        groups = [f"/apis/{group}" for group in self.groups]
+        return ["/api", *core, "/apis", *groups, *(f"/apis/{group}/{each}" for group, found in self.groups.items() for each in found)]
+
     def _core_versions(self) -> Any:
         return {
             "kind": "APIVersions",

@@ -26,6 +26,12 @@ class Documents:
         self._discovery = Discovery(kinds)
         self._openapi = OpenAPI(kinds, self._registries.definitions, version=self._git_version, custom=custom, before=self._openapi)
 
+    def paths(self) -> list[str]:
+        """The paths of these documents."""
+        if self._generation != self._registries.generation:
+            self._make()
+        return [*self._discovery.paths(), "/openapi/v2", "/openapi/v3"]
+
     def answer(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response | None:
         """The answer for a path of these documents; None for any other path. `headers` have lower-case names. Raises NotAcceptable, and
         MethodNotAllowed where a path has only GET."""

@@ -58,6 +58,16 @@ async def test_paths_and_methods(method: str, path: str, status: int) -> None:
 
 
 @virtual
+async def test_the_index_names_every_path_and_all_of_them_answer() -> None:
+    async with served() as api:
+        paths = (await api.ok("GET", "/"))["paths"]
+        assert paths == sorted(paths)
+        assert {"/api", "/apis/apps/v1", "/healthz/ping", "/openapi/v3", "/readyz/shutdown", "/version"} <= set(paths)
+        for each in paths:
+            assert (await api.call("GET", each)).status == 200, each
+
+
+@virtual
 async def test_a_patch_in_no_known_form_is_refused_by_the_router() -> None:
     async with served() as api:
         await api.ok("POST", CONFIG_MAPS, config_map("a"))
