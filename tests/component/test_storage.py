@@ -219,6 +219,24 @@ async def test_pods_wait_for_their_claims_and_say_why() -> None:
 
 
 @virtual
+async def test_pods_that_wait_for_volumes_nobody_makes_hold_nobody_up_and_give_up_in_the_end() -> None:
+    async with storage_cluster(nodes=3) as (cluster, storage):
+        absent = {**standard_class(), "provisioner": "absent.example.com"}
+        await cluster.client.create(STORAGE_CLASSES, absent)
+        for at in range(40):
+            await cluster.client.create(PERSISTENT_VOLUME_CLAIMS, claim(f"data-{at}"))
+            await cluster.client.create(PODS, pod(f"waits-{at}", f"data-{at}"))
+        chosen = "volume.kubernetes.io/selected-node"
+        await storage.until(PERSISTENT_VOLUME_CLAIMS, "data-39", lambda obj: chosen in annotations_of(obj))
+        await cluster.client.create(PODS, pod("plain"))
+        await storage.until_phase(PODS, "plain", "Running")
+        message = await storage.until_told("waits-0", "FailedScheduling", within_s=700)
+        assert message == 'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded'
+        await storage.delete(PODS, "waits-1")
+        await storage.until_gone(PODS, "waits-1")
+
+
+@virtual
 async def test_a_pod_that_was_put_on_a_node_is_not_started_before_its_claims_are_bound() -> None:
     async with storage_cluster(nodes=1) as (cluster, storage):
         await cluster.client.create(PERSISTENT_VOLUME_CLAIMS, claim("data", storageClassName=""))

@@ -16,7 +16,7 @@ from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.schedule import schedule
 from kube.client.config import ClientConfig, write_kubeconfig
 from kube.objects import Object
-from kube.resources import NODES, PODS
+from kube.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from tests.unit.scheduler_cluster import make_node, make_pod, taint
 from wherry import Cluster
 from wherry.explain import ROWS_MAX, explain, show, summary
@@ -69,6 +69,22 @@ def test_the_points_of_the_plugins_add_up_to_what_the_scheduler_counts() -> None
     assert [each.total for each in found.verdicts] == evaluation.totals(slots)
     assert {"TaintToleration", "PodTopologySpread", "InterPodAffinity", "NodeResourcesFit"} <= set(found.weights)
     assert schedule(PodInfo(pod), snapshot, PROFILE, rng=random.Random(1)).node in found.best
+
+
+def test_pods_with_claims_are_explained_by_the_volumes_there_are() -> None:
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+    pod, nodes = make_pod("web", volumes=volumes), [make_node("a"), make_node("b")]
+    missing = answer(pod, nodes)
+    assert missing.decision.message.startswith('0/2 nodes are available: persistentvolumeclaim "data" not found.')
+    assert {no.plugin for each in missing.verdicts for no in each.refusals} == {"VolumeRestrictions", "VolumeBinding", "VolumeZone"}
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}}
+    done = {"pv.kubernetes.io/bind-completed": "yes"}
+    claim = {"metadata": {"name": "data", "namespace": "default", "annotations": done}, "spec": {"volumeName": "disk"}, "status": {}}
+    disk = {"metadata": {"name": "disk"}, "spec": {"nodeAffinity": affinity}, "status": {}}
+    found = explained(pod, {NODES: nodes, PODS: [pod], PERSISTENT_VOLUME_CLAIMS: [claim], PERSISTENT_VOLUMES: [disk]})
+    assert found.decision.node == "b"
+    assert [no.reasons for no in found.verdicts[-1].refusals] == [("node(s) had volume node affinity conflict",)]
 
 
 def test_a_pod_that_is_bound_is_weighed_as_if_it_were_not() -> None:
