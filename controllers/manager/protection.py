@@ -6,7 +6,8 @@ Source: upstream `pkg/controller/volume/{pvprotection,pvcprotection,vacprotectio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from kube.objects import Object, is_deleting, key_of, name_of, namespace_of
@@ -73,6 +74,15 @@ class VolumeProtection:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """The pods of a namespace as the server has them, after so many deletions of claims had been noticed."""
+
+    namespace: str = ""
+    deletions: int = -1
+    pods: Sequence[Object] = ()
+
+
 class ClaimProtection:
     """Keys are namespace/name of claims. A claim is in use while a pod that has a node uses it."""
 
@@ -80,9 +90,13 @@ class ClaimProtection:
 
     def start(self, run: Run) -> None:
         self.run = run
+        self._deletions = 0
+        self._noticed: dict[str, int] = {}
+        """By key of a claim on its way out: how many deletions had been noticed with its own."""
+        self._live = _Live()
         self.claims = run.informers.of(PERSISTENT_VOLUME_CLAIMS)
         self.pods = with_claims(run.informers.of(PODS))
-        self.claims.add_handler(lambda old, new: run.queue.add(key_of(new)) if new is not None and concerns(new, PVC_PROTECTION) else None)
+        self.claims.add_handler(self._claim_changed)
         self.pods.add_handler(self._pod_changed)
 
     async def reconcile(self, key: str) -> float | None:
@@ -94,11 +108,28 @@ class ClaimProtection:
         return None
 
     async def _is_in_use(self, claim: Object) -> bool:
-        """Before a claim is let go, the server is asked for pods that the cache does not know yet."""
+        """Before a claim is let go, the server is asked for pods that the cache does not know yet: once for all claims of the namespace
+        whose deletion had been noticed by then."""
         if any(uses(pod, claim) for pod in self.pods.by_index(CLAIM, key_of(claim))):
             return True
-        live = await self.run.client.list(PODS, namespace=namespace_of(claim))
-        return any(uses({**pod, "kind": "Pod"}, claim) for pod in live.get("items") or ())
+        known, namespace = self._live, namespace_of(claim)
+        is_recent = known.namespace == namespace and known.deletions >= self._noticed.get(key_of(claim), self._deletions)
+        if is_recent and not any(uses(pod, claim) for pod in known.pods):
+            return False
+        deletions = self._deletions
+        listed = await self.run.client.list(PODS, namespace=namespace)
+        self._live = _Live(namespace, deletions, listed.get("items") or ())
+        return any(uses(pod, claim) for pod in self._live.pods)
+
+    def _claim_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            self._noticed.pop(key_of(old or {}), None)
+            return
+        if is_deleting(new) and (old is None or not is_deleting(old)):
+            self._deletions += 1
+            self._noticed[key_of(new)] = self._deletions
+        if concerns(new, PVC_PROTECTION):
+            self.run.queue.add(key_of(new))
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         """A pod that is gone, or has come to its end, may have been the last to use a claim."""

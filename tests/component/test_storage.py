@@ -302,6 +302,29 @@ def _passed(cluster: InProcessCluster, seconds: float) -> Any:
 
 
 @virtual
+async def test_many_claims_that_are_deleted_together_cost_few_lists_of_pods() -> None:
+    async with storage_cluster(nodes=0) as (cluster, _):
+        for at in range(50):
+            await cluster.client.create(PERSISTENT_VOLUME_CLAIMS, claim(f"data-{at}", storageClassName=""))
+        lists: list[str] = []
+        request = cluster.line.request
+
+        async def counted(method: str, target: str, **rest: Any) -> Any:
+            if method == "GET" and target.partition("?")[0] == "/api/v1/namespaces/default/pods":
+                lists.append(target)
+            return await request(method, target, **rest)
+
+        cluster.line.request = counted  # type: ignore[method-assign]
+        await cluster.client.delete_collection(PERSISTENT_VOLUME_CLAIMS, namespace="default")
+
+        async def gone() -> bool:
+            return not (await cluster.client.list(PERSISTENT_VOLUME_CLAIMS))["items"]
+
+        await cluster.until(gone)
+        assert 1 <= len(lists) < 25
+
+
+@virtual
 async def test_a_released_volume_is_reclaimed_as_its_policy_says() -> None:
     async with storage_cluster(nodes=1) as (cluster, storage):
         policies = {"kept": "Retain", "deleted": "Delete", "stuck": "Delete"}
