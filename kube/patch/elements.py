@@ -88,6 +88,19 @@ def parse_element(text: str) -> Step | None:
     return None
 
 
+def canonical_element(text: str) -> str | None:
+    """The element as this server writes it; None for a kind of element it does not know. Raises ElementError."""
+    step = parse_element(text)
+    if step is None:
+        return None
+    kind, value = step
+    if kind == "i":
+        return f"i:{value}"
+    if kind == "k" and not any(isinstance(each, tuple) for _, each in value):
+        return key_element(tuple(name for name, _ in value), *(each for _, each in value))
+    return value_element(value) if kind == "v" and not isinstance(value, tuple) else text
+
+
 def _hashable(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_hashable, value))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kube.patch.elements import ElementError, in_order, parse_element
+from kube.patch.elements import ElementError, canonical_element, in_order
 from kube.patch.shapes import child_of, is_any, is_atomic, is_declared
 from kube.schema.types import ListType, MapType, StructType, Type
 
@@ -47,12 +47,12 @@ def _parse(fields: Any) -> tuple[FieldSet, bool]:
         if key == SELF:
             continue
         try:
-            known = parse_element(key) is not None
+            element = canonical_element(key)
         except ElementError as error:
             raise FieldSetError(f"parsing key as path element: {error}") from None
-        if known:
-            grandchildren, member = _parse(below)
-            children[key] = _node(grandchildren, member=member)
+        if element is not None:
+            grandchildren, member = _parse({} if below is None else below)
+            children[element] = _node(grandchildren, member=member)
     ordered = {key: children[key] for key in in_order(children)}
     return ordered, SELF in fields or not ordered
 

@@ -84,13 +84,19 @@ def test_sets_are_sorted_by_meaning_not_by_text() -> None:
         pytest.param({"z:a": {}}, {}, id="unknown kinds at the root too"),
         pytest.param({".": {}}, {}, id="the root is never owned"),
         pytest.param({}, {}, id="nothing"),
+        pytest.param({"f:a": None}, {"f:a": {}}, id="null is a leaf"),
+        pytest.param(
+            {"f:a": {'k:{"b": 1, "a": "<"}': {}, "v: 1.0": {}, "i:+3": {}}},
+            {"f:a": {'k:{"a":"\\u003c","b":1}': {}, "v:1": {}, "i:3": {}}},
+            id="elements are written anew",
+        ),
     ],
 )
 def test_what_clients_send_is_brought_into_form(fields: Any, expected: Any) -> None:
     assert parse(fields) == expected
 
 
-@pytest.mark.parametrize("fields", [[], "x", {"f:a": 1}, {"f:a": None}, {"a": {}}, {"f:a": {"k:{": {}}}])
+@pytest.mark.parametrize("fields", [[], "x", {"f:a": 1}, {"v:NaN": {}}, {"v:" + "[" * 5000: {}}, {"a": {}}, {"f:a": {"k:{": {}}}])
 def test_what_is_no_field_set_is_an_error(fields: Any) -> None:
     with pytest.raises(FieldSetError):
         parse(fields)
