@@ -1,6 +1,7 @@
-"""`python -m bench [server|cluster ...]`: run the benchmarks and print their figures.
+"""`python -m bench [server|cluster|growth ...]`: run the benchmarks and print their figures.
 
-With no argument: the API server alone with 10,000 pods, then a cluster of 100 nodes and a Deployment of 3,000 pods.
+With no argument: the API server alone with 10,000 pods, then a cluster of 100 nodes and a Deployment of 3,000 pods. `growth` shows what
+requests cost as more and more is stored; it takes a few minutes.
 """
 
 from __future__ import annotations
@@ -13,25 +14,34 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import cluster, server
+from bench import cluster, growth, server
+
+WIDTH = 140
+"""Of what is printed to a file."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="How fast and how small it is.")
-    parser.add_argument("which", nargs="*", choices=["server", "cluster", []], help="default: both")
+    parser.add_argument("which", nargs="*", choices=["server", "cluster", "growth", []], help="default: server and cluster")
     parser.add_argument("--storage", choices=["sqlite", "memory"], default="sqlite")
     parser.add_argument("--stored", type=int, default=10_000, help="pods stored in the server benchmark (default 10000)")
+    parser.add_argument("--growth", type=int, nargs="+", default=growth.STORED, help="pods stored at each step (default 100 10000 100000)")
     parser.add_argument("--nodes", type=int, default=100, help="nodes of the cluster benchmark (default 100)")
     parser.add_argument("--pods", type=int, default=3000, help="pods of the cluster benchmark (default 3000)")
     flags = parser.parse_args()
     which = flags.which or ["server", "cluster"]
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(highlight=False, soft_wrap=True, width=WIDTH)
 
     async def measure() -> None:
         with tempfile.TemporaryDirectory(prefix="wherry-bench-") as directory:
             if "server" in which:
                 console.print(f"[bold]API server alone[/] ({flags.storage}, TLS, 16 connections)")
                 await server.measure(Path(directory), storage=flags.storage, pods=flags.stored, console=console)
+            if "growth" in which:
+                console.print("[bold]What a request costs[/] as more is stored (16 connections)")
+                await growth.measure(Path(directory), storage=flags.storage, stored=flags.growth, console=console)
             if "cluster" in which:
                 console.print(f"[bold]A cluster[/]: {flags.nodes} simulated nodes, one Deployment of {flags.pods} pods")
                 await cluster.measure(Path(directory), nodes=flags.nodes, pods=flags.pods, console=console)
