@@ -1,8 +1,6 @@
 """apiextensions.k8s.io: CustomResourceDefinitions as data. What they define is served by `loops/custom_resource.py`.
 
 Source: apiextensions-apiserver `pkg/registry/customresourcedefinition`; rules in `validation/custom_resource_definition.py`.
-
-# deviates: x-kubernetes-validations of custom resources are stored and published but not evaluated; a Warning says so
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from apiserver.validation.custom.defaults import default_problems
+from apiserver.validation.custom.rule_costs import SchemaRules, Total
+from apiserver.validation.custom.rules import evaluate, rule_set
+from apiserver.validation.custom.schema import Node
 from apiserver.validation.custom.standard import DEPTH_MAX as DEPTH_MAX
 from apiserver.validation.custom.standard import schema_problems
 from apiserver.validation.custom.structure import structural_problems, unsupported_words
@@ -54,10 +57,21 @@ def validate_schema(schema: Object, path: str, *, has_status: bool = False) -> l
     if schema.get("nullable"):
         errors.append(not_allowed(f"{path}.nullable", "nullable cannot be true at the root"))
     unsupported = unsupported_words(schema)
-    if not unsupported:
-        errors += structural_problems(schema, path) or default_problems(schema, path)
-    errors += schema_problems(schema, path, None)
-    return errors or ([invalid(path, "", unsupported)] if unsupported else [])
+    unsound = [] if unsupported else structural_problems(schema, path) or default_problems(schema, path, _broken_by_default)
+    total = Total()
+    rules = SchemaRules(schema, total) if not unsupported and not unsound else None
+    errors += [*unsound, *schema_problems(schema, path, rules)]
+    if not errors and unsupported:
+        errors.append(invalid(path, "", unsupported))
+    return errors + total.problems(path)
+
+
+def _broken_by_default(node: Node, value: Any, path: str, is_root: bool) -> list[FieldError]:
+    """The rules that a default breaks: as a value that is there already, and as one that comes new."""
+    rules = rule_set(node, is_root=is_root)
+    if rules is None:
+        return []
+    return evaluate(rules, value, value, path=path).errors or evaluate(rules, value, path=path).errors
 
 
 def _root_with_status(schema: Object, path: str) -> list[FieldError]:

@@ -175,7 +175,7 @@ def _prepare_status(new: Object, old: Object | None, _ctx: Context) -> None:
 def _validate(version: Version) -> Callable[[Object, Object | None, Context], Sequence[FieldError]]:
     def validate(new: Object, old: Object | None, ctx: Context) -> Sequence[FieldError]:
         ctx.warnings.extend(finalizer_warnings(new, old))
-        return version.validator.whole(new, old)
+        return version.validator.whole(new, old, ctx.warnings)
 
     return validate
 
@@ -203,7 +203,7 @@ def _subresources(given: Object, version: Version) -> list[Subresource]:
                 "status",
                 verbs=EDIT_VERBS,
                 prepare=_prepare_status,
-                validate=lambda new, old, _ctx: version.validator.status(new, old or {}),
+                validate=lambda new, old, ctx: version.validator.status(new, old or {}, ctx.warnings),
                 reset_fields=(("metadata",), ("spec",)),
             )
         )

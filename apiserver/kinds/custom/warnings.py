@@ -1,4 +1,4 @@
-"""What a client is warned of that writes a definition: formats nobody checks, sets of objects, and what this server does not do. Pure.
+"""What a client is warned of that writes a definition: formats nobody checks. Pure.
 
 Source: apiextensions-apiserver `pkg/registry/customresourcedefinition/strategy.go` (WarningsOnCreate, WarningsOnUpdate).
 """
@@ -11,9 +11,6 @@ from typing import Any
 from apiserver.validation.custom.formats import format_of
 from kube.objects import Object
 from kube.schema.goquote import quote
-
-_RULES = "x-kubernetes-validations are not evaluated by this server: custom resources are not checked against these rules"
-_WEBHOOK = "conversion webhooks are not called by this server: only the storage version is served"
 
 
 def warnings_of(new: Object, old: Object | None) -> list[str]:
@@ -28,21 +25,6 @@ def _found(definition: Object) -> Iterator[str]:
     for node in nodes:
         if node.get("format") and not format_of(node):
             yield f"unrecognized format {quote(node['format'])}"
-    yield from sorted({text for node in nodes if (text := _odd_set(node))})
-    if any(node.get("x-kubernetes-validations") for node in nodes):
-        yield _RULES
-    if (spec.get("conversion") or {}).get("strategy") == "Webhook" and sum(
-        bool(each.get("served")) for each in spec.get("versions") or ()
-    ) > 1:
-        yield _WEBHOOK
-
-
-def _odd_set(node: Mapping[str, Any]) -> str:
-    items = node.get("items")
-    kind = items.get("type") if isinstance(items, Mapping) else ""
-    if node.get("x-kubernetes-list-type") != "set" or kind not in ("object", "array"):
-        return ""
-    return f"x-kubernetes-list-type: set for items of type {quote(str(kind))} is not supported by server-side apply or CEL validation rules"
 
 
 def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from apiserver.validation.custom import formats, regexps
+from apiserver.validation.custom import formats
 from apiserver.validation.custom.schema import INT64, Node, additional, items, properties, types
+from kube import regexps
 
 Check = Callable[[Any], bool]
 _INT32 = (-(2**31), 2**31 - 1)

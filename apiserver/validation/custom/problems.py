@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from apiserver.validation.custom import formats, regexps
+from apiserver.validation.custom import formats
 from apiserver.validation.custom.correlation import Correlation
 from apiserver.validation.custom.numbers import number_problems
 from apiserver.validation.custom.schema import Node, additional, items, json_type, properties, types
+from kube import regexps
 from kube.errors import FieldError, invalid, not_supported, required, too_long, too_many, type_invalid
 from kube.schema.goquote import quote
 

@@ -1,11 +1,12 @@
 """Everything that is validated about a custom resource of one version: its schema, its embedded objects, its lists, its scale.
 
 `Validator` is made once per version and knows what there is to look at. Source: apiextensions-apiserver `registry/customresource`
-(`strategy.go`, `status_strategy.go`, `validator.go`). Rules (x-kubernetes-validations) are not evaluated: see `kinds/apiextensions.py`.
+(`strategy.go`, `status_strategy.go`, `validator.go`).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from apiserver.validation.custom.correlation import Correlation
 from apiserver.validation.custom.embedded import embedded_problems, has_embedded
 from apiserver.validation.custom.list_types import compile_unique, repeated_items
 from apiserver.validation.custom.problems import problems
+from apiserver.validation.custom.rules import NOT_CHECKED, RuleSet, evaluate, is_blocked, rule_set
 from apiserver.validation.custom.schema import Node, properties
 from apiserver.validation.names import is_qualified_name
 from kube.errors import FieldError, invalid
@@ -34,8 +36,8 @@ class Validator:
         self._status, self._status_fits = status, compile_check(status) if status is not None else None
         self._is_unique, self._has_embedded = compile_unique(node), has_embedded(node)
 
-    def whole(self, new: Object, old: Object | None) -> list[FieldError]:
-        """Everything wrong with an object, and with changing `old` into it."""
+    def whole(self, new: Object, old: Object | None, warnings: list[str] | None = None) -> list[FieldError]:
+        """Everything wrong with an object, and with changing `old` into it. `warnings` gets what is wrong but was so before."""
         if new.get("kind") != self._kind:
             return [invalid("kind", new.get("kind"), f"must be {self._kind}")]
         found: list[FieldError] = []
@@ -44,14 +46,31 @@ class Validator:
         found += self._spec_scale(new) + self._status_scale(new)
         if self._has_embedded:
             found += embedded_problems(self._node, new)
-        return found + self._lists(new, old)
+        found += self._lists(new, old)
+        return found + self._broken(new, old, found, warnings)
 
-    def status(self, new: Object, old: Object) -> list[FieldError]:
+    def status(self, new: Object, old: Object, warnings: list[str] | None = None) -> list[FieldError]:
         """Everything wrong with a write to `/status`."""
         found: list[FieldError] = []
         if self._status is not None and self._status_fits is not None and "status" in new and not self._status_fits(new["status"]):
             found += problems(self._status, new["status"], "status", correlation=Correlation(new, old, self._node).key("status"))
-        return found + self._status_scale(new) + self._lists(new, old)
+        found += self._status_scale(new) + self._lists(new, old)
+        return found + self._broken(new, old, found, warnings)
+
+    @functools.cached_property
+    def _rules(self) -> RuleSet | None:
+        return rule_set(self._node, is_root=True)
+
+    def _broken(self, new: Object, old: Object | None, found: list[FieldError], warnings: list[str] | None) -> list[FieldError]:
+        """The rules that are broken; not asked where the object is too wrong."""
+        if self._rules is None:
+            return []
+        if is_blocked(found):
+            return [NOT_CHECKED]
+        outcome = evaluate(self._rules, new, old, correlation=Correlation(new, old, self._node) if old is not None else None)
+        if warnings is not None:
+            warnings += outcome.warnings
+        return outcome.errors
 
     def _lists(self, new: Object, old: Object | None) -> list[FieldError]:
         """What was repeated before may stay."""

@@ -1,0 +1,40 @@
+"""The way in: an expression over declared variables becomes a `Program`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kube.cel.checker import check
+from kube.cel.parser import parse
+from kube.cel.program import compile_node
+from kube.cel.syntax import CelError, CompileError, Node
+from kube.cel.types import Type
+
+__all__ = ["CelError", "CompileError", "Program", "compile_expression"]
+
+
+class Program:
+    """A compiled expression. `type` is its result's, `uses` the variables that it mentions, `tree` the checked tree."""
+
+    __slots__ = ("_names", "_places", "_run", "tree", "type", "uses")
+
+    def __init__(self, tree: Node, uses: frozenset[str], names: tuple[str, ...]) -> None:
+        self.tree, self.type, self.uses = tree, tree.type, uses
+        self._names = names
+        self._run, self._places = compile_node(tree, names)
+
+    def evaluate(self, values: Mapping[str, Any]) -> Any:
+        """The value. Raises CelError."""
+        places: list[Any] = [values.get(name) for name in self._names]
+        places += [None] * (self._places - len(places))
+        try:
+            return self._run(places)
+        except (TypeError, AttributeError, OverflowError, RecursionError) as wrong:
+            raise CelError("no such overload") from wrong
+
+
+def compile_expression(text: str, variables: Mapping[str, Type]) -> Program:
+    """Raises CompileError."""
+    tree, uses = check(parse(text), text, variables)
+    return Program(tree, uses, tuple(variables))
