@@ -1,7 +1,7 @@
 """The admission chain: one list, in upstream's order (`pkg/kubeapiserver/options/plugins.go`); first all mutate, last all validate.
 
 A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks, policies (CEL),
-PodSecurity, LimitRanger, ResourceQuota, CertificateApproval and CertificateSigning.
+PodSecurity, CertificateApproval and CertificateSigning.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from apiserver.admission.certificate_subject import CertificateSubjectRestrictio
 from apiserver.admission.claim_resize import PersistentVolumeClaimResize
 from apiserver.admission.default_class import DEFAULT_INGRESS_CLASS, DEFAULT_STORAGE_CLASS
 from apiserver.admission.default_tolerations import DefaultTolerationSeconds
+from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_taints import TaintNodesByCondition
 from apiserver.admission.pod_security_labels import PodSecurityLabels
 from apiserver.admission.priority import Priority
+from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.storage_protection import StorageObjectInUseProtection
@@ -60,6 +62,7 @@ def default_chain() -> Chain:
     return Chain(
         [
             NamespaceLifecycle(),
+            LimitRanger(),
             TaintNodesByCondition(),
             PodSecurityLabels(),
             ServiceAccount(),
@@ -71,5 +74,6 @@ def default_chain() -> Chain:
             RuntimeClass(),
             CertificateSubjectRestriction(),
             DEFAULT_INGRESS_CLASS,
+            ResourceQuota(),
         ]
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from apiserver.validation.metadata import same
-from apiserver.validation.pod_amounts import COMPUTE, qos_class
 from kube.errors import FieldError, invalid, not_allowed
 from kube.objects import Object
+from kube.pod_amounts import COMPUTE, qos_class
 
 Errors = list[FieldError]
 

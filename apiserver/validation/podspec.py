@@ -19,7 +19,6 @@ from apiserver.validation.names import (
     is_qualified_name,
     range_error,
 )
-from apiserver.validation.pod_amounts import aggregate
 from apiserver.validation.pod_annotations import validate_pod_annotations, validate_profiles_match
 from apiserver.validation.requirements import is_pod_level, validate_requirements
 from apiserver.validation.security_context import (
@@ -32,6 +31,7 @@ from apiserver.validation.volumes import validate_volumes
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
 from kube.memo import Memo, bytes_of
 from kube.objects import Object
+from kube.pod_amounts import aggregate
 from kube.quantity import parse
 
 INT32_MAX = 2**31 - 1

@@ -33,6 +33,7 @@ from .pod_garbage_collector import TERMINATED_MAX, PodGarbageCollector
 from .protection import AttributesClassProtection, ClaimProtection, VolumeProtection
 from .replica_set import ReplicaController
 from .replication_controller import replication_controller
+from .resource_quota import ResourceQuotaController
 from .root_ca_publisher import RootCaPublisher
 from .service_account import ServiceAccountController
 from .stateful_set import StatefulSetController
@@ -71,6 +72,7 @@ class Registered:
 
 CONTROLLERS: dict[str, Registered] = {
     "namespace-controller": Registered(lambda _: NamespaceController(), "namespace", "namespace-controller", 10),
+    "resourcequota-controller": Registered(lambda _: ResourceQuotaController(), "resourcequota", "resourcequota-controller"),
     "serviceaccount-controller": Registered(lambda _: ServiceAccountController(), "serviceaccount", "serviceaccount-controller", 1),
     "root-ca-certificate-publisher-controller": Registered(
         lambda options: RootCaPublisher(options.root_ca), "root-ca-cert-publisher", "root-ca-cert-publisher", 1

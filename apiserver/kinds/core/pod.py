@@ -17,7 +17,7 @@ from apiserver.kinds.podspec import default_pod_spec
 from apiserver.registry.kind import Context, Kind, Subresource, all_fine, nothing
 from apiserver.validation import pod as validation
 from apiserver.validation.metadata import same
-from apiserver.validation.pod_amounts import qos_class
+from kube.pod_amounts import qos_class
 from kube.clock import rfc3339
 from kube.memo import Memo, bytes_of
 from kube.objects import Object

@@ -1,22 +1,20 @@
 """What a pod asks for as a whole: its QoS class, and the effective requests and limits of all its containers.
 
-Amounts are `kube.quantity.Quantity`. Pure; both rules and defaults read it. Source: kubernetes `pkg/apis/core/v1/helper/qos` and
+Amounts are `kube.quantity.Quantity`. Pure; rules, defaults and quotas read it. Source: kubernetes `pkg/apis/core/v1/helper/qos` and
 `component-helpers/resource/helpers.go`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from kube.objects import Object
-from kube.quantity import Quantity, parse
+from kube.amounts import Amounts, read
+from kube.objects import Object, condition_of
+from kube.quantity import parse
 
 GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
 COMPUTE = ("cpu", "memory")
 HUGE_PAGES = "hugepages-"
-
-Amounts = dict[str, Quantity]
-
 
 # --- QoS class --------------------------------------------------------------------------------------------------------
 
@@ -79,25 +77,69 @@ def _most(total: Amounts, other: Amounts) -> None:
             total[name] = amount
 
 
-def _amounts(container: Object, name: str) -> Amounts:
-    return {key: parse(text) for key, text in ((container.get("resources") or {}).get(name) or {}).items()}
+def _own_amounts(container: Object, name: str) -> Amounts:
+    return read((container.get("resources") or {}).get(name))
 
 
-def aggregate(spec: Object, name: str) -> Amounts:
+def aggregate(spec: Object, name: str, of: Callable[[Object, str], Amounts] = _own_amounts) -> Amounts:
     """The effective `requests` or `limits` of all containers: the sum of the long-running ones, or what initializing needs at most."""
     running: Amounts = {}
     for container in spec.get("containers") or ():
-        _add(running, _amounts(container, name))
+        _add(running, of(container, name))
     sidecars: Amounts = {}
     initializing: Amounts = {}
     for container in spec.get("initContainers") or ():
-        own = _amounts(container, name)
         if container.get("restartPolicy") == "Always":
+            own = of(container, name)
             _add(running, own)
             _add(sidecars, own)
             own = dict(sidecars)
         else:
+            own = _own_amounts(container, name)
             _add(own, sidecars)
         _most(initializing, own)
     _most(running, initializing)
     return running
+
+
+def with_pod_level(spec: Object, name: str, total: Amounts) -> Amounts:
+    """The effective amounts, replaced by the pod's own where it has some."""
+    own = read((spec.get("resources") or {}).get(name))
+    return total | {key: amount for key, amount in own.items() if is_pod_level_resource(key)}
+
+
+def pod_requests(pod: Object) -> Amounts:
+    """What the pod holds while it is being resized too, with the overhead of its runtime."""
+    total = with_pod_level(pod["spec"], "requests", aggregate(pod["spec"], "requests", _held_by(pod)))
+    _add(total, read(pod["spec"].get("overhead")))
+    return total
+
+
+def pod_limits(pod: Object) -> Amounts:
+    """Likewise; the overhead counts where there is a limit."""
+    total = with_pod_level(pod["spec"], "limits", aggregate(pod["spec"], "limits", _held_by(pod)))
+    _add(total, {key: amount for key, amount in read(pod["spec"].get("overhead")).items() if total.get(key)})
+    return total
+
+
+def _held_by(pod: Object) -> Callable[[Object, str], Amounts]:
+    """How much a container counts: the most of what it asks for and what it has; only what it has where the resize cannot be done."""
+    status = pod.get("status") or {}
+    lists = (status.get(key) or () for key in ("containerStatuses", "initContainerStatuses"))
+    statuses = {each.get("name"): each for several in lists for each in several if each.get("resources") is not None}
+    if not statuses:
+        return _own_amounts
+    is_infeasible = (condition_of(pod, "PodResizePending") or {}).get("reason") == "Infeasible"
+
+    def held(container: Object, name: str) -> Amounts:
+        own = _own_amounts(container, name)
+        found = statuses.get(container.get("name"))
+        if found is None:
+            return own
+        total: Amounts = {} if is_infeasible else own
+        _most(total, read(found["resources"].get(name)))
+        if name == "requests":
+            _most(total, read(found.get("allocatedResources")))
+        return total
+
+    return held
