@@ -33,11 +33,16 @@ def _rank(definition: str) -> dict[str, int]:
     return {name: place for place, name in enumerate((*_TYPE_META, *names))} if names else {}
 
 
+def rank_of(of: Type | None) -> dict[str, int]:
+    """Field name -> its place in the struct of that type. Empty for what is no struct in Go."""
+    return _rank(of.name) if isinstance(of, StructType) else {}
+
+
 def in_go_order(of: Type | None, value: Any) -> Any:
     """The value of that type with the members of its objects as Go would write them: objects become `Pairs`. None is the type of maps
     and custom resources; free-form JSON keeps the order it came in."""
     if isinstance(value, dict):
-        rank = _rank(of.name) if isinstance(of, StructType) else {}
+        rank = rank_of(of)
         if not rank and isinstance(of, StructType):
             of = None
         names = value if isinstance(of, ScalarType) else sorted(value, key=lambda name: (rank.get(name, len(rank)), name))

@@ -1,17 +1,19 @@
 """Decoding what is an object in memory already: the results of strategic merge patches and of apply.
 
 Upstream turns these into Go types with another converter than JSON's, which takes other things and words its errors differently: whole
-floats are integers, integers wrap around, the first error ends it, and unknown fields are told in alphabetical order. Source:
-apimachinery `runtime/converter.go`. JSON bodies, JSON patches and merge patches go through `decode.py`.
+floats are integers, integers wrap around, the first error (in the order of the structs) ends it, and unknown fields are told in
+alphabetical order. Source: apimachinery `runtime/converter.go`. JSON bodies, JSON patches and merge patches go through `decode.py`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 from kube.schema import leaves, strict
 from kube.schema.decode import Decoded, decode_clean
+from kube.schema.field_order import rank_of
 from kube.schema.strict import DecodeError, Pairs
 from kube.schema.types import ListType, MapType, Scalar, ScalarType, StructType, Type
 
@@ -38,9 +40,9 @@ def convert(of: StructType, value: Any) -> Decoded:
 
 class _Converter(strict.Walk):
     def members(self, of: StructType, value: dict[str, Any] | Pairs) -> Iterable[tuple[str, Any]]:
-        given = dict(value)
-        known = [(name, given[name]) for name in of.fields if name in given]
-        return [*known, *((name, each) for name, each in given.items() if name not in of.fields)]
+        """In the order of the Go struct, unknown ones last."""
+        rank = rank_of(of)
+        return sorted(dict(value).items(), key=lambda member: rank.get(member[0], len(rank)) if member[0] in of.fields else sys.maxsize)
 
     def wrong(self, of: Type, value: Any, *, is_number: bool = False, otherwise: Any = None) -> Any:
         if isinstance(of, ScalarType) and is_number and isinstance(value, int | float) and not isinstance(value, bool):
@@ -54,6 +56,14 @@ class _Converter(strict.Walk):
             raise leaves.LeafError(f"cannot convert float64 to {of.go_name}")
         bits = 32 if of.scalar is Scalar.INT32 else 64
         return (int(value) + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
+
+    def _bytes(self, of: ScalarType, value: Any) -> Any:
+        if not isinstance(value, str):
+            return self.wrong(of, value)
+        try:
+            return leaves.base64(value)
+        except leaves.LeafError as wrong:
+            raise leaves.LeafError(f"error decoding from json: {wrong}") from None
 
     def type_error(self, value: str, go_type: str) -> str:
         return f"json: cannot unmarshal {value} into Go value of type {go_type}"

@@ -250,6 +250,12 @@ CONVERTED = [
     pytest.param({"metadata": {"labels": "x"}}, "cannot restore map from string", id="a string for a map"),
     pytest.param({"spec": []}, "cannot restore struct from: slice", id="a list for a struct"),
     pytest.param({"metadata": {"labels": {"a": 1}}}, "cannot convert int64 to string", id="a number for a string"),
+    pytest.param(
+        {"spec": {"minReadySeconds": "x", "template": [], "replicas": True}},
+        "unrecognized type: int32",
+        id="the first of the struct counts",
+    ),
+    pytest.param({"spec": {"paused": "x", "strategy": 5}}, "cannot restore struct from: int64", id="however it was sent"),
 ]
 
 
@@ -257,6 +263,11 @@ CONVERTED = [
 def test_the_converter_of_patches_words_errors_its_own_way(value: Any, message: str) -> None:
     with pytest.raises(DecodeError, match=message):
         unstructured.convert(type_of(DEPLOYMENT), value)
+
+
+def test_the_converter_says_where_base64_came_from() -> None:
+    with pytest.raises(DecodeError, match="error decoding from json: illegal base64 data at input byte 0"):
+        unstructured.convert(type_of(SECRET), {"data": {"a": "!!"}})
 
 
 def test_the_converter_takes_whole_floats_and_sorts_unknown_fields() -> None:
