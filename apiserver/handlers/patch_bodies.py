@@ -7,6 +7,7 @@ them is in `patch.py`, the rules of each form in `kube/patch`. Source: apiserver
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,6 +32,7 @@ _GO_MAP: Final = "Go value of type map[string]interface {}"
 _WRITTEN_ODDLY: Final = (b"<", b">", b"&", b"\\u", b"\\/", "\u2028".encode(), "\u2029".encode())
 _QUOTED_BYTES_MAX: Final = 64 * 1024
 """deviates: in larger patches, `test` compares strings by what they say, where upstream always goes by how they are written"""
+_MANY_DIGITS: Final = re.compile(rb"[0-9a-fA-F_]{13}")
 _OPERATION_FIELDS: Final = frozenset({"op", "path", "from", "value"})
 
 
@@ -166,4 +168,15 @@ def _parse_yaml(body: bytes, validation: str) -> PatchBody:
         gojson.encoded(value)
     except gojson.TooDeep:
         raise BadRequest(f"error decoding YAML: {TOO_DEEP}") from None
+    if _MANY_DIGITS.search(body) is not None:
+        value = _as_doubles(value)
     return PatchBody(APPLY, value, tuple(document.duplicates) if validation != "Ignore" else ())
+
+
+def _as_doubles(value: Any) -> Any:
+    """Integers as they are after the way upstream takes with a configuration, which is that of all numbers: through float64."""
+    if isinstance(value, dict):
+        return {key: _as_doubles(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_as_doubles(each) for each in value]
+    return int(float(value)) if type(value) is int else value

@@ -60,6 +60,12 @@ def test_nothing_is_an_empty_configuration() -> None:
         assert parse(nothing, APPLY, validation="Warn").value == {}
 
 
+def test_big_integers_of_a_configuration_go_through_doubles() -> None:
+    body = b"spec: {a: 9007199254740993, b: [0x20000000000001], c: '9007199254740993', d: 1}"
+    value = parse(body, APPLY, validation="Warn").value
+    assert value == {"spec": {"a": 9007199254740992, "b": [9007199254740992], "c": "9007199254740993", "d": 1}}
+
+
 MEDIA = {
     "parameters do not count": (f"{MERGE}; charset=utf-8", MERGE),
     "apply": (APPLY, APPLY),
