@@ -73,6 +73,11 @@ def has_class(claim: Mapping[str, Any]) -> bool:
     return CLASS_BETA in annotations_of(claim) or claim["spec"].get("storageClassName") is not None
 
 
+def _attributes_of(obj: Mapping[str, Any]) -> str:
+    """The VolumeAttributesClass that a claim asks for or a volume has, "" for none."""
+    return obj["spec"].get("volumeAttributesClassName") or ""
+
+
 def is_default(storage_class: Mapping[str, Any]) -> bool:
     annotations = annotations_of(storage_class)
     return "true" in (annotations.get(DEFAULT_CLASS), annotations.get(DEFAULT_CLASS_BETA))
@@ -198,7 +203,9 @@ def _nearest(claim: Mapping[str, Any], candidates: Iterable[Object], node_labels
     for volume in candidates:
         if is_bound_to(volume, claim):
             return volume if node_labels is None or fits_node(volume, node_labels) else None
-        if late or (volume.get("status") or {}).get("phase") != "Available" or class_of(volume) != wanted_class:
+        if late or (volume.get("status") or {}).get("phase") != "Available":
+            continue
+        if class_of(volume) != wanted_class or _attributes_of(volume) != _attributes_of(claim):
             continue
         if selector is not None and not selector.matches(labels_of(volume)):
             continue
@@ -227,6 +234,8 @@ def mismatch(volume: Object, claim: Mapping[str, Any]) -> str:
         return "requested PV is too small"
     if class_of(volume) != class_of(claim):
         return "storageClassName does not match"
+    if _attributes_of(volume) != _attributes_of(claim):
+        return "volumeAttributesClassName does not match"
     if differs_in_mode(claim, volume):
         return "incompatible volumeMode"
     return "" if offers_modes(volume, claim) else "incompatible accessMode"

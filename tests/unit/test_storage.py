@@ -53,6 +53,7 @@ ANY = ("ReadWriteOnce", "ReadOnlyMany")
         pytest.param(claim(), [volume("a", storageClassName="x")], None, id="another class"),
         pytest.param(claim(storageClassName="x"), [volume("a", storageClassName="x")], "a", id="the class asked for"),
         pytest.param(claim(), [volume("a", volumeMode="Block")], None, id="another volume mode"),
+        pytest.param(claim(), [volume("a", volumeAttributesClassName="x")], None, id="another class of attributes"),
         pytest.param(claim(), [volume("a", phase="Released")], None, id="one that is not available"),
         pytest.param(claim(), [volume("a", metadata={"deletionTimestamp": "x"})], None, id="one on its way out"),
         pytest.param(claim(), [volume("a", **reserved("other"))], None, id="somebody else's"),
@@ -140,6 +141,9 @@ def test_where_volumes_of_a_class_may_be_made(topologies: Any, allowed: bool) ->
         pytest.param(volume("v", metadata={"deletionTimestamp": "x"}), 'the volume is marked for deletion "v"', id="on its way out"),
         pytest.param(volume("v", "1Mi"), "requested PV is too small", id="too small"),
         pytest.param(volume("v", storageClassName="x"), "storageClassName does not match", id="another class"),
+        pytest.param(
+            volume("v", volumeAttributesClassName="x"), "volumeAttributesClassName does not match", id="another class of attributes"
+        ),
         pytest.param(volume("v", volumeMode="Block"), "incompatible volumeMode", id="another mode"),
         pytest.param(volume("v", modes=("ReadOnlyMany",)), "incompatible accessMode", id="other access modes"),
     ],
