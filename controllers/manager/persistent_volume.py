@@ -15,10 +15,10 @@ from datetime import datetime
 
 from kube.objects import Object, annotations_of, is_deleting, name_of, uid_of
 from kube.resources import PERSISTENT_VOLUMES, PODS
-from kube.runtime.perform import Action, Create, Delete, Record
+from kube.runtime.perform import Action, Create, Delete, Record, Update
 from kube.storage import MIGRATED_TO, PROVISIONED_BY, capacity, claim_key, differs_in_mode
 
-from .volume_binding import NOTHING, Plan, failed, phase_of, unbind, with_phase
+from .volume_binding import NOTHING, Plan, failed, migrated, phase_of, unbind, with_phase
 
 _DELETABLE_PATH = re.compile("/tmp/.+")
 _KNOWN_SOURCES = ("nfs", "local")
@@ -44,6 +44,9 @@ class World:
 
 def plan(desired: Object, observed: World, now: datetime) -> Plan:
     """The next step for the volume."""
+    marked = migrated(desired, annotations_of(desired).get(PROVISIONED_BY))
+    if marked is not None:
+        return Plan([Update(PERSISTENT_VOLUMES, marked)], more=True)
     reference = desired["spec"].get("claimRef") or {}
     if not reference.get("uid"):
         return _become(desired, "Available")

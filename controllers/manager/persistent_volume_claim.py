@@ -30,7 +30,7 @@ from kube.storage import (
     mismatch,
 )
 
-from .volume_binding import Plan, bind, claim_status, phase_of
+from .volume_binding import Plan, bind, claim_status, migrated, phase_of
 
 _IN_TREE = "kubernetes.io/"
 
@@ -49,6 +49,10 @@ class World:
 
 def plan(desired: Object, observed: World, now: datetime) -> Plan:
     """The next step for the claim."""
+    annotations = annotations_of(desired)
+    marked = migrated(desired, annotations.get(STORAGE_PROVISIONER) or annotations.get(STORAGE_PROVISIONER_BETA))
+    if marked is not None:
+        return Plan([Update(PERSISTENT_VOLUME_CLAIMS, marked)], more=True)
     if BIND_COMPLETED in annotations_of(desired):
         return _keep_bound(desired, observed.volume)
     if desired["spec"].get("volumeName"):

@@ -13,7 +13,7 @@ from kube.objects import Object, annotations_of, name_of
 from kube.quantity import QuantityError, parse
 from kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from kube.runtime.perform import Action, Record, Update
-from kube.storage import BIND_COMPLETED, BOUND_BY_CONTROLLER, bound, capacity, granted
+from kube.storage import BIND_COMPLETED, BOUND_BY_CONTROLLER, MIGRATED_PLUGINS, MIGRATED_TO, bound, capacity, granted
 
 PRE_RESIZE_CAPACITY = "volume.alpha.kubernetes.io/pre-resize-capacity"
 """On a volume whose file system has not grown with it: the size it had."""
@@ -91,15 +91,33 @@ def failed(volume: Object, reason: str, message: str) -> list[Action]:
     return [with_phase(volume, "Failed", message), Record(volume, "Warning", reason, message)]
 
 
+_OF_THE_VOLUME = ("accessModes", "capacity", "currentVolumeAttributesClassName")
+
+
+def migrated(obj: Object, provisioner: str | None) -> Object | None:
+    """The claim or volume with the mark of a provisioner whose work a CSI driver has taken over, or without; None where it is right."""
+    if provisioner is None:
+        return None
+    annotations = annotations_of(obj)
+    driver = MIGRATED_PLUGINS.get(provisioner)
+    if annotations.get(MIGRATED_TO) == driver:
+        return None
+    wanted = {key: value for key, value in annotations.items() if key != MIGRATED_TO} | ({MIGRATED_TO: driver} if driver else {})
+    return {**obj, "metadata": {**obj["metadata"], "annotations": wanted}}
+
+
 def claim_status(claim: Object, phase: str, volume: Object | None = None) -> list[Action]:
     """Say how the claim is, and what its volume offers; nothing where that is said already."""
     before = claim.get("status") or {}
-    status = {key: value for key, value in before.items() if key not in ("accessModes", "capacity")} | {"phase": phase}
+    status = {key: value for key, value in before.items() if key not in _OF_THE_VOLUME} | {"phase": phase}
     if volume is not None:
-        status["accessModes"] = list(volume["spec"].get("accessModes") or ())
-        size = _granted_at_first(claim, volume) if phase_of(claim) != phase else before.get("capacity")
-        if size:
-            status["capacity"] = size
+        is_new, attributes = phase_of(claim) != phase, volume["spec"].get("volumeAttributesClassName")
+        said = {
+            "accessModes": list(volume["spec"].get("accessModes") or ()),
+            "capacity": _granted_at_first(claim, volume) if is_new else before.get("capacity"),
+            "currentVolumeAttributesClassName": attributes if is_new else before.get("currentVolumeAttributesClassName"),
+        }
+        status |= {key: value for key, value in said.items() if value}
     if status == before:
         return []
     return [Update(PERSISTENT_VOLUME_CLAIMS, {**claim, "status": status}, subresource="status")]

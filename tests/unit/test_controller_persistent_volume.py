@@ -74,6 +74,33 @@ def test_a_volume_that_the_user_has_chosen_is_not_marked_as_chosen_by_us() -> No
     assert annotations_of(bound_claim) == COMPLETED
 
 
+def test_a_claim_that_is_bound_says_which_class_of_attributes_it_has() -> None:
+    bound_claim, _, _ = settled(claim(volumeAttributesClassName="fast"), World(candidates=[volume(volumeAttributesClassName="fast")]))
+    assert bound_claim["status"]["currentVolumeAttributesClassName"] == "fast"
+    lost = {**bound_claim, "spec": {**bound_claim["spec"], "volumeName": ""}}
+    [update, _] = persistent_volume_claim.plan(lost, World(), NOW).actions
+    assert isinstance(update, Update)
+    assert update.obj["status"] == {"phase": "Lost"}
+
+
+MIGRATED = {"pv.kubernetes.io/migrated-to": "ebs.csi.aws.com"}
+
+
+def test_what_a_csi_driver_has_taken_over_is_marked() -> None:
+    provisioner = {"volume.kubernetes.io/storage-provisioner": "kubernetes.io/aws-ebs"}
+    [update] = persistent_volume_claim.plan(claim(annotations=provisioner), World(), NOW).actions
+    assert isinstance(update, Update)
+    assert annotations_of(update.obj) == provisioner | MIGRATED
+    made_by = {"pv.kubernetes.io/provisioned-by": "kubernetes.io/aws-ebs"}
+    [update] = persistent_volume.plan(volume(annotations=made_by), persistent_volume.World(), NOW).actions
+    assert isinstance(update, Update)
+    assert annotations_of(update.obj) == made_by | MIGRATED
+    other = {"pv.kubernetes.io/provisioned-by": "p"}
+    [update] = persistent_volume.plan(volume(annotations=other | MIGRATED), persistent_volume.World(), NOW).actions
+    assert isinstance(update, Update)
+    assert annotations_of(update.obj) == other
+
+
 def test_a_bound_claims_size_is_left_to_those_who_make_volumes_grow() -> None:
     status = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}
     bound = claim("Bound", COMPLETED | BY_CONTROLLER, status, volumeName="disk")
