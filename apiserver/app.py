@@ -23,10 +23,21 @@ import orjson
 from fastapi import FastAPI
 
 from apiserver import routes
-from apiserver.handlers import resources
+from apiserver.handlers import extension_servers, resources
 from apiserver.handlers.connect import Upgraded
-from apiserver.handlers.extension_servers import extension_answer
-from apiserver.handlers.request import PAGE_NOT_FOUND, Receive, Request, Response, Scope, Send, StreamResponse, json_response, send_answer
+from apiserver.handlers.extension_servers import extension_at
+from apiserver.handlers.request import (
+    PAGE_NOT_FOUND,
+    Answer,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    StreamResponse,
+    json_response,
+    send_answer,
+)
 from apiserver.handlers.server import Server
 from apiserver.handlers.write_options import read_bool
 from apiserver.metrics import RequestMetrics
@@ -189,22 +200,29 @@ def _routes(pipeline: Pipeline, api: FastAPI) -> App:
         call: Call = scope["wherry"]
         request = call.request
         assert request is not None
-        if not call.info.is_resource:
-            await api(scope, receive, _noting(call, send))
+        info = call.info
+        if not info.is_resource or (info.group and not server.registries.answers(info.group, info.version, info.resource)):
+            api_service = extension_at(server.registries, scope["path"])
+            if api_service is not None:
+                await _send(await extension_servers.serve(request, api_service), call, scope, send)
+            elif info.is_resource:
+                await _send(PAGE_NOT_FOUND, call, scope, send)
+            else:
+                await api(scope, receive, _noting(call, send))
             return
-        if call.info.group and not server.registries.answers(call.info.group, call.info.version, call.info.resource):
-            nobody = extension_answer(server.registries, call.info.group, call.info.version) or PAGE_NOT_FOUND
-            call.status = nobody.status
-            await send_answer(nobody, send, scope, [])
-            return
-        answer = await resources.serve(request)
-        call.status = answer.status
-        if isinstance(answer, StreamResponse):
-            await _send_stream(answer, send, request.receive, request.warnings)  # a proxy's upload may be listening in its place
-        else:
-            await send_answer(answer, send, scope, request.warnings)
+        await _send(await resources.serve(request), call, scope, send)
 
     return dispatch
+
+
+async def _send(answer: Answer, call: Call, scope: Scope, send: Send) -> None:
+    request = call.request
+    assert request is not None
+    call.status = answer.status
+    if isinstance(answer, StreamResponse):
+        await _send_stream(answer, send, request.receive, request.warnings)  # a proxy's upload may be listening in its place
+    else:
+        await send_answer(answer, send, scope, request.warnings)
 
 
 def _noting(call: Call, send: Send) -> Send:

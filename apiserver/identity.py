@@ -81,8 +81,8 @@ class Authority:
         self.certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
 
     @classmethod
-    def load_or_create(cls, directory: Path, clock: Clock) -> Authority:
-        """The CA in `directory`, made there if there is none. Raises IdentityError."""
+    def load_or_create(cls, directory: Path, clock: Clock, *, name: str = "wherry-ca") -> Authority:
+        """The CA in `directory`, made there, under that name, if there is none. Raises IdentityError."""
         crt, key_file = directory / "ca.crt", directory / "ca.key"
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ class Authority:
                 if not isinstance(key, ec.EllipticCurvePrivateKey):
                     raise IdentityError(f"{key_file}: not an ECDSA key; move {directory} away to have a new identity made")
                 return cls(directory, x509.load_pem_x509_certificate(crt.read_bytes()), key, clock)
-            return cls._create(directory, clock)
+            return cls._create(directory, clock, name)
         except (ValueError, TypeError) as error:
             raise IdentityError(f"{directory}: cannot read the cluster's CA ({error}); restore it, or move the directory away") from error
         except OSError as error:
@@ -103,9 +103,9 @@ class Authority:
             ) from error
 
     @classmethod
-    def _create(cls, directory: Path, clock: Clock) -> Authority:
+    def _create(cls, directory: Path, clock: Clock, common_name: str) -> Authority:
         key = ec.generate_private_key(ec.SECP256R1())
-        now, name = clock.now(), _name("wherry-ca")
+        now, name = clock.now(), _name(common_name)
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         certificate = (
             x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - BACKDATE, now + CA_LIFETIME)

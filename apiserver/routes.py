@@ -11,7 +11,6 @@ from fastapi.responses import Response as FastAPIResponse
 
 from apiserver.handlers import pretty
 from apiserver.handlers.documents import Documents
-from apiserver.handlers.extension_servers import extension_answer
 from apiserver.handlers.negotiation import check_acceptable
 from apiserver.handlers.read import error_response
 from apiserver.handlers.request import JSON, PAGE_NOT_FOUND, Response, json_response
@@ -65,13 +64,11 @@ def document_at(server: Server, method: str, path: str, query: str, headers: Map
         _check_route(method, headers, (JSON,))
         return json_response(200, version_document(server.registries.definitions))
     documents: Documents = server.extra["documents"]
-    parts = path.strip("/").split("/")
     answer = documents.answer(method, path, query, headers)
     if answer is None:
         if path.startswith(("/api/", "/apis/")) and _group_of(path) in server.registries.built_in_groups:
             raise no_such_path()
-        of_others = extension_answer(server.registries, parts[1], parts[2]) if parts[0] == "apis" and len(parts) > 2 else None
-        return of_others or PAGE_NOT_FOUND
+        return PAGE_NOT_FOUND
     return answer
 
 

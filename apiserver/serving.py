@@ -16,8 +16,8 @@ import random
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,10 @@ from apiserver.admission.chain import default_chain
 from apiserver.app import App, Pipeline, create_app
 from apiserver.bootstrap import Place, bootstrap, first_service_ip
 from apiserver.connection import Connection
+from apiserver.front_proxy import FrontProxy, published
+from apiserver.handlers.backends import Trust
 from apiserver.handlers.documents import Documents
+from apiserver.handlers.extension_documents import Extensions
 from apiserver.handlers.server import Server
 from apiserver.identity import Authority, server_context, server_names
 from apiserver.kinds import all_kinds
@@ -66,12 +69,14 @@ class Built:
     _tasks: list[asyncio.Task[Any]]
     client_ca: str = ""
     """The CA of client certificates (PEM), "" where there is none."""
+    front_proxy: Mapping[str, str] = field(default_factory=dict)
+    """What extension API servers are told of us (`front_proxy.py`)."""
 
     async def start(self, *, advertise_address: str, port: int) -> None:
         """Load the caches, make the bootstrap objects, begin the server's own loops and compaction."""
-        place = Place(advertise_address, port, self.client_ca)
+        place = Place(advertise_address, port, self.client_ca, self.front_proxy)
         await bootstrap(self.server.registries, place)
-        self._tasks.extend(await start_loops(self.server.registries, place))
+        self._tasks.extend(await start_loops(self.server, place))
         self.server.extra["started"] = True
         self._tasks.append(asyncio.get_running_loop().create_task(compact_forever(self.store)))
 
@@ -121,7 +126,8 @@ def build(
     if accounts is not None:
         registries.issue_token = accounts.issue
     server = Server(registries, clock, rng, kubelets=kubelets)
-    server.extra["documents"] = Documents(registries, git_version=git_version(settings.emulated_version))
+    extensions = server.extra["extensions"] = Extensions()
+    server.extra["documents"] = Documents(registries, extensions, git_version=git_version(settings.emulated_version))
     limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)
     authenticator = Authenticator(known, accounts.user if accounts is not None else None)
     client_ca = authority.certificate_pem.decode() if authority is not None else ""
@@ -145,9 +151,11 @@ async def compact_forever(store: Store) -> None:
 
 
 class KubeletConnections:
-    """TLS to node agents: their certificate must come from the cluster CA (and be one for servers); ours says kube-apiserver."""
+    """TLS to node agents: their certificate must come from the cluster CA (and be one for servers); ours says kube-apiserver. To extension
+    API servers it is the front proxy's."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, front_proxy: FrontProxy) -> None:
+        self._front_proxy = front_proxy
         authority.kept("apiserver-kubelet-client", "kube-apiserver", ["system:masters"])
         self._context = ssl.create_default_context(cadata=authority.certificate_pem.decode())
         self._context.check_hostname = False  # nodes are dialled by address; the chain and the server usage are checked
@@ -164,6 +172,10 @@ class KubeletConnections:
     async def dial(self, host: str, port: int, *, tls: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """To a pod or an endpoint, without a certificate of ours. Theirs is not verified: nothing says who they should be."""
         return await asyncio.open_connection(host, port, ssl=self._unverified if tls else None, limit=1 << 18)
+
+    async def extension(self, host: str, port: int, trust: Trust) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        context = self._front_proxy.context(trust)
+        return await asyncio.open_connection(host, port, ssl=context, server_hostname=trust.server_name, limit=1 << 18)
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
@@ -220,12 +232,14 @@ async def run(settings: Settings) -> None:
         service_ip = first_service_ip(settings.service_cluster_ip_range)
         names = server_names(settings.bind_address, service_ip, [settings.advertise_host, *settings.tls_san])
         authority.kept("apiserver", "kube-apiserver", server_names=names, client=False)
+        front_proxy = FrontProxy.load_or_create(settings.data_dir / "pki" / "front-proxy", clock)
         store = await open_store(settings, clock)
     except BaseException:
         sock.close()
         raise
-    kubelets = KubeletConnections(authority)
+    kubelets = KubeletConnections(authority, front_proxy)
     built = build(store, clock=clock, rng=rng, settings=settings, authority=authority, kubelets=kubelets)
+    built.front_proxy = published(front_proxy.ca)
     port = sock.getsockname()[1]
     url = f"https://{_host(settings)}:{port}"
     try:

@@ -47,3 +47,7 @@ class KubeletLine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.open_connection(sock=ours, limit=1 << 18)
+
+    async def extension(self, host: str, port: int, trust: object) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to an extension API server: there is none in this process."""
+        raise ConnectionRefusedError("connect: connection refused")

@@ -8,8 +8,8 @@ carries it out. What goes on afterwards is in `apiserver/loops/`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from apiserver.bootstrap import api_services, cluster, flow_control, rbac
@@ -25,11 +25,13 @@ log: Final = logging.getLogger("wherry.apiserver")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where this server is: what the `kubernetes` Service points at, and the CA of client certificates (PEM, "" for none)."""
+    """Where this server is: what the `kubernetes` Service points at, the CA of client certificates (PEM, "" for none), and what else
+    extension API servers are told of it."""
 
     advertise_address: str
     port: int
     client_ca: str = ""
+    front_proxy: Mapping[str, str] = field(default_factory=dict)
 
 
 async def bootstrap(registries: Registries, place: Place) -> None:
@@ -52,7 +54,7 @@ def cluster_wide(registries: Registries) -> Iterator[Wanted]:
 def within_namespaces(registries: Registries, place: Place) -> Iterator[Wanted]:
     """What is in the system's namespaces."""
     yield from rbac.namespaced_objects()
-    yield from cluster.config_maps(client_ca=place.client_ca, now=registries.clock.now())
+    yield from cluster.config_maps(client_ca=place.client_ca, front_proxy=place.front_proxy, now=registries.clock.now())
 
 
 async def _ensure_service(registries: Registries, place: Place) -> None:

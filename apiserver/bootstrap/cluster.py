@@ -7,7 +7,8 @@ legacytokentracking), `pkg/controlplane/reconcilers`, `pkg/registry/scheduling/r
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -85,11 +86,12 @@ def kubernetes_service(service_cidr: str, *, advertise_address: str, port: int) 
     yield Wanted(ENDPOINT_SLICES, slice_, _settled_endpoints)
 
 
-def config_maps(*, client_ca: str, now: datetime) -> Iterator[Wanted]:
+def config_maps(*, client_ca: str, now: datetime, front_proxy: Mapping[str, str] | None = None) -> Iterator[Wanted]:
     """What extension API servers trust, and since when the use of legacy ServiceAccount tokens is tracked. `client_ca`: PEM, or ""."""
-    if client_ca:
+    data = {**({_CA_FILE: client_ca} if client_ca else {}), **(front_proxy or {})}
+    if data:
         name = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
-        yield Wanted(CONFIG_MAPS, {"metadata": name, "data": {_CA_FILE: client_ca}}, _settled_authentication)
+        yield Wanted(CONFIG_MAPS, {"metadata": name, "data": data}, _settled_authentication)
     name = {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"}
     yield Wanted(CONFIG_MAPS, {"metadata": name, "data": {"since": now.strftime("%Y-%m-%d")}}, _settled_tracking)
 
@@ -114,12 +116,29 @@ def _settled_endpoints(present: Object, wanted: Object) -> Object | None:
 
 
 def _settled_authentication(present: Object, wanted: Object) -> Object | None:
-    """Ours is added to the CAs that are trusted already: there may be other servers."""
-    ours, trusted = wanted["data"][_CA_FILE], (present.get("data") or {}).get(_CA_FILE, "")
+    """Ours are added to the CAs, names and headers that are trusted already: there may be other servers."""
+    before: dict[str, str] = present.get("data") or {}
+    data = before | {key: _together(before.get(key, ""), value) for key, value in wanted["data"].items()}
+    return None if data == before else {**present, "data": data}
+
+
+def _together(trusted: str, ours: str) -> str:
+    """Certificates, or JSON lists: all there are, ours last."""
+    if ours.startswith("["):
+        known = _listed(trusted)
+        return json.dumps([*known, *(each for each in json.loads(ours) if each not in known)]) if known else ours
     if ours.strip() in trusted:
-        return None
-    together = f"{trusted.strip()}\n{ours}" if trusted.strip() else ours
-    return {**present, "data": {**(present.get("data") or {}), _CA_FILE: together}}
+        return trusted
+    return f"{trusted.strip()}\n{ours}" if trusted.strip() else ours
+
+
+def _listed(text: str) -> list[str]:
+    """A JSON list of strings; none for what is not one."""
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return found if isinstance(found, list) and all(isinstance(each, str) for each in found) else []
 
 
 def _settled_tracking(present: Object, wanted: Object) -> Object | None:

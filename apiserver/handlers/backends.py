@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from apiserver.handlers.request import Request
+from apiserver.handlers.server import Server
 from kube.errors import ApiError, BadRequest, NotImplementedByServer, TooManyRequests
 from kube.objects import Object
 from kube.resources import NODES
@@ -44,8 +45,18 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What an extension API server's certificate must prove: that it is `server_name`, by a CA of `ca_bundle` (PEM; empty: any CA that
+    this system trusts). `is_blind`: nothing at all."""
+
+    server_name: str
+    ca_bundle: bytes = b""
+    is_blind: bool = False
+
+
 class Backends(Protocol):
-    """How the server reaches others. Both raise OSError, ssl.SSLError among them."""
+    """How the server reaches others. All raise OSError, ssl.SSLError among them."""
 
     async def open(self, host: str, port: int, node: str) -> Streams:
         """To a node agent: TLS verified against the cluster CA, with the server's own client certificate."""
@@ -53,6 +64,10 @@ class Backends(Protocol):
 
     async def dial(self, host: str, port: int, *, tls: bool) -> Streams:
         """To a pod or an endpoint; its certificate is not verified (as upstream's proxy does), and nothing of ours is shown to it."""
+        ...
+
+    async def extension(self, host: str, port: int, trust: Trust) -> Streams:
+        """To an extension API server, which is shown the front proxy's certificate. Raises ValueError for a bundle without certificates."""
         ...
 
 
@@ -171,25 +186,31 @@ def _go_list(addresses: Any) -> str:
 
 async def open_kubelet(request: Request, kubelet: Kubelet) -> Line:
     """Raises DialError; NotImplementedByServer where there are no sockets."""
-    backends = _backends(request)
-    return await _opened(request, kubelet.host, kubelet.port, lambda: backends.open(kubelet.host, kubelet.port, kubelet.node))
+    backends = _backends(request.server)
+    return await _opened(request.server, kubelet.host, kubelet.port, lambda: backends.open(kubelet.host, kubelet.port, kubelet.node))
 
 
 async def dial(request: Request, host: str, port: int, *, tls: bool) -> Line:
     """Raises DialError; NotImplementedByServer where there are no sockets."""
-    backends = _backends(request)
-    return await _opened(request, host, port, lambda: backends.dial(host, port, tls=tls))
+    backends = _backends(request.server)
+    return await _opened(request.server, host, port, lambda: backends.dial(host, port, tls=tls))
 
 
-def _backends(request: Request) -> Backends:
-    found: Backends | None = request.server.kubelets
+async def open_extension(server: Server, host: str, port: int, trust: Trust) -> Line:
+    """Raises DialError; ValueError for a bundle without certificates; NotImplementedByServer where there are no sockets."""
+    backends = _backends(server)
+    return await _opened(server, host, port, lambda: backends.extension(host, port, trust))
+
+
+def _backends(server: Server) -> Backends:
+    found: Backends | None = server.kubelets
     if found is None:
         raise NotImplementedByServer("this server has no way to reach node agents and pods (it runs in process, without sockets)")
     return found
 
 
-async def _opened(request: Request, host: str, port: int, connecting: Any) -> Line:
-    gate: Gate = request.server.extra.setdefault("gate", Gate())
+async def _opened(server: Server, host: str, port: int, connecting: Any) -> Line:
+    gate: Gate = server.extra.setdefault("gate", Gate())
     gate.enter()
     try:
         async with asyncio.timeout(DIAL_S_MAX):

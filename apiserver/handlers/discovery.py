@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from apiserver.handlers.extension_documents import Extension
 from apiserver.handlers.negotiation import OBJECTS, check_acceptable, clauses
 from apiserver.handlers.request import JSON, YAML, Response
 from apiserver.registry.kind import Custom, Kind, Subresource
@@ -49,6 +50,9 @@ GROUPS = (
     "storagemigration.k8s.io",
 )
 """Upstream's groups by priority; all others (custom resources) follow by name."""
+
+CUSTOM_PRIORITY, CUSTOM_VERSION_PRIORITY = 1000, 100
+"""What the APIServices of custom resources say."""
 
 _AGGREGATOR = "apiregistration.k8s.io"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -94,8 +98,9 @@ class _Served:
 class Discovery:
     """The documents of one set of kinds. `server_address` (host:port) is what `/api` tells clients to use."""
 
-    def __init__(self, kinds: Iterable[Kind], *, server_address: str = "") -> None:
+    def __init__(self, kinds: Iterable[Kind], *, server_address: str = "", extensions: Iterable[Extension] = ()) -> None:
         self._server_address = server_address
+        self._extensions = {(each.group, each.version): each for each in extensions}
         self._served: dict[tuple[str, str], list[_Served]] = {}
         for kind in kinds:
             for resource in (kind.resource, *(each.resource for each in kind.conversions)):
@@ -133,8 +138,22 @@ class Discovery:
     @functools.cached_property
     def groups(self) -> Mapping[str, Sequence[str]]:
         """The versions of each group, both in discovery's order; the core group is not among them."""
-        names = sorted({group for group, _ in self._served if group}, key=group_key)
-        return {name: sorted((version for group, version in self._served if group == name), key=version_key) for name in names}
+        there = {*self._served, *self._extensions}
+        names = sorted({group for group, _ in there if group}, key=self._group_order)
+        return {
+            name: [version for _, version in sorted((each for each in there if each[0] == name), key=self._version_order)] for name in names
+        }
+
+    def _group_order(self, group: str) -> tuple[int, int, str]:
+        """What others serve is among the custom resources, or behind them, as its APIService says."""
+        priorities = [each.group_priority for (name, _), each in self._extensions.items() if name == group]
+        place, name = group_key(group)
+        return place, -max(priorities, default=CUSTOM_PRIORITY), name
+
+    def _version_order(self, group_version: tuple[str, str]) -> tuple[Any, ...]:
+        extension = self._extensions.get(group_version)
+        priority = extension.version_priority if extension is not None else CUSTOM_VERSION_PRIORITY
+        return -priority, version_key(group_version[1])
 
     def paths(self) -> list[str]:
         """Every path that answers with one of these documents."""
@@ -188,6 +207,8 @@ class Discovery:
         return orjson.dumps({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 
     def _aggregated_version(self, group: str, version: str) -> Any:
+        if (group, version) not in self._served:
+            return self._extensions[group, version].aggregated
         resources = [_aggregated_resource(each) for each in self._served[group, version]]
         return {"version": version, "resources": resources, "freshness": "Current"}
 

@@ -57,7 +57,8 @@ class OpenAPI:
     """The documents of one set of kinds. `version` is the server's (`v1.36.2`).
 
     `custom` are the schemas of custom resources, by the definition names that their kinds use, in OpenAPI v3. `before` are the documents
-    of the kinds that there were: what it has of group versions whose kinds are the same objects is kept."""
+    of the kinds that there were: what it has of group versions whose kinds are the same objects is kept. `others` are the entries in v3's
+    index of what others serve."""
 
     def __init__(
         self,
@@ -67,7 +68,9 @@ class OpenAPI:
         version: str,
         custom: Mapping[str, Schema] | None = None,
         before: OpenAPI | None = None,
+        others: Mapping[str, Any] | None = None,
     ) -> None:
+        self._others = dict(others or {})
         self._definitions = definitions
         self._version = version
         self._custom = dict(custom or {})
@@ -153,7 +156,8 @@ class OpenAPI:
         return self._schemas_v3[name]
 
     def _index(self) -> Any:
-        return {"paths": {name: {"serverRelativeURL": self._url(name)} for name in sorted(self._kinds)}}
+        paths = self._others | {name: {"serverRelativeURL": self._url(name)} for name in self._kinds}
+        return {"paths": dict(sorted(paths.items()))}
 
     def _url(self, name: str) -> str:
         return f"/openapi/v3/{name}?hash={self._hash(name)}"

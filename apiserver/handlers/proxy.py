@@ -27,7 +27,7 @@ HEAD_S_MAX: Final = 600.0
 METHODS: Final = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
 _OURS: Final = frozenset((b"authorization", b"content-length", b"expect", b"host", b"x-forwarded-for", b"x-forwarded-uri"))
 _CORS: Final = tuple(f"access-control-allow-{name}" for name in ("credentials", "headers", "methods", "origin"))
-_PATH_SAFE: Final = "$&+,/:;=@"
+PATH_SAFE: Final = "$&+,/:;=@"
 
 
 async def serve(request: Request, plural: str) -> Answer:
@@ -40,11 +40,11 @@ async def serve(request: Request, plural: str) -> Answer:
     if any(byte <= 0x20 or byte == 0x7F for byte in query):
         raise BadRequest("invalid character in the query")
     suffix = f"?{query.decode('latin-1')}" if query else ""
-    url = (quote(path, safe=_PATH_SAFE) or "/") + suffix
+    url = (quote(path, safe=PATH_SAFE) or "/") + suffix
     if is_upgrade(request):
-        return await pass_through(request, target.connect, url, [*_headers(request, target, path), *_upgrade_headers(request)])
+        return await pass_through(request, target.connect, url, [*_headers(request, target, path), *upgrade_headers(request)])
     if not path and request.method in ("GET", "HEAD"):
-        return Response(301, b"", "", [("location", f"{quote(request.scope['path'], safe=_PATH_SAFE)}/{suffix}")])
+        return Response(301, b"", "", [("location", f"{quote(request.scope['path'], safe=PATH_SAFE)}/{suffix}")])
     return await _exchange(request, target, path, url)
 
 
@@ -67,20 +67,24 @@ def prefix(path: str, rest: str) -> str:
 
 def _headers(request: Request, target: Target, path: str) -> list[tuple[bytes, bytes]]:
     """What the backend is told, but for the body and the connection."""
+    host = target.host_header.encode() or request.headers.get(b"host") or target.authority.encode()
+    uri = prefix(request.scope["path"], request.info.rest) + path
+    return [(b"Host", host), *passed_on(request), (b"X-Forwarded-Uri", quote(uri, safe=PATH_SAFE).encode())]
+
+
+def passed_on(request: Request) -> list[tuple[bytes, bytes]]:
+    """The request's headers that are neither for this server nor for the connection to it, and on whose behalf they are sent."""
     given: list[tuple[bytes, bytes]] = request.scope["headers"]
     named = {each.strip().lower() for name, value in given if name == b"connection" for each in value.split(b",")}
     dropped = named | _OURS | {each.encode() for each in HOP_BY_HOP}
     kept = [(name, value) for name, value in given if name not in dropped and not name.startswith(b"impersonate-")]
-    host = target.host_header.encode() or request.headers.get(b"host") or target.authority.encode()
     client = request.scope.get("client")
     before = request.headers.get(b"x-forwarded-for")
     chain = [each for each in (before, str(client[0]).encode() if client else b"") if each]
-    uri = prefix(request.scope["path"], request.info.rest) + path
-    forwarded = [(b"X-Forwarded-For", b", ".join(chain))] if chain else []
-    return [(b"Host", host), *kept, *forwarded, (b"X-Forwarded-Uri", quote(uri, safe=_PATH_SAFE).encode())]
+    return [*kept, (b"X-Forwarded-For", b", ".join(chain))] if chain else kept
 
 
-def _upgrade_headers(request: Request) -> list[tuple[bytes, bytes]]:
+def upgrade_headers(request: Request) -> list[tuple[bytes, bytes]]:
     return [(b"Connection", b"Upgrade"), (b"Upgrade", request.headers[b"upgrade"])]
 
 
@@ -162,7 +166,17 @@ class _Proxied(Body):
 
 
 async def _exchange(request: Request, target: Target, path: str, url: str) -> Answer:
-    headers = [*_headers(request, target, path), (b"Connection", b"close")]
+    head, body = await exchange(request, target, url, _headers(request, target, path))
+    client_host = request.header(b"host")
+    out = answer_headers(head, target, client_host=client_host, within=prefix(request.scope["path"], request.info.rest))
+    return StreamResponse(head.status, body, head.get("content-type"), out)
+
+
+async def exchange(
+    request: Request, target: Target, url: str, headers: list[tuple[bytes, bytes]], *, head_s_max: float = HEAD_S_MAX
+) -> tuple[Head, Body]:
+    """The head and the body of the target's answer to this request, sent with `headers` and its own body. Raises ServiceUnavailable."""
+    headers = [*headers, (b"Connection", b"close")]
     length = request.headers.get(b"content-length")
     if b"transfer-encoding" in request.headers:
         headers.append((b"Transfer-Encoding", b"chunked"))
@@ -173,7 +187,7 @@ async def _exchange(request: Request, target: Target, path: str, url: str) -> An
     try:
         line.writer.write(request_head(request.method, url, headers))
         upload = _Upload(request, line)
-        reading = read_head(line, timeout_s=HEAD_S_MAX)
+        reading = read_head(line, timeout_s=head_s_max)
         head = await while_there(request, reading, undo=lambda _: None, leaving=upload.task)
         if head.status == 101:
             raise BadAnswer("the backend changed the protocol without being asked")
@@ -185,9 +199,7 @@ async def _exchange(request: Request, target: Target, path: str, url: str) -> An
             raise ServiceUnavailable(f"error trying to reach service: {error}") from error
         raise
     request.receive = upload.receive
-    client_host = request.header(b"host")
-    out = answer_headers(head, target, client_host=client_host, within=prefix(request.scope["path"], request.info.rest))
-    return StreamResponse(head.status, _Proxied(line, head, request.method, upload), head.get("content-type"), out)
+    return head, _Proxied(line, head, request.method, upload)
 
 
 async def _connected(request: Request, target: Target) -> Line:

@@ -9,23 +9,29 @@ import asyncio
 from typing import Any
 
 from apiserver.bootstrap import Place
-from apiserver.loops.api_service import APIServiceLoop
+from apiserver.handlers.server import Server
+from apiserver.loops.api_service import APIServiceLoop, LocalAPIServiceLoop, prober
 from apiserver.loops.custom_api_service import CustomAPIServiceLoop
 from apiserver.loops.custom_resource import CustomResourceLoop
+from apiserver.loops.extension_discovery import ExtensionDiscoveryLoop
 from apiserver.loops.flow_schema import FlowSchemaLoop
-from apiserver.loops.follow import Follower
+from apiserver.loops.follow import Follower, Loop
 from apiserver.loops.ip_address import IPAddressLoop
 from apiserver.loops.upkeep import keep_up, serve_default_cidr
-from apiserver.registry.registry import Registries
 
 
-async def start_loops(registries: Registries, place: Place) -> list[asyncio.Task[Any]]:
-    """Settle everything there is, then keep it so: the tasks that do, to be cancelled when the server stops."""
-    loops = (CustomResourceLoop, CustomAPIServiceLoop, APIServiceLoop, FlowSchemaLoop, IPAddressLoop)
+async def start_loops(server: Server, place: Place) -> list[asyncio.Task[Any]]:
+    """Settle everything there is, then keep it so: the tasks that do, to be cancelled when the server stops. Only what asks extension API
+    servers is left for later: they need not be there yet."""
+    registries = server.registries
+    loops = (CustomResourceLoop, CustomAPIServiceLoop, LocalAPIServiceLoop, FlowSchemaLoop, IPAddressLoop)
     followers = [Follower(registries, loop(registries)) for loop in loops]
-    await asyncio.gather(serve_default_cidr(registries), *(each.start() for each in followers))
+    remote: list[Loop] = [APIServiceLoop(registries, prober(server)), ExtensionDiscoveryLoop(server, server.extra["extensions"])]
+    patient = [Follower(registries, loop) for loop in remote]
+    settled = [serve_default_cidr(registries), *(each.start() for each in followers), *(each.listen() for each in patient)]
+    await asyncio.gather(*settled)
     running = asyncio.get_running_loop()
-    return [running.create_task(each.run()) for each in followers] + [running.create_task(keep_up(registries, place))]
+    return [running.create_task(each.run()) for each in (*followers, *patient)] + [running.create_task(keep_up(registries, place))]
 
 
 __all__ = ["start_loops"]

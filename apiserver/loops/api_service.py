@@ -6,10 +6,14 @@ Source: kube-aggregator `pkg/controllers/status` (local and remote).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from apiserver.bootstrap.api_services import API_SERVICES
+from apiserver.handlers.extension_client import NoAnswer, ask
+from apiserver.handlers.extension_target import Unreachable
+from apiserver.handlers.server import Server
 from apiserver.loops.follow import Concerns
 from apiserver.loops.status import says, update_condition
 from apiserver.registry.cache import DELETED, Change, Entry
@@ -18,18 +22,34 @@ from kube.objects import Object, condition_of
 from kube.resources import ENDPOINT_SLICES, SERVICES, Resource
 
 RECHECK_S: Final = 30.0
+RETRY_S: Final = 0.25
+"""Half the time after which a server that did not answer is asked again; twice as long each time, up to `RECHECK_S`."""
+ATTEMPTS_MORE: Final = 4
 _SERVICE_NAME: Final = "kubernetes.io/service-name"
 
 Probe = Callable[[Object, str], Awaitable[str]]
-"""async (APIService, URL of its discovery document) -> "" when it answers, else what is wrong. Must not take long."""
+"""async (APIService, path of its discovery document) -> "" when it answers, else what is wrong. Must not take long."""
 
 
-async def not_proxied(_api_service: Object, url: str) -> str:
-    """The Probe of a server that does not pass requests on.
+def prober(server: Server) -> Probe:
+    """The Probe that asks. One answer in the 200s, out of a few attempts, is enough."""
 
-    # deviates: requests are not passed on to extension API servers, so an APIService with a Service never becomes available
-    """
-    return f"failing or missing response from {url}: this server does not pass requests on to extension API servers"
+    async def probe(api_service: Object, path: str) -> str:
+        problem = await _asked(server, api_service, path)
+        if problem:
+            problems = await asyncio.gather(*(_asked(server, api_service, path) for _ in range(ATTEMPTS_MORE)))
+            problem = "" if "" in problems else problems[-1]
+        return problem
+
+    return probe
+
+
+async def _asked(server: Server, api_service: Object, path: str) -> str:
+    try:
+        reply = await ask(server, api_service, path)
+    except (NoAnswer, Unreachable) as error:
+        return str(error)
+    return "" if 200 <= reply.status < 300 else f"failing or missing response from {reply.url}: bad status from {reply.url}: {reply.status}"
 
 
 # --- deciding ----------------------------------------------------------------------------------------------------------
@@ -73,24 +93,48 @@ def _is_active(slice_: Object, port_name: str) -> bool:
     return ready and any(each.get("name", "") == port_name and each.get("port") is not None for each in slice_.get("ports") or ())
 
 
-def discovery_url(api_service: Object, service: Object) -> str:
+def discovery_path(api_service: Object) -> str:
     """Where an extension API server says what it serves."""
     spec = api_service["spec"]
-    host = (service.get("spec") or {}).get("clusterIP", "")
-    path = f"/apis/{spec['group']}/{spec['version']}" if spec.get("group") else f"/api/{spec['version']}"
-    return f"https://{f'[{host}]' if ':' in host else host}:{spec['service'].get('port', 443)}{path}"
+    return f"/apis/{spec['group']}/{spec['version']}" if spec.get("group") else f"/api/{spec['version']}"
 
 
 # --- doing -------------------------------------------------------------------------------------------------------------
 
 
+class LocalAPIServiceLoop:
+    """Keys are names of APIServices; those with a Service are left alone."""
+
+    name = "local-api-service"
+
+    def __init__(self, registries: Registries) -> None:
+        self._registries = registries
+        self._api_services = registries.get(API_SERVICES).cache
+
+    def sources(self) -> Sequence[tuple[Resource, Concerns]]:
+        return ((API_SERVICES, lambda change: (change.entry.name,) if change.type != DELETED else ()),)
+
+    def reset(self) -> Iterable[str]:
+        return [entry.name for entry in self._api_services.entries()]
+
+    async def settle(self, key: str) -> float | None:
+        entry = self._api_services.get("", key)
+        if entry is not None:
+            api_service = self._api_services.object_of(entry)
+            is_local = not (api_service.get("spec") or {}).get("service")
+            if is_local and not says(condition_of(api_service, "Available"), LOCAL):
+                await update_condition(self._registries, API_SERVICES, key, LOCAL)
+        return None
+
+
 class APIServiceLoop:
-    """Keys are names of APIServices."""
+    """Keys are names of APIServices that have a Service. Asking takes its time, so this is a loop of its own."""
 
     name = "api-service"
 
-    def __init__(self, registries: Registries, probe: Probe = not_proxied) -> None:
+    def __init__(self, registries: Registries, probe: Probe) -> None:
         self._registries, self._probe = registries, probe
+        self._failures: dict[str, int] = {}  # how often in a row an extension API server has not answered
         self._api_services = registries.get(API_SERVICES).cache
         self._services, self._slices = registries.get(SERVICES).cache, registries.get(ENDPOINT_SLICES).cache
         self._behind: dict[str, tuple[str, str]] = {}  # the Service (namespace, name) of those APIServices that have one
@@ -100,10 +144,9 @@ class APIServiceLoop:
 
     def reset(self) -> Iterable[str]:
         self._behind.clear()
-        entries = list(self._api_services.entries())
-        for entry in entries:
+        for entry in self._api_services.entries():
             self._note(entry)
-        return [entry.name for entry in entries]
+        return list(self._behind)
 
     def _note(self, entry: Entry) -> None:
         self._behind.pop(entry.name, None)
@@ -115,9 +158,10 @@ class APIServiceLoop:
     def _changed(self, change: Change) -> Iterable[str]:
         if change.type == DELETED:
             self._behind.pop(change.entry.name, None)
+            self._failures.pop(change.entry.name, None)
             return ()
         self._note(change.entry)
-        return (change.entry.name,)
+        return (change.entry.name,) if change.entry.name in self._behind else ()
 
     def _of_service(self, change: Change) -> Iterable[str]:
         return self._with(change.entry.namespace, change.entry.name)
@@ -130,16 +174,16 @@ class APIServiceLoop:
 
     async def settle(self, key: str) -> float | None:
         entry = self._api_services.get("", key)
-        if entry is None:
+        reference = (self._api_services.object_of(entry).get("spec") or {}).get("service") if entry is not None else None
+        if entry is None or not reference:
             return None
         api_service = self._api_services.object_of(entry)
-        reference = (api_service.get("spec") or {}).get("service")
-        condition, again_s = (LOCAL, None) if not reference else await self._of_remote(api_service, reference)
+        condition, again_s = await self._condition(key, api_service, reference)
         if not says(condition_of(api_service, "Available"), condition):
             await update_condition(self._registries, API_SERVICES, key, condition)
         return again_s
 
-    async def _of_remote(self, api_service: Object, reference: Object) -> tuple[Object, float | None]:
+    async def _condition(self, key: str, api_service: Object, reference: Object) -> tuple[Object, float | None]:
         """The condition, and after how many seconds to ask again; None: only when something changes."""
         namespace, name = reference.get("namespace", ""), reference.get("name", "")
         found = self._services.get(namespace, name)
@@ -150,7 +194,8 @@ class APIServiceLoop:
             else []
         )
         condition = unavailable(reference, service, slices)
-        if condition is not None or service is None:
-            return condition or PASSED, None
-        problem = await self._probe(api_service, discovery_url(api_service, service))
-        return (failed(problem) if problem else PASSED), RECHECK_S
+        if condition is not None:
+            return condition, None
+        problem = await self._probe(api_service, discovery_path(api_service))
+        failures = self._failures[key] = self._failures.get(key, 0) + 1 if problem else 0
+        return (failed(problem), min(RECHECK_S, RETRY_S * 2.0 ** min(failures, 16))) if problem else (PASSED, RECHECK_S)

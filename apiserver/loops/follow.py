@@ -67,6 +67,11 @@ class Follower:
         await self._subscribe()
         await self._settle_due()
 
+    async def listen(self) -> None:
+        """In place of `start`: miss nothing from now on, and leave the settling to `run`."""
+        await self._subscribe()
+        self._wake.set()
+
     async def run(self) -> None:
         """Until cancelled."""
         try:

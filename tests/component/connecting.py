@@ -18,6 +18,7 @@ import orjson
 import uvicorn
 
 from apiserver.connection import Connection
+from apiserver.handlers.backends import Trust
 from apiserver.registry.kind import User
 from apiserver.serving import Built, build
 from apiserver.settings import Settings
@@ -102,12 +103,17 @@ class Backends:
     def __init__(self) -> None:
         self.at: dict[str, Backend | OSError] = {}
         self.asked: list[tuple[str, str, bool]] = []
+        self.trusted: list[Trust] = []
 
     async def open(self, host: str, port: int, node: str) -> Streams:
         return await self._connect(f"{host}:{port}", node, tls=True)
 
     async def dial(self, host: str, port: int, *, tls: bool) -> Streams:
         return await self._connect(f"{host}:{port}", "", tls=tls)
+
+    async def extension(self, host: str, port: int, trust: Trust) -> Streams:
+        self.trusted.append(trust)
+        return await self._connect(f"{host}:{port}", "", tls=True)
 
     async def _connect(self, where: str, node: str, *, tls: bool) -> Streams:
         self.asked.append((where, node, tls))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from apiserver.front_proxy import FrontProxy
 from apiserver.handlers import backends
 from apiserver.identity import Authority, KeyPair
 from apiserver.serving import KubeletConnections
@@ -356,7 +357,7 @@ class Redirected(KubeletConnections):
     """The server's real connections, but every address leads to one local port."""
 
     def __init__(self, authority: Authority, port: int) -> None:
-        super().__init__(authority)
+        super().__init__(authority, FrontProxy.load_or_create(authority.directory / "front-proxy", RealClock()))
         self.to = port
 
     async def open(self, host: str, port: int, node: str) -> Streams:

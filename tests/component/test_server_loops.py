@@ -183,8 +183,8 @@ async def test_a_probe_that_succeeds_makes_an_api_service_available_and_is_repea
         asked: list[str] = []
         answers = [""] * 2 + ["no answer"] * 10
 
-        async def probe(_api_service: Object, url: str) -> str:
-            asked.append(url)
+        async def probe(_api_service: Object, path: str) -> str:
+            asked.append(path)
             return answers[len(asked) - 1]
 
         await api.ok("POST", API_SERVICES, remote())
@@ -193,8 +193,7 @@ async def test_a_probe_that_succeeds_makes_an_api_service_available_and_is_repea
         loop.reset()
         assert await loop.settle("v1.ext.example.com") == 30.0
         assert await reason(api) == PASSED["reason"]
-        assert asked[0].startswith("https://10.0.0.")
-        assert asked[0].endswith(":443/apis/ext.example.com/v1")
+        assert asked[0] == "/apis/ext.example.com/v1"
 
 
 # --- custom resources -------------------------------------------------------------------------------------------------
