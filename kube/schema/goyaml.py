@@ -2,7 +2,9 @@
 
 libyaml parses (go-yaml was ported from it, so its messages are the same); the values are built here, because what matters differs from
 PyYAML: `y`/`on`/`no` are booleans, `0o17` and `017` octal, times stay strings, keys become strings, the last of repeated keys counts and
-is told with its line, aliases are bounded, and nothing recurses.
+is told with its line, what `<<` brings is set where it stands, aliases are bounded, and nothing recurses.
+
+Source: go-yaml v2.4 `resolve.go` and `decode.go`, sigs.k8s.io/yaml `yaml.go` (keys).
 """
 
 from __future__ import annotations
@@ -10,16 +12,17 @@ from __future__ import annotations
 import binascii
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from kube.schema.goquote import quote
 
 DEPTH_MAX = 240
-_ALIASED_MAX = 100_000
-"""deviates: how many values aliases may stand for in all; upstream bounds their share of a document instead."""
+_FEW_NODES, _MANY_NODES = 400_000, 4_000_000
+"""Up to the first, nearly all nodes of a document may come from aliases; from the second on, a tenth."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -32,9 +35,11 @@ _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
 _INT = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)", re.ASCII)
-_FLOAT = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_INTEGERS = (-(2**63), 2**64 - 1)
 _MERGE = "<<"
 _TAG = "tag:yaml.org,2002:"
+_MERGE_TAG = f"{_TAG}merge"
 
 
 class YamlError(ValueError):
@@ -72,22 +77,31 @@ def _where(wrong: yaml.MarkedYAMLError) -> str:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection being built. For maps, `key` waits for its value; `merged` are what `<<` brings; `size` counts the values inside."""
+    """A collection being built. For maps: `lines` says where each key was set, by the key as YAML has it; `key` waits for its value.
+    `size` counts the nodes inside."""
 
     value: Any
     anchor: str | None
-    keys: dict[str, None] = field(default_factory=dict)
-    key: str | None = None
+    lines: dict[Any, int] = field(default_factory=dict)
+    key: Any = None
     has_key: bool = False
-    merged: list[Any] = field(default_factory=list)
+    merges: bool = False
+    size: int = 1
+
+
+class _Closed(NamedTuple):
+    """A finished value, and how many nodes it has."""
+
+    value: Any
     size: int = 1
 
 
 class _Builder:
     def __init__(self) -> None:
         self.open: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, int]] = {}
-        self.aliased = 0
+        self.anchors: dict[str, _Closed] = {}
+        self.lines: dict[int, Mapping[Any, int]] = {}  # where the keys of a map were set, by its id
+        self.nodes = self.aliased = 0
         self.duplicates: list[str] = []
         self.result: Any = None
 
@@ -99,86 +113,105 @@ class _Builder:
         return Document(self.result, self.duplicates)
 
     def take(self, event: Any) -> None:
+        self.nodes += 1
         if isinstance(event, yaml.ScalarEvent):
-            self.add(_scalar(event), 1, event)
+            self.finished(_Closed(_scalar(event)), event, event.anchor)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             if len(self.open) >= DEPTH_MAX:
                 raise YamlError("yaml: exceeded max depth")
             self.open.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            self.close(event)
+            done = self.open.pop()
+            value = dict(sorted(done.value.items())) if isinstance(done.value, dict) else done.value
+            self.lines[id(value)] = done.lines
+            self.finished(_Closed(value, done.size), event, done.anchor)
         elif isinstance(event, yaml.AliasEvent):
             self.alias(event)
-
-    def close(self, event: Any) -> None:
-        done = self.open.pop()
-        value = done.value
-        for each in done.merged:
-            for key, given in each.items():
-                value.setdefault(key, given)
-        if isinstance(value, dict):
-            value = dict(sorted(value.items()))
-        if done.anchor is not None:
-            self.anchors[done.anchor] = (value, done.size)
-        self.add(value, done.size, event)
 
     def alias(self, event: Any) -> None:
         if any(each.anchor == event.anchor for each in self.open):
             raise YamlError(f"yaml: anchor '{event.anchor}' value contains itself")
-        if event.anchor not in self.anchors:
+        found = self.anchors.get(event.anchor)
+        if found is None:
             raise YamlError(f"yaml: unknown anchor '{event.anchor}' referenced")
-        value, size = self.anchors[event.anchor]
-        self.aliased += size
-        if self.aliased > _ALIASED_MAX:
+        self.nodes += found.size
+        self.aliased += found.size
+        if self.aliased > 100 and self.nodes > 1000 and self.aliased > self.nodes * _aliased_share(self.nodes):
             raise YamlError("yaml: document contains excessive aliasing")
-        self.add(value, size, event)
+        self.finished(found, event, None)
 
-    def add(self, value: Any, size: int, event: Any) -> None:
+    def finished(self, closed: _Closed, event: Any, anchor: str | None) -> None:
         """Puts a finished value where it belongs."""
-        if isinstance(event, yaml.ScalarEvent) and event.anchor is not None:
-            self.anchors[event.anchor] = (value, size)
+        if anchor is not None:
+            self.anchors[anchor] = closed
         if not self.open:
-            self.result = value
+            self.result = closed.value
             return
         into = self.open[-1]
-        into.size += size
+        into.size += closed.size
         if isinstance(into.value, list):
-            into.value.append(value)
+            into.value.append(closed.value)
         elif not into.has_key:
-            is_merge = isinstance(event, yaml.ScalarEvent) and event.value == _MERGE and event.implicit[0]
-            into.key, into.has_key = None if is_merge else _key(value), True
+            into.merges = isinstance(event, yaml.ScalarEvent) and event.value == _MERGE and (event.implicit[0] or event.tag == _MERGE_TAG)
+            into.key, into.has_key = closed.value, True
         else:
-            self.member(into, value, event)
             into.has_key = False
+            if into.merges:
+                self.merge(into, closed.value)
+            else:
+                self.member(into, into.key, closed.value, event.start_mark.line + 1)
 
-    def member(self, into: _Open, value: Any, event: Any) -> None:
-        if into.key is None:
-            into.merged.extend(_merged(value))
-            return
-        if into.key in into.keys:
-            self.duplicates.append(f"line {event.start_mark.line + 1}: key {quote(into.key)} already set in map")
-        into.keys[into.key] = None
-        into.value[into.key] = value
+    def member(self, into: _Open, key: Any, value: Any, line: int) -> None:
+        if isinstance(key, dict | list):
+            raise YamlError(f"yaml: invalid map key: {_go_source(key)}")
+        known = (type(key), key)
+        if known in into.lines:
+            self.duplicates.append(f"line {line}: key {_go_source(key)} already set in map")
+        into.lines.setdefault(known, line)
+        into.value[_key(key, value)] = value
+
+    def merge(self, into: _Open, value: Any) -> None:
+        """What `<<` brings, set as if it stood here; of several maps the first counts most."""
+        for each in value[::-1] if isinstance(value, list) else [value]:
+            if not isinstance(each, dict):
+                raise YamlError("yaml: map merge requires map or sequence of maps as the value")
+            lines = self.lines[id(each)]
+            for key, given in each.items():
+                self.member(into, key, given, lines.get((str, key), 0))
 
 
-def _merged(value: Any) -> list[Any]:
-    maps = value if isinstance(value, list) else [value]
-    if not all(isinstance(each, dict) for each in maps):
-        raise YamlError("yaml: map merge requires map or sequence of maps as the value")
-    return maps
+def _aliased_share(nodes: int) -> float:
+    """How much of a document's nodes may come from aliases."""
+    if nodes <= _FEW_NODES:
+        return 0.99
+    return 0.10 if nodes >= _MANY_NODES else 0.99 - 0.89 * (nodes - _FEW_NODES) / (_MANY_NODES - _FEW_NODES)
 
 
-def _key(value: Any) -> str:
-    """A map's key as JSON has it. Source: `sigs.k8s.io/yaml` convertToJSONableObject."""
+def _key(key: Any, value: Any) -> str:
+    """A map's key as JSON has it."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    if isinstance(key, int):
+        return str(key)
+    if isinstance(key, float):
+        return repr(key)
+    raise YamlError(f"unsupported map key of type: %!s(<nil>), key: <nil>, value: {'<nil>' if value is None else _go_source(value)}")
+
+
+def _go_source(value: Any) -> str:
+    """`%#v` of a value as go-yaml has it."""
     if isinstance(value, str):
-        return value
+        return quote(value)
+    if isinstance(value, dict):
+        members = ", ".join(f"{quote(name)}:{_go_source(each)}" for name, each in sorted(value.items()))
+        return f"map[interface {{}}]interface {{}}{{{members}}}"
+    if isinstance(value, list):
+        return f"[]interface {{}}{{{', '.join(map(_go_source, value))}}}"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
-    raise YamlError("error converting YAML to JSON: unsupported map key")
+    return "interface {}(nil)" if value is None else str(value)
 
 
 def _scalar(event: Any) -> Any:
@@ -190,10 +223,25 @@ def _scalar(event: Any) -> Any:
             return binascii.a2b_base64(text).decode("utf-8", "replace")
         except binascii.Error:
             raise YamlError("yaml: !!binary value contains invalid base64 data") from None
-    if tag == f"{_TAG}str" or not tag.startswith(_TAG):
+    kind = tag.removeprefix(_TAG)
+    if kind == "str" or kind not in _TAGGED:
         return text
+    return _tagged(kind, text)
+
+
+_TAGGED = {"bool": (bool,), "int": (int,), "float": (float, int), "null": (type(None),), "timestamp": ()}
+
+
+def _tagged(kind: str, text: str) -> Any:
+    """A scalar that says what it is."""
     value = _resolve(text)
-    return float(value) if tag == f"{_TAG}float" and isinstance(value, int) else value
+    is_time = isinstance(value, str) and _TIMES.fullmatch(text) is not None
+    if kind == "timestamp" and is_time:
+        return text
+    if type(value) not in _TAGGED[kind] or is_time:
+        names = {bool: "bool", int: "int", float: "float", type(None): "null"}
+        raise YamlError(f"yaml: cannot decode !!{'timestamp' if is_time else names.get(type(value), 'str')} `{text}` as a !!{kind}")
+    return value
 
 
 _BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
@@ -223,8 +271,9 @@ def _resolve(text: str) -> Any:
     if whole is not None and len(plain) <= 80:
         digits = whole[2]
         octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
-        value = int(digits, 8) if octal else int(digits, 0)
-        return -value if whole[1] == "-" else value
+        value = (int(digits, 8) if octal else int(digits, 0)) * (-1 if whole[1] == "-" else 1)
+        if _INTEGERS[0] <= value <= _INTEGERS[1]:
+            return value
     if _FLOAT.fullmatch(plain) is not None and len(plain) <= 400:
         return _as_json(float(plain), text)
     return text

@@ -26,6 +26,13 @@ SCALARS = [
     pytest.param("12:30", "12:30", id="no base 60"),
     pytest.param("1.2.3", "1.2.3", id="a version is a string"),
     pytest.param("!!str 5", "5", id="a tag"),
+    pytest.param('!!int "5"', 5, id="a tag of something in quotes"),
+    pytest.param("!!timestamp 2024-01-01", "2024-01-01", id="a tag of a date"),
+    pytest.param("!mine 5", "5", id="a tag of one's own"),
+    pytest.param("1.", 1, id="a point at the end"),
+    pytest.param("18446744073709551615", 18446744073709551615, id="the largest integer"),
+    pytest.param("99999999999999999999", 100000000000000000000, id="a larger one is a float"),
+    pytest.param("0x10000000000000000", "0x10000000000000000", id="a larger one in hexadecimal is a string"),
 ]
 
 
@@ -53,7 +60,31 @@ def test_aliases_and_merges() -> None:
     }
 
 
+MERGES = {
+    "what stands later counts": ("a: &x {b: 1}\nd: {b: 2, <<: *x}\n", {"b": 1}, ['line 1: key "b" already set in map']),
+    "of several maps the first counts": (
+        "a: &x {b: 1}\nc: &y {b: 2, e: 3}\nd: {<<: [*x, *y]}\n",
+        {"b": 1, "e": 3},
+        ['line 1: key "b" already set in map'],
+    ),
+    "in quotes it is a key": ('d: {"<<": 1}\n', {"<<": 1}, []),
+}
+
+
+@pytest.mark.parametrize(("text", "value", "duplicates"), MERGES.values(), ids=MERGES.keys())
+def test_merges_are_set_where_they_stand(text: str, value: Any, duplicates: list[str]) -> None:
+    found = goyaml.load(text)
+    assert found.value["d"] == value
+    assert found.duplicates == duplicates
+
+
+def test_many_aliases_are_fine_as_long_as_they_are_not_nearly_everything() -> None:
+    text = "a: &a [" + "x," * 50 + "]\nb: [" + "*a," * 50 + "]\n"
+    assert len(goyaml.load(text).value["b"]) == 50
+
+
 def test_repeated_keys_are_told_with_their_line() -> None:
+    assert goyaml.load("{1: a, 1: b, '1': c}").duplicates == ["line 1: key 1 already set in map"]
     found = goyaml.load("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n")
     assert found.value == {"a": 3, "b": {"c": 2}}
     assert found.duplicates == ['line 4: key "c" already set in map', 'line 5: key "a" already set in map']
@@ -66,6 +97,20 @@ ERRORS = [
     pytest.param("a:\n  b: 1\n c: 2\n", "yaml: line 2: did not find expected key", id="a wrong indentation"),
     pytest.param("a: *x", "yaml: unknown anchor 'x' referenced", id="an alias of nothing"),
     pytest.param("a: &x [*x]", "yaml: anchor 'x' value contains itself", id="an alias of itself"),
+    pytest.param(
+        "a: {{ .Values.x }}",
+        'yaml: invalid map key: map[interface {}]interface {}{".Values.x":interface {}(nil)}',
+        id="a template that nobody filled in",
+    ),
+    pytest.param("? [a, 1]\n: b", 'yaml: invalid map key: []interface {}{"a", 1}', id="a list for a key"),
+    pytest.param(
+        "~: {b: 1}", 'unsupported map key of type: %!s(<nil>), key: <nil>, value: map[interface {}]interface {}{"b":1}', id="null for a key"
+    ),
+    pytest.param("a: {<<: 5}", "yaml: map merge requires map or sequence of maps as the value", id="a merge of no map"),
+    pytest.param("a: !!int x", "yaml: cannot decode !!str `x` as a !!int", id="a tag that does not fit"),
+    pytest.param(
+        "a: !!float 2024-01-01", "yaml: cannot decode !!timestamp `2024-01-01` as a !!float", id="a tag of a date that does not fit"
+    ),
     pytest.param("a: .inf", "json: unsupported value: +Inf", id="what JSON cannot say"),
     pytest.param("[" * 1000, "yaml: exceeded max depth", id="too deep"),
     pytest.param(
