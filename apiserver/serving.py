@@ -257,7 +257,6 @@ def collect_less() -> None:
     cycle, and each look at a few hundred thousand cached objects holds up every request."""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    gc.enable()
 
 
 def advertise_address(settings: Settings) -> str:

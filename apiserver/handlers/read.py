@@ -21,8 +21,8 @@ from kube.errors import ApiError, BadRequest, Expired, NotAcceptable
 from kube.objects import Object
 from kube.schema import goyaml_dump
 
-PIECE_ITEMS: Final = 100
-"""How many items of a list are made and sent at once: some 300 kB of pods."""
+PIECE_ITEMS: Final = 200
+"""How many items of a list are made and sent at once: some 600 kB of pods."""
 
 
 def shown(served: Served, obj: Object) -> Object:
@@ -156,8 +156,11 @@ def _list_head(served: Served, metadata: Object) -> bytes:
 
 def _items(served: Served, entries: Sequence[Entry]) -> bytes:
     encoding = served.registry.cache.encoding
-    item = encoding.item if served.registry.kind.custom is None else encoding.served
-    return b",".join([item(each.value, each.revision) for each in entries])
+    head, cut = encoding.item_head if served.registry.kind.custom is None else encoding.head, encoding.cut
+    parts: list[bytes] = []
+    for each in entries:
+        parts += (b",", head, b"%d" % each.revision, b'",', each.value[cut:])
+    return b"".join(parts[1:])
 
 
 def _long_list(served: Served, entries: list[Entry], metadata: Object) -> StreamResponse:
