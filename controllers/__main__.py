@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import timedelta
 
+from controllers.manager.certificate_signing import DURATION, Files
 from controllers.manager.manager import run_manager
 from controllers.manager.registry import Options, UnknownController, select
 from kube.runtime.component import Component, add_flags, run_component
+from kube.schema.gotime import parse_duration
 
 MANAGER_PORT, SCHEDULER_PORT = 10257, 10259
+
+
+def duration(text: str) -> timedelta:
+    """An argument that is a length of time, as Go writes it (`8760h0m0s`)."""
+    try:
+        return timedelta(microseconds=parse_duration(text) // 1000)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 8760h or 30m") from error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,6 +35,17 @@ def parser() -> argparse.ArgumentParser:
         default="",
         metavar="DIR",
         help="where the directories of wherry.io/local volumes are on this machine; without it they are never touched",
+    )
+    manager.add_argument(
+        "--cluster-signing-cert-file", default="", metavar="FILE", help="the CA (PEM) that signs CertificateSigningRequests"
+    )
+    manager.add_argument("--cluster-signing-key-file", default="", metavar="FILE", help="its key (PEM)")
+    manager.add_argument(
+        "--cluster-signing-duration",
+        type=duration,
+        default=DURATION,
+        metavar="TIME",
+        help="for how long certificates are valid at most (default 8760h0m0s)",
     )
     scheduler = commands.add_parser("scheduler", help="the scheduler (kube-scheduler)", allow_abbrev=False)
     add_flags(scheduler, default_port=SCHEDULER_PORT, elects=True)
@@ -48,7 +70,12 @@ def _manager(flags: argparse.Namespace) -> int:
 
     async def work(component: Component) -> None:
         root_ca = (component.config.ca_data or b"").decode()
-        options = Options(root_ca=root_ca, local_volume_directory=flags.local_volume_directory)
+        options = Options(
+            root_ca=root_ca,
+            local_volume_directory=flags.local_volume_directory,
+            cluster_signing=Files(flags.cluster_signing_cert_file, flags.cluster_signing_key_file),
+            cluster_signing_duration=flags.cluster_signing_duration,
+        )
         await run_manager(component.client, clock=component.clock, rng=component.rng, controllers=chosen, options=options)
 
     return run_component("kube-controller-manager", flags, work)

@@ -20,7 +20,9 @@ from apiserver.serving import Built, build
 from apiserver.settings import Settings
 from apiserver.store.base import Store
 from apiserver.store.memory import MemoryStore
+from controllers.manager.certificate_signing import Files
 from controllers.manager.manager import run_manager
+from controllers.manager.registry import Options
 from controllers.scheduler.scheduler import Scheduler
 from kube.client.client import Client
 from kube.client.informer import Informers
@@ -222,9 +224,17 @@ async def _with_kit(
 async def _manager(cluster: InProcessCluster, controllers: list[str]) -> None:
     async def work(client: Client, _informers: Informers, _events: EventRecorder) -> None:
         rng = random.Random(cluster.rng.getrandbits(64))
-        await run_manager(client, clock=cluster.clock, rng=rng, controllers=controllers)
+        await run_manager(client, clock=cluster.clock, rng=rng, controllers=controllers, options=_options(cluster.authority))
 
     await _with_kit(cluster, "kube-controller-manager", work)
+
+
+def _options(authority: Authority | None) -> Options:
+    """Without a CA no certificates are signed and none are published."""
+    if authority is None:
+        return Options()
+    files = Files(str(authority.directory / "ca.crt"), str(authority.directory / "ca.key"))
+    return Options(root_ca=authority.certificate_pem.decode(), cluster_signing=files)
 
 
 async def _scheduler(cluster: InProcessCluster) -> None:

@@ -57,10 +57,12 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", verbosity, *issue,
     )  # fmt: skip
     out = [Process("apiserver", server, logs / "apiserver.log")]
+    signing = (f"--cluster-signing-cert-file={data / 'pki' / 'ca.crt'}", f"--cluster-signing-key-file={data / 'pki' / 'ca.key'}")
     argv: tuple[str, ...]
     for name, command, user in (("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER)):
         config = issued[user]
-        argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity)
+        more = signing if command == "manager" else ()
+        argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity, *more)
         out.append(Process(name, argv, logs / f"{name}.log", config))
     for name in names:
         config = configs / name

@@ -5,8 +5,8 @@ Source: kubernetes `pkg/apis/core/v1/defaults.go` (SetDefaults_Pod and the pod-l
 
 from __future__ import annotations
 
-from kube.pod_amounts import COMPUTE, HUGE_PAGES, aggregate, is_pod_level_resource
 from kube.objects import Object
+from kube.pod_amounts import COMPUTE, HUGE_PAGES, aggregate, is_pod_level_resource
 
 
 def default_requests(spec: Object) -> None:

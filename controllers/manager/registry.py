@@ -7,11 +7,16 @@ Adding a controller: write its module, add a line here. Source of names and alia
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from kube.runtime.controller import Controller
 
 from .attach_detach import AttachDetachController
+from .certificate_approving import CertificateApprovingController
+from .certificate_cleaner import CertificateCleaner
+from .certificate_signing import DURATION, CertificateSigningController, Files
+from .cluster_role_aggregation import ClusterRoleAggregation
 from .cron_job import CronJobController
 from .daemon_set import DaemonSetController
 from .deployment import DeploymentController
@@ -53,6 +58,9 @@ class Options:
     """The CA bundle that pods verify the API server with, in PEM; without one nothing is published."""
     node_monitor_grace_period_s: float = GRACE_S
     terminated_pod_gc_threshold: int = TERMINATED_MAX
+    cluster_signing: Files = field(default_factory=Files)
+    """The CA that signs CertificateSigningRequests; without one nothing is signed."""
+    cluster_signing_duration: timedelta = DURATION
     local_volume_directory: str = ""
     """Where the directories of `wherry.io/local` volumes are on this machine; "" where volumes are but names."""
 
@@ -86,6 +94,13 @@ CONTROLLERS: dict[str, Registered] = {
     "cronjob-controller": Registered(lambda _: CronJobController(), "cronjob", "cronjob-controller"),
     "disruption-controller": Registered(lambda _: DisruptionController(), "disruption", "controllermanager"),
     "job-controller": Registered(lambda _: JobController(), "job", "job-controller"),
+    "certificatesigningrequest-signing-controller": Registered(
+        lambda options: CertificateSigningController(options.cluster_signing, options.cluster_signing_duration), "csrsigning", "csrsigning"
+    ),
+    "certificatesigningrequest-approving-controller": Registered(
+        lambda _: CertificateApprovingController(), "csrapproving", "csrapproving"
+    ),
+    "certificatesigningrequest-cleaner-controller": Registered(lambda _: CertificateCleaner(), "csrcleaner", "csrcleaner", 1),
     "ttl-after-finished-controller": Registered(
         lambda _: TtlAfterFinishedController(), "ttl-after-finished", "ttl-after-finished-controller"
     ),
@@ -107,6 +122,9 @@ CONTROLLERS: dict[str, Registered] = {
     "persistentvolume-attach-detach-controller": Registered(lambda _: AttachDetachController(), "attachdetach", "attachdetach-controller"),
     "persistentvolume-expander-controller": Registered(lambda _: VolumeExpander(), "persistentvolume-expander", "volume_expand", 10),
     "persistentvolume-protection-controller": Registered(lambda _: VolumeProtection(), "pv-protection", "pv-protection-controller", 1),
+    "clusterrole-aggregation-controller": Registered(
+        lambda _: ClusterRoleAggregation(), "clusterrole-aggregation", "clusterrole-aggregation-controller"
+    ),
     "persistentvolumeclaim-protection-controller": Registered(lambda _: ClaimProtection(), "pvc-protection", "pvc-protection-controller"),
     "volumeattributesclass-protection-controller": Registered(
         lambda _: AttributesClassProtection(), "volumeattributesclass-protection", "vac-protection-controller", 1

@@ -17,10 +17,10 @@ from apiserver.kinds.podspec import default_pod_spec
 from apiserver.registry.kind import Context, Kind, Subresource, all_fine, nothing
 from apiserver.validation import pod as validation
 from apiserver.validation.metadata import same
-from kube.pod_amounts import qos_class
 from kube.clock import rfc3339
 from kube.memo import Memo, bytes_of
 from kube.objects import Object
+from kube.pod_amounts import qos_class
 from kube.resources import PODS, Resource
 
 _KEPT_BY_PARTS = ("deletionTimestamp", "deletionGracePeriodSeconds", "ownerReferences", "labels", "annotations", "finalizers")
