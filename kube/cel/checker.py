@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from kube.cel import types
 from kube.cel.declarations import TYPE_NAMES, Overload, functions
-from kube.cel.literals import LITERALS
+from kube.cel.library.formatting import format_problem
+from kube.cel.literals import LITERALS, SECONDS
 from kube.cel.parser import located
 from kube.cel.syntax import (
     Call,
@@ -68,9 +69,18 @@ class _Checker:
         for node in self._nodes:
             if isinstance(node, Call) and node.function in LITERALS:
                 argument = node.args[-1] if node.args else None
-                if isinstance(argument, Const) and isinstance(argument.value, str) and not LITERALS[node.function](argument.value):
+                if isinstance(argument, Const) and not _is_fine(node.function, argument.value):
                     self._problem(argument.at, f"invalid {node.function} argument")
+            elif isinstance(node, Call) and node.function == "format":
+                self._format(node)
         self._alike(root)
+
+    def _format(self, node: Call) -> None:
+        text, values = node.target, node.args[0] if len(node.args) == 1 else None
+        if isinstance(text, Const) and isinstance(text.value, str) and isinstance(values, CreateList):
+            found = format_problem(text.value, values.items)
+            if found is not None:
+                self._problem((found[0] or node).at, found[1])
 
     def _alike(self, node: Node) -> None:
         """Elements of literals are of one type, but for what is formatted."""
@@ -204,7 +214,7 @@ class _Checker:
         checked = self.check(node)
         if not optional:
             return checked, checked.type
-        of = self._shown(checked.type)
+        of = substitute(checked.type, self._known)
         if of.kind == "optional_type":
             return checked, of.params[0]
         return checked, types.DYN if is_dyn(of) else self._problem(node.at, f"expected type 'optional_type({of})' but found '{of}'")
@@ -272,6 +282,12 @@ class _Checker:
                 self._problem(node.range.at, why)
             found = [types.DYN] * len(names)
         return dict(zip(names, found, strict=True))
+
+
+def _is_fine(function: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return LITERALS[function](value)
+    return not (function == "timestamp" and type(value) is int) or value in SECONDS
 
 
 def dotted(node: Node) -> str:

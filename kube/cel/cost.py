@@ -69,7 +69,7 @@ class _Coster:
         if own is not None:
             return own
         path = self.path(node)
-        most = self._size_of(path) if path and not path[0].startswith("@") else None
+        most = self._size_of(path) if path else None
         if most is not None:
             self._sizes[node] = Range(0, most)
             return self._sizes[node]
@@ -84,7 +84,7 @@ class _Coster:
     def size_below(self, node: Node) -> Range:
         """Of the items of a list."""
         path = self.path(node)
-        most = self._size_of((*path, "@items")) if path and not path[0].startswith("@") else None
+        most = self._size_of((*path, "@items")) if path else None
         return Range(0, most) if most is not None else UNKNOWN
 
     def entry(self, node: Node) -> Entry | None:

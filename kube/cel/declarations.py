@@ -258,6 +258,7 @@ def _orders() -> list[str]:
         out += [f"list_{of}_is_sorted_bool list({of}).isSorted() -> bool"]
         out += [f"list_{of}_{name}_{of} list({of}).{name}() -> {of}" for name in ("max", "min")]
         out += [f"list_{of}_sort list({of}).sort() -> list({of})"]
+        out += [f"list_{of}_sortByAssociatedKeys list(A).@sortByAssociatedKeys(list({of})) -> list(A)"]
     return out + [f"list_{of}_sum_{of} list({of}).sum() -> {of}" for of in ("int", "uint", "double", "duration")]
 
 
@@ -307,7 +308,7 @@ def _overload(line: str) -> Overload:
     head, _, arguments = of.removesuffix(")").rpartition("(") if of.count("(") == 1 else _split(of)
     receiver, dot, name = head.rpartition(".") if not head.startswith(_NAMESPACES) else ("", "", head)
     params = tuple(_type(each) for each in _arguments(arguments))
-    if dot and name[:1].islower():
+    if dot and (name[:1].islower() or name[:1] == "@"):
         return Overload(found[1], name, True, (_type(receiver), *params), result)
     return Overload(found[1], head, False, params, result)
 

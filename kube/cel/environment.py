@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kube.cel.checker import check
+from kube.cel.checker import check, children
+from kube.cel.literals import pattern
 from kube.cel.parser import parse
 from kube.cel.program import compile_node
-from kube.cel.syntax import CelError, CompileError, Node
+from kube.cel.syntax import Call, CelError, CompileError, Const, Node
 from kube.cel.types import Type
 
 __all__ = ["CelError", "CompileError", "Program", "compile_expression"]
 
 
 class Program:
-    """A compiled expression. `type` is its result's, `uses` the variables that it mentions, `tree` the checked tree."""
+    """A compiled expression. `type` is its result's, `uses` the variables that it mentions, `tree` the checked tree.
 
-    __slots__ = ("_names", "_places", "_run", "tree", "type", "uses")
+    `problem` is why nothing can be evaluated although the expression compiles: a pattern in it is none. "" where all is well.
+    """
+
+    __slots__ = ("_names", "_places", "_run", "problem", "tree", "type", "uses")
 
     def __init__(self, tree: Node, uses: frozenset[str], names: tuple[str, ...]) -> None:
         self.tree, self.type, self.uses = tree, tree.type, uses
         self._names = names
         self._run, self._places = compile_node(tree, names)
+        self.problem = _made_wrong(tree)
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         """The value. Raises CelError."""
@@ -32,6 +37,15 @@ class Program:
             return self._run(places)
         except (TypeError, AttributeError, OverflowError, RecursionError) as wrong:
             raise CelError("no such overload") from wrong
+
+
+def _made_wrong(node: Node) -> str:
+    if isinstance(node, Call) and node.function in ("find", "findAll") and isinstance(node.args[0], Const):
+        try:
+            pattern(node.args[0].value)
+        except CelError as problem:
+            return str(problem)
+    return next(filter(None, map(_made_wrong, children(node))), "")
 
 
 def compile_expression(text: str, variables: Mapping[str, Type]) -> Program:

@@ -13,6 +13,7 @@ from typing import Final
 
 from kube.cel.syntax import CelError
 from kube.cel.values import Duration, Timestamp
+from kube.go_regexp import regexp_problem
 from kube.regexps import compiled
 from kube.schema.gotime import GoTimeError
 from kube.schema.gotime import parse_duration as go_duration
@@ -48,14 +49,18 @@ def parse_timestamp(text: str) -> Timestamp:
         raise CelError(f'parsing time "{text}": out of range') from None
     offset = (int(hours) * 3600 + int(minutes) * 60) * (-1 if sign == "-" else 1) if sign else 0
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return Timestamp((since.days * 86400 + since.seconds - offset) * _SECOND + int((fraction or "").ljust(9, "0")))
+    made = Timestamp((since.days * 86400 + since.seconds - offset) * _SECOND + int((fraction or "").ljust(9, "0")))
+    if offset:
+        made.zone = offset // 60
+    return made
 
 
+@functools.lru_cache(maxsize=1024)
 def pattern(text: str) -> re.Pattern[str]:
     """Raises CelError."""
-    found = compiled(text)
-    if found is None:
-        raise CelError(f"error parsing regexp: `{text}`")
+    found, problem = compiled(text), regexp_problem(text)
+    if problem or found is None:
+        raise CelError(problem or f"error parsing regexp: `{text}`")
     return found
 
 
@@ -69,6 +74,9 @@ def _is(parse: Callable[[str], object]) -> Callable[[str], bool]:
 
     return check
 
+
+SECONDS: Final = range(-62_135_596_800, 253_402_300_800)
+"""What a timestamp can be, since 1970: the years 1 to 9999."""
 
 LITERALS: Final[Mapping[str, Callable[[str], bool]]] = {
     "duration": _is(parse_duration),

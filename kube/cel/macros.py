@@ -1,4 +1,4 @@
-"""Calls that are no calls: has, all, exists, exists_one, map, filter, those over two variables, and optMap, optFlatMap.
+"""Calls that are no calls: has, all, exists, exists_one, map, filter, those over two variables, sortBy, and optMap, optFlatMap.
 
 They become comprehensions, as in cel-go, so that what they cost is the same. Source: cel-go `parser/macro.go`, `ext/comprehensions.go`,
 `cel/library.go` (optional types).
@@ -13,6 +13,7 @@ from kube.cel.syntax import Call, Comprehension, Const, CreateList, CreateMap, I
 
 ACCUMULATOR: Final = "@result"
 _UNUSED: Final = "#unused"
+_SORTED: Final = "@__sortBy_input__"
 
 Problem = Callable[[int, str], Exception]
 
@@ -105,6 +106,15 @@ def _opt_map(at: int, name: str, target: Node, args: Sequence[Node], problem: Pr
     return Call(at, "_?_:_", None, [Call(at, "hasValue", target, []), value, Call(at, "optional.none", None, [])])
 
 
+def _sort_by(at: int, name: str, target: Node, args: Sequence[Node], problem: Problem) -> Node:
+    """By what an expression makes of each element."""
+    if not isinstance(target, CreateList | Select | Ident | Comprehension | Call):
+        raise problem(target.at, "sortBy can only be applied to a list, identifier, comprehension, call or select expression")
+    keys = _map(at, name, Ident(at, _SORTED), args, problem)
+    sort = Call(at, "@sortByAssociatedKeys", Ident(at, _SORTED), [keys])
+    return Comprehension(at, "bind", (_UNUSED,), CreateList(at, []), _SORTED, target, Const(at, False), Ident(at, _SORTED), sort)
+
+
 _MACROS: Final = {
     ("all", 2): _quantifier,
     ("exists", 2): _quantifier,
@@ -123,6 +133,7 @@ _MACROS: Final = {
     ("transformMap", 4): _transform_map,
     ("transformMapEntry", 3): _transform_map,
     ("transformMapEntry", 4): _transform_map,
+    ("sortBy", 2): _sort_by,
     ("optMap", 2): _opt_map,
     ("optFlatMap", 2): _opt_map,
 }

@@ -251,6 +251,8 @@ class _Parser:
         optional = self._accept("?") is not None
         token = self._now
         if token.kind not in ("ident", "quoted"):
+            if _dotted(operand) and not optional:  # it could still be the name of a message
+                raise _Problem(token.at, f"Syntax error: mismatched input '{token.text}' expecting IDENTIFIER")
             raise _Problem(token.at, f"Syntax error: no viable alternative at input '.{token.text}'")
         self._take()
         if optional:

@@ -12,11 +12,12 @@ from typing import Any, Final
 from kube.cel.declarations import TYPE_NAMES
 from kube.cel.library import FUNCTIONS
 from kube.cel.syntax import Call, CelError, Comprehension, Const, CreateList, CreateMap, Ident, Node, Select
-from kube.cel.values import NONE, Optional, no_overload
+from kube.cel.values import NONE, Duration, Optional, UInt, no_overload
 
 Run = Callable[[list[Any]], Any]
 _PLAIN: Final = frozenset({"int", "string", "bool"})
 _COMPARE: Final = {"_<_": operator.lt, "_<=_": operator.le, "_>_": operator.gt, "_>=_": operator.ge}
+_ZEROS: Final[Mapping[str, Any]] = {"double": 0.0, "uint": UInt(0), "duration": Duration(0)}
 _ORDERED: Final = frozenset({"int", "string", "double", "timestamp", "duration"})
 
 
@@ -65,6 +66,8 @@ class _Compiler:
             return _ordered(_COMPARE[node.function], *map(self.of, arguments))
         runs = [self.of(each) for each in arguments]
         function = FUNCTIONS[node.function]
+        if node.function == "sum" and node.type.kind in _ZEROS:
+            return _binary(function, runs[0], self._const(Const(node.at, _ZEROS[node.type.kind])))
         if len(runs) == 1:
             return _unary(function, runs[0])
         if len(runs) == 2:

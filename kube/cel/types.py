@@ -87,6 +87,8 @@ def unify(wanted: Type, given: Type, known: dict[str, Type]) -> bool:
         return True
     if given.kind == "null_type" and wanted.kind in ("object", "opaque", "timestamp", "duration", "optional_type"):
         return True
+    if wanted.kind == "type" == given.kind:  # types are values that any other type may be compared with
+        return True
     if wanted.kind != given.kind or wanted.name != given.name or len(wanted.params) != len(given.params):
         return False
     return all(unify(one, other, known) for one, other in zip(wanted.params, given.params, strict=True))

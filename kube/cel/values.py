@@ -30,9 +30,9 @@ class Duration(int):
 
 
 class Timestamp(int):
-    """A moment, in nanoseconds since 1970."""
+    """A moment, in nanoseconds since 1970; `zone`: how many minutes its text was east of Greenwich."""
 
-    __slots__ = ()
+    zone: int = 0
 
     def moment(self) -> datetime:
         return _EPOCH + timedelta(microseconds=int(self) // 1000)

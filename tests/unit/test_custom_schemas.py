@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apiserver.validation.custom.field_path import FieldPathError, field_at
-from apiserver.validation.custom.go_regexp import regexp_problem
+from kube.go_regexp import regexp_problem
 from apiserver.validation.structural_schema import DEPTH_MAX, validate_schema
 
 Schema = dict[str, Any]

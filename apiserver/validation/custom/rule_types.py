@@ -63,6 +63,11 @@ class Declared:
 
 def with_meta(node: Node) -> Node:
     """The schema of a whole object: kind, apiVersion and names are always there."""
+    own, names = properties(node), properties(properties(node).get("metadata") or {})
+    if all((own.get(each) or {}).get("type") == "string" for each in ("kind", "apiVersion")) and all(
+        (names.get(each) or {}).get("type") == "string" for each in ("name", "generateName")
+    ):
+        return node
     return {**node, "properties": {**properties(node), **_META}}
 
 
@@ -108,6 +113,8 @@ def _object(node: Node, name: str) -> Declared | None:
             continue
         if word is not None:
             fields[word] = found
+            if each in RESERVED:  # a reserved word may be written as it is behind a dot
+                fields[each] = found
         if each in required and below.get("default") is None:
             least += len(each.encode()) + found.least_bytes + 4
     return Declared(node, Type("object", (), name, {word: each.type for word, each in fields.items()}), 0, least, fields=fields)
@@ -158,7 +165,7 @@ def size_at(root: Declared, path: tuple[str, ...]) -> int | None:
 Convert = Callable[[Any], Any]
 
 
-def converter(node: Node, *, is_root: bool = False) -> Convert | None:
+def converter(node: Node) -> Convert | None:
     """From a stored value to what rules see; None where it is the same."""
     kind = node.get("type")
     if is_int_or_string(node):
@@ -169,7 +176,7 @@ def converter(node: Node, *, is_root: bool = False) -> Convert | None:
         return _TEXTS.get(node.get("format") or "")
     if kind == "array":
         return _list(node)
-    return _map(node, is_root=is_root) if kind == "object" else None
+    return _map(node) if kind == "object" else None
 
 
 def _text(parse: Callable[[str], Any]) -> Convert:
@@ -204,25 +211,32 @@ def _list(node: Node) -> Convert | None:
     return convert
 
 
-def _map(node: Node, *, is_root: bool) -> Convert | None:
+def _map(node: Node) -> Convert | None:
     rest = additional(node)
     if rest is not None:
         each = converter(rest)
         return (lambda value: {name: each(one) for name, one in value.items()} if isinstance(value, dict) else value) if each else None
-    skipped = _META.keys() if is_root else ()
-    parts = [(name, escaped(name), converter(below)) for name, below in properties(node).items() if name not in skipped]
+    parts = [(name, escaped(name), converter(below)) for name, below in properties(node).items()]
     changed = [(name, word or name, convert) for name, word, convert in parts if convert is not None or word != name]
-    if not changed:
+    may_be_null = [name for name, below in properties(node).items() if below.get("nullable")]
+    if not changed and not may_be_null:
         return None
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         out = dict(value)
+        for name in may_be_null:  # a property that is null is one that is not there
+            if out.get(name, out) is None:
+                del out[name]
         for name, word, below in changed:
-            if name in value:
-                found = out.pop(name)
-                out[word] = below(found) if below is not None else found
+            if name in out:
+                found = below(out[name]) if below is not None else out[name]
+                out[word] = found
+                if word != name and name not in RESERVED:
+                    del out[name]
+                else:
+                    out[name] = found
         return out
 
     return convert

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from apiserver.validation.custom.correlation import Correlation
 from apiserver.validation.custom.field_path import FieldPathError, field_at
-from apiserver.validation.custom.rule_types import Declared, converter, declared, size_at, with_meta
+from apiserver.validation.custom.rule_types import Declared, converter, declared, size_at
 from apiserver.validation.custom.schema import Node, additional, is_embedded, items, properties
 from kube.cel import types
 from kube.cel.cost import estimate
@@ -37,7 +37,7 @@ NOT_CHECKED: Final = FieldError(
 
 def has_rules(node: Node) -> bool:
     """Whether there is a rule anywhere in a schema."""
-    below = [*properties(node).values(), additional(node), items(node)]
+    below = [*properties(node).values(), additional(node), items(node), *(node.get("allOf") or ())]
     return bool(node.get("x-kubernetes-validations")) or any(each is not None and has_rules(each) for each in below)
 
 
@@ -79,6 +79,9 @@ def _compiled(rule: Mapping[str, Any], of: Declared) -> CompiledRule:
     except CompileError as problem:
         out.problem = f"compilation failed: {problem}"
         return out
+    if program.problem:
+        out.problem = f"program instantiation failed: {program.problem}"
+        return out
     if program.type != types.BOOL:
         out.problem = "cel expression must evaluate to a bool"
         return out
@@ -99,6 +102,9 @@ def _compile_message(out: CompiledRule, expression: str, variables: Mapping[str,
         program = compile_expression(expression, variables)
     except CompileError as problem:
         out.message_problem = f"messageExpression compilation failed: {problem}"
+        return
+    if program.problem:
+        out.message_problem = f"messageExpression instantiation failed: {program.problem}"
         return
     if program.type != types.STRING:
         out.message_problem = "messageExpression must evaluate to a string"
@@ -142,7 +148,7 @@ def _made(values: Node, node: Node, of: Declared | None, *, is_root: bool) -> Ru
     if not (made.rules or made.items or made.rest or made.properties or made.all_of):
         return None
     if made.rules:
-        made.convert = converter(with_meta(node) if is_root else node, is_root=is_root)
+        made.convert = converter(node)
     return made
 
 

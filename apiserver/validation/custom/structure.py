@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
-from apiserver.validation.custom.go_regexp import regexp_problem
 from apiserver.validation.custom.schema import Node, additional, is_embedded, is_int_or_string, items, preserves, properties
 from kube.errors import FieldError, invalid, not_allowed, required
+from kube.go_regexp import regexp_problem
 
 Level = Literal["root", "field", "item"]
 

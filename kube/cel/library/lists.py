@@ -18,9 +18,10 @@ def is_sorted(values: list[Any]) -> bool:
     return all(compare(one, other) <= 0 for one, other in itertools.pairwise(values))
 
 
-def total(values: list[Any]) -> Any:
+def total(values: list[Any], none: Any = 0) -> Any:
+    """`none`: the sum of no values."""
     if not values:
-        return 0
+        return none
     of = type(values[0])
     if of is float:
         return sum(values)
@@ -76,12 +77,19 @@ def holds(values: list[Any], wanted: list[Any]) -> bool:
     return all(any(equal(each, had) for had in values) for each in wanted)
 
 
+def sort_by(values: list[Any], keys: list[Any]) -> list[Any]:
+    if len({type(each) for each in keys}) > 1:
+        raise CelError("list elements must have the same type")
+    return [value for _, value in sorted(zip(keys, values, strict=True), key=lambda pair: _ORDER(pair[0]))]
+
+
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "isSorted": is_sorted,
     "sum": total,
     "max": _extreme("max", max),
     "min": _extreme("min", min),
     "sort": lambda values: sorted(values, key=_ORDER),
+    "@sortByAssociatedKeys": sort_by,
     "slice": part,
     "flatten": flatten,
     "distinct": distinct,

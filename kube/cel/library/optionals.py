@@ -6,10 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kube.cel.syntax import CelError
-from kube.cel.values import NONE, Optional
+from kube.cel.values import NONE, Optional, Timestamp
+
+FIRST_MOMENT: Final = -62_135_596_800_000_000_000
+"""0001-01-01T00:00:00Z, which is no time at all to Go."""
 
 
 def _of_non_zero(value: Any) -> Optional:
+    if isinstance(value, Timestamp):
+        return Optional(value) if value != FIRST_MOMENT else NONE
     return Optional(value) if value not in (None, False, 0, "", b"", [], {}) else NONE
 
 

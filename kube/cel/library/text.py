@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any, Final
 
 from kube.cel.library.network import CIDR, IP
@@ -33,7 +34,9 @@ def to_string(value: Any) -> str:
     if isinstance(value, Timestamp):
         moment, nanos = value.moment(), int(value) % _SECOND
         fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
-        return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+        zone = f"{'-' if value.zone < 0 else '+'}{abs(value.zone) // 60:02}:{abs(value.zone) % 60:02}" if value.zone else "Z"
+        local = moment + timedelta(minutes=value.zone)
+        return f"{local.year:04}{local:-%m-%dT%H:%M:%S}{fraction}{zone}"
     if isinstance(value, Duration):
         return duration_text(value)
     if isinstance(value, float):
