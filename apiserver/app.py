@@ -35,6 +35,7 @@ from apiserver.handlers.request import (
     Scope,
     Send,
     StreamResponse,
+    common_headers,
     json_response,
     send_answer,
 )
@@ -208,7 +209,7 @@ def _routes(pipeline: Pipeline, api: FastAPI) -> App:
             elif info.is_resource:
                 await _send(PAGE_NOT_FOUND, call, scope, send)
             else:
-                await api(scope, receive, _noting(call, send))
+                await api(scope, receive, _noting(call, scope, send))
             return
         await _send(await resources.serve(request), call, scope, send)
 
@@ -220,21 +221,26 @@ async def _send(answer: Answer, call: Call, scope: Scope, send: Send) -> None:
     assert request is not None
     call.status = answer.status
     if isinstance(answer, StreamResponse):
-        await _send_stream(answer, send, request.receive, request.warnings)  # a proxy's upload may be listening in its place
+        await _send_stream(answer, send, scope, request.receive, request.warnings)  # a proxy's upload may be listening in its place
     else:
         await send_answer(answer, send, scope, request.warnings)
 
 
-def _noting(call: Call, send: Send) -> Send:
+def _noting(call: Call, scope: Scope, send: Send) -> Send:
+    """Notes the status of an answer that FastAPI makes, and gives it the headers that all have."""
+
     async def noting(message: Any) -> None:
         if message["type"] == "http.response.start":
             call.status = message["status"]
+            headers = message["headers"]
+            given = {name.lower() for name, _ in headers}
+            message["headers"] = [*headers, *(each for each in common_headers(scope) if each[0] not in given)]
         await send(message)
 
     return noting
 
 
-async def _send_stream(answer: StreamResponse, send: Send, receive: Receive, warnings: list[str]) -> None:
+async def _send_stream(answer: StreamResponse, send: Send, scope: Scope, receive: Receive, warnings: list[str]) -> None:
     """Send chunks until they end or the client goes away, whichever is first; then close the iterator."""
     import asyncio
 
@@ -243,7 +249,7 @@ async def _send_stream(answer: StreamResponse, send: Send, receive: Receive, war
             pass
 
     loop = asyncio.get_running_loop()
-    sending = loop.create_task(send_answer(answer, send, {}, warnings))
+    sending = loop.create_task(send_answer(answer, send, scope, warnings))
     leaving = loop.create_task(gone())
     try:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)

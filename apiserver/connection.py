@@ -23,6 +23,7 @@ from kube.errors import ApiError, MethodNotAllowed
 
 READ_BYTES_MAX = 1 << 18
 _COPIED_BYTES_MAX = 1 << 16
+_HEAD = b"%baudit-id: %b\r\ncache-control: no-cache, private\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n"
 
 
 class Connection(HttpToolsProtocol):
@@ -68,8 +69,9 @@ class Connection(HttpToolsProtocol):
         self.transport.write("\r\n".join(lines).encode() + body)
         self.transport.close()
 
-    def send_whole(self, send: Any, status: int, content_type: bytes, body: bytes) -> bool:
-        """Send this answer, of these constant headers, as uvicorn would. `send` is the request's ASGI callable."""
+    def send_whole(self, send: Any, status: int, content_type: bytes, audit_id: bytes, body: bytes) -> bool:
+        """Send this answer, with the headers that all have, as uvicorn would. `send` is the request's ASGI callable; what comes in was
+        constant, or a header's value when it was read."""
         cycle = getattr(send, "__self__", None)
         if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.scope["method"] == "HEAD" or self.flow.write_paused:
             return False
@@ -81,7 +83,7 @@ class Connection(HttpToolsProtocol):
             defaults = b"".join([b"%b: %b\r\n" % header for header in listed])
             self._defaults = (listed, defaults)
         closing = b"" if cycle.keep_alive else b"connection: close\r\n"
-        head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (defaults, content_type, len(body), closing)
+        head = _HEAD % (defaults, audit_id, content_type, len(body), closing)
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         if len(body) < _COPIED_BYTES_MAX:

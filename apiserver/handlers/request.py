@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -152,14 +153,35 @@ def warning_headers(warnings: list[str]) -> list[tuple[str, str]]:
     return out
 
 
+_CACHING: Final = (b"cache-control", b"no-cache, private")
+
+
+def audit_id(scope: Scope) -> bytes:
+    """What names this request in answers and audit events: the client's own Audit-Id, or a new one, once for each request."""
+    found: bytes | None = scope.get("audit_id")
+    if found is None:
+        found = next((value for name, value in scope["headers"] if name == b"audit-id"), b"") or str(uuid.uuid4()).encode()
+        scope["audit_id"] = found
+    return found
+
+
+def common_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """What every answer carries. Source: apiserver `pkg/endpoints/filters/{cachecontrol,audit_init}.go`."""
+    return [(b"audit-id", audit_id(scope)), _CACHING]
+
+
 async def send_answer(answer: Answer, send: Send, scope: Scope, warnings: list[str]) -> None:
     """Put an answer on the wire."""
     if type(answer) is Response and answer.content_type and not answer.headers and not warnings and answer.status != 204:
         state = scope.get("state")
         whole = state.get("send_whole") if state else None
-        if whole is not None and whole(send, answer.status, answer.content_type.encode(), answer.body):
+        if whole is not None and whole(send, answer.status, answer.content_type.encode(), audit_id(scope), answer.body):
             return
-    headers = [(b"content-type", answer.content_type.encode())] if answer.content_type else []
+    headers = common_headers(scope)
+    if any(name.lower() == "cache-control" for name, _ in answer.headers):
+        headers.remove(_CACHING)
+    if answer.content_type:
+        headers.append((b"content-type", answer.content_type.encode()))
     headers += [(name.encode("latin-1"), value.encode("utf-8")) for name, value in (*answer.headers, *warning_headers(warnings))]
     if isinstance(answer, Response):
         if answer.status != 204:

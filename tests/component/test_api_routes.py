@@ -165,3 +165,14 @@ async def test_another_groups_version_names_its_own_group_in_failures() -> None:
         assert reply.message == 'events.events.k8s.io "none" not found'
         assert reply.body["details"] == {"name": "none", "group": "events.k8s.io", "kind": "events"}
         assert (await api.call("GET", "/api/v1/namespaces/default/events/none")).message == 'events "none" not found'
+
+
+@pytest.mark.parametrize("path", ["/api/v1/namespaces/default", "/api/v1/namespaces/nothing", "/version", "/api", "/nothing"])
+@virtual
+async def test_every_answer_has_an_audit_id_and_is_not_to_be_cached(path: str) -> None:
+    async with served() as api:
+        first, second = await api.call("GET", path), await api.call("GET", path)
+        assert first.headers["cache-control"] == "no-cache, private"
+        assert len(first.headers["audit-id"]) == 36
+        assert first.headers["audit-id"] != second.headers["audit-id"]
+        assert (await api.call("GET", path, audit_id="mine")).headers["audit-id"] == "mine"

@@ -50,6 +50,7 @@ def test_pipelined_requests_are_answered_in_their_order(cluster: Up) -> None:
     assert b"gitVersion" in found[2][2]
     for _, headers, body in found:
         assert "date" in headers
+        assert "audit-id" in headers
         assert headers["content-type"] == "application/json"
         assert int(headers["content-length"]) == len(body)
 
