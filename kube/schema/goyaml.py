@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -89,17 +89,10 @@ class _Open:
     size: int = 1
 
 
-class _Closed(NamedTuple):
-    """A finished value, and how many nodes it has."""
-
-    value: Any
-    size: int = 1
-
-
 class _Builder:
     def __init__(self) -> None:
         self.open: list[_Open] = []
-        self.anchors: dict[str, _Closed] = {}
+        self.anchors: dict[str, tuple[Any, int]] = {}
         self.lines: dict[int, Mapping[Any, int]] = {}  # where the keys of a map were set, by its id
         self.nodes = self.aliased = 0
         self.duplicates: list[str] = []
@@ -113,62 +106,64 @@ class _Builder:
         return Document(self.result, self.duplicates)
 
     def take(self, event: Any) -> None:
+        kind = type(event)
         self.nodes += 1
-        if isinstance(event, yaml.ScalarEvent):
-            self.finished(_Closed(_scalar(event)), event, event.anchor)
-        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+        if kind is yaml.ScalarEvent:
+            self.finished(_scalar(event), 1, event, event.anchor)
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             if len(self.open) >= DEPTH_MAX:
                 raise YamlError("yaml: exceeded max depth")
-            self.open.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            self.open.append(_Open({} if kind is yaml.MappingStartEvent else [], event.anchor))
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             done = self.open.pop()
             value = dict(sorted(done.value.items())) if isinstance(done.value, dict) else done.value
             self.lines[id(value)] = done.lines
-            self.finished(_Closed(value, done.size), event, done.anchor)
-        elif isinstance(event, yaml.AliasEvent):
+            self.finished(value, done.size, event, done.anchor)
+        elif kind is yaml.AliasEvent:
             self.alias(event)
 
     def alias(self, event: Any) -> None:
         if any(each.anchor == event.anchor for each in self.open):
             raise YamlError(f"yaml: anchor '{event.anchor}' value contains itself")
-        found = self.anchors.get(event.anchor)
-        if found is None:
+        if event.anchor not in self.anchors:
             raise YamlError(f"yaml: unknown anchor '{event.anchor}' referenced")
-        self.nodes += found.size
-        self.aliased += found.size
+        value, size = self.anchors[event.anchor]
+        self.nodes += size
+        self.aliased += size
         if self.aliased > 100 and self.nodes > 1000 and self.aliased > self.nodes * _aliased_share(self.nodes):
             raise YamlError("yaml: document contains excessive aliasing")
-        self.finished(found, event, None)
+        self.finished(value, size, event, None)
 
-    def finished(self, closed: _Closed, event: Any, anchor: str | None) -> None:
-        """Puts a finished value where it belongs."""
+    def finished(self, value: Any, size: int, event: Any, anchor: str | None) -> None:
+        """Puts a finished value of `size` nodes where it belongs."""
         if anchor is not None:
-            self.anchors[anchor] = closed
+            self.anchors[anchor] = value, size
         if not self.open:
-            self.result = closed.value
+            self.result = value
             return
         into = self.open[-1]
-        into.size += closed.size
-        if isinstance(into.value, list):
-            into.value.append(closed.value)
+        into.size += size
+        if type(into.value) is list:
+            into.value.append(value)
         elif not into.has_key:
-            into.merges = isinstance(event, yaml.ScalarEvent) and event.value == _MERGE and (event.implicit[0] or event.tag == _MERGE_TAG)
-            into.key, into.has_key = closed.value, True
+            into.merges = value == _MERGE and type(event) is yaml.ScalarEvent and (event.implicit[0] or event.tag == _MERGE_TAG)
+            into.key, into.has_key = value, True
         else:
             into.has_key = False
             if into.merges:
-                self.merge(into, closed.value)
+                self.merge(into, value)
             else:
-                self.member(into, into.key, closed.value, event.start_mark.line + 1)
+                self.member(into, into.key, value, event.start_mark.line + 1)
 
     def member(self, into: _Open, key: Any, value: Any, line: int) -> None:
-        if isinstance(key, dict | list):
-            raise YamlError(f"yaml: invalid map key: {_go_source(key)}")
         known = (type(key), key)
+        if known[0] is dict or known[0] is list:
+            raise YamlError(f"yaml: invalid map key: {_go_source(key)}")
         if known in into.lines:
             self.duplicates.append(f"line {line}: key {_go_source(key)} already set in map")
-        into.lines.setdefault(known, line)
-        into.value[_key(key, value)] = value
+        else:
+            into.lines[known] = line
+        into.value[key if known[0] is str else _key(key, value)] = value
 
     def merge(self, into: _Open, value: Any) -> None:
         """What `<<` brings, set as if it stood here; of several maps the first counts most."""
@@ -259,8 +254,8 @@ def is_plain_string(text: str) -> bool:
 
 def _resolve(text: str) -> Any:
     """The value of a plain scalar. Times stay strings, as in go-yaml's untyped maps."""
-    if text in _CONSTANTS:
-        value = _CONSTANTS[text]
+    value: Any = _CONSTANTS.get(text, _CONSTANTS)
+    if value is not _CONSTANTS:
         if isinstance(value, float):
             raise YamlError(f"json: unsupported value: {'NaN' if value != value else '+Inf' if value > 0 else '-Inf'}")
         return value
