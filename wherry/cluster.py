@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,10 +18,12 @@ from typing import Any, Final, Literal, TypeVar
 
 from apiserver.identity import Authority
 from apiserver.store.base import Event
+from controllers.manager.local_volume import standard_class
 from controllers.manager.registry import select
 from kube.clock import LoopClock, RealClock
+from kube.errors import AlreadyExists
 from kube.objects import Object, condition_of, is_condition_true, name_of, namespace_of
-from kube.resources import NODES, SERVICE_ACCOUNTS
+from kube.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from kubelet.runtime.simulated import SimulatedRuntime
 from kubelet.stages.stage import Stage, StageSet, compiled, defaults, load
 from wherry.conditions import Condition, check_of, described
@@ -179,6 +181,8 @@ class Cluster:
             if self._time == "real":
                 self._endpoint = await stack.enter_async_context(serving(inner, authority, directory))
             await inner.until(partial(self._is_up, inner), within_s=START_S, poll_s=0.02)
+            with suppress(AlreadyExists):
+                await inner.client.create(STORAGE_CLASSES, standard_class())
             self._client = SyncClient(inner.client, self._call)
             ready.set()
             await asyncio.get_running_loop().create_future()

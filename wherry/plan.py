@@ -39,6 +39,11 @@ class Process:
     kubeconfig: Path | None = None
 
 
+def volumes_directory(options: Options) -> Path:
+    """Where the directories of provisioned volumes are."""
+    return options.data_dir / "volumes"
+
+
 def node_names(count: int) -> list[str]:
     """`wherry-1`, `wherry-2`, ..."""
     return [f"wherry-{number}" for number in range(1, count + 1)]
@@ -61,7 +66,7 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
     argv: tuple[str, ...]
     for name, command, user in (("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER)):
         config = issued[user]
-        more = signing if command == "manager" else ()
+        more = (*signing, f"--local-volume-directory={volumes_directory(options).resolve()}") if command == "manager" else ()
         argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity, *more)
         out.append(Process(name, argv, logs / f"{name}.log", config))
     for name in names:

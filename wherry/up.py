@@ -18,13 +18,14 @@ from typing import Final
 from rich.console import Console
 
 from apiserver.settings import read as read_settings
+from controllers.manager.local_volume import standard_class
 from kube.client.client import Client
 from kube.client.config import ConfigError, load_kubeconfig
-from kube.errors import ApiError
+from kube.errors import AlreadyExists, ApiError
 from kube.objects import is_condition_true
-from kube.resources import NODES
+from kube.resources import NODES, STORAGE_CLASSES
 from wherry import state
-from wherry.plan import Options, Process, processes
+from wherry.plan import Options, Process, processes, volumes_directory
 from wherry.supervisor import ComponentFailed, Supervisor, log_tail
 
 READY_S: Final = 60.0
@@ -150,6 +151,8 @@ async def _run(options: Options, supervisor: Supervisor, started: float, stop: a
     try:
         await _until_serving(client, server)
         _tick("apiserver", f"serving on {url}", started)
+        with contextlib.suppress(AlreadyExists):
+            await client.create(STORAGE_CLASSES, standard_class(str(volumes_directory(options).resolve())))
         await _until_nodes_ready(client, options.nodes, started)
     finally:
         await client.close()
