@@ -7,5 +7,5 @@ Python values and those of `values.py`; functions are in `standard.py` and `libr
 
 Source: the CEL specification, cel-go (`parser`, `checker`, `ext`), apiserver `pkg/cel/library`.
 
-# deviates: evaluating a rule is not stopped for its actual cost; what rules may cost is bounded by the estimate when they are written
+# deviates: of what an evaluation costs only the turns of loops are counted, each by the least it can cost; upstream counts every step
 """

@@ -43,9 +43,17 @@ def estimate(tree: Node, size_of: SizeOf) -> Range:
     return _Coster(size_of).cost(tree)
 
 
+def least_of_loops(tree: Node) -> Mapping[Node, int]:
+    """What each turn of a loop costs at least, whatever the values are, without the loops in it."""
+    coster = _Coster(lambda _: None)
+    coster.cost(tree)
+    return coster.turns
+
+
 class _Coster:
     def __init__(self, size_of: SizeOf) -> None:
         self._size_of = size_of
+        self.turns: dict[Node, int] = {}
         self._paths: dict[Node, Path] = {}
         self._sizes: dict[Node, Range] = {}
         self._entries: dict[Node, Entry] = {}
@@ -181,6 +189,7 @@ class _Coster:
         for name, local in zip(node.variables, self._loop_locals(node), strict=True):
             self._push(name, local)
         once = self.cost(node.condition) + self.cost(node.step)
+        self.turns[node] = max(1, once.least)
         for name in node.variables:
             self._locals[name].pop()
         found += self.cost(node.result)

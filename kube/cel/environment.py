@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from kube.cel.checker import check, children
+from kube.cel.cost import least_of_loops
 from kube.cel.literals import pattern
 from kube.cel.parser import parse
 from kube.cel.program import compile_node
-from kube.cel.syntax import Call, CelError, CompileError, Const, Node
+from kube.cel.syntax import Call, CelError, CompileError, Const, CostError, Node
 from kube.cel.types import Type
 
-__all__ = ["CelError", "CompileError", "Program", "compile_expression"]
+__all__ = ["CelError", "CompileError", "CostError", "Program", "compile_expression"]
 
 
 class Program:
@@ -26,12 +27,13 @@ class Program:
     def __init__(self, tree: Node, uses: frozenset[str], names: tuple[str, ...]) -> None:
         self.tree, self.type, self.uses = tree, tree.type, uses
         self._names = names
-        self._run, self._places = compile_node(tree, names)
+        self._run, self._places = compile_node(tree, names, least_of_loops(tree))
         self.problem = _made_wrong(tree)
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
-        """The value. Raises CelError."""
+        """The value. Raises CelError, or CostError."""
         places: list[Any] = [values.get(name) for name in self._names]
+        places.append(0)
         places += [None] * (self._places - len(places))
         try:
             return self._run(places)

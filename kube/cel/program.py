@@ -11,27 +11,35 @@ from typing import Any, Final
 
 from kube.cel.declarations import TYPE_NAMES
 from kube.cel.library import FUNCTIONS
-from kube.cel.syntax import Call, CelError, Comprehension, Const, CreateList, CreateMap, Ident, Node, Select
+from kube.cel.syntax import Call, CelError, Comprehension, Const, CostError, CreateList, CreateMap, Ident, Node, Select
 from kube.cel.values import NONE, Duration, Optional, UInt, no_overload
 
 Run = Callable[[list[Any]], Any]
 _PLAIN: Final = frozenset({"int", "string", "bool"})
+COST_MAX: Final = 1_000_000
+"""Of one evaluation: upstream's limit of a call. Only loops are counted, each turn by what it costs at least."""
+
+_TOO_MUCH: Final = "operation cancelled: actual cost limit exceeded"
 _COMPARE: Final = {"_<_": operator.lt, "_<=_": operator.le, "_>_": operator.gt, "_>=_": operator.ge}
 _ZEROS: Final[Mapping[str, Any]] = {"double": 0.0, "uint": UInt(0), "duration": Duration(0)}
 _ORDERED: Final = frozenset({"int", "string", "double", "timestamp", "duration"})
 
 
-def compile_node(node: Node, variables: Sequence[str]) -> tuple[Run, int]:
-    """(the closure, how many places it needs: first those of `variables`, then its own)"""
-    compiler = _Compiler(variables)
+def compile_node(node: Node, variables: Sequence[str], turns: Mapping[Node, int]) -> tuple[Run, int]:
+    """(the closure, how many places it needs: first those of `variables`, then what loops have cost so far, then its own)
+
+    `turns`: what each turn of a loop costs at least. An evaluation whose loops cost more than COST_MAX raises CostError.
+    """
+    compiler = _Compiler(variables, turns)
     run = compiler.of(node)
     return run, compiler.places
 
 
 class _Compiler:
-    def __init__(self, variables: Sequence[str]) -> None:
+    def __init__(self, variables: Sequence[str], turns: Mapping[Node, int]) -> None:
         self._places = {name: place for place, name in enumerate(variables)}
-        self.places = len(variables)
+        self._cost, self.places = len(variables), len(variables) + 1
+        self._turns = turns
 
     def of(self, node: Node) -> Run:
         return _COMPILERS[type(node)](self, node)
@@ -119,12 +127,19 @@ class _Compiler:
         init = self.of(node.init)
         places = [self._place(name) for name in node.variables]
         accumulator = self._place(node.accumulator)
-        step, condition, result = self.of(node.step), self.of(node.condition), self.of(node.result)
-        self._places = before
         if node.macro == "bind":
+            result, self._places = self.of(node.result), before
             return _bound(accumulator, init, result)
-        loop = _quantified if node.macro in ("all", "exists") else _folded
-        return loop(_Loop(values, places, accumulator, init, condition, step, result, is_all=node.macro == "all"))
+        loop = _Loop(values, places, accumulator, self._cost, self._turns.get(node, 1))
+        if node.macro in ("all", "exists"):
+            run = _quantified(loop, self.of(node.step), is_all=node.macro == "all")
+        elif node.macro == "map":
+            keep, value = _collected_parts(node.step)
+            run = _collected(loop, self.of(value), self.of(keep) if keep is not None else None)
+        else:
+            run = _folded(loop, init, self.of(node.step), self.of(node.result))
+        self._places = before
+        return run
 
     def _place(self, name: str) -> int:
         self._places[name] = self.places
@@ -132,61 +147,90 @@ class _Compiler:
         return self.places - 1
 
 
-class _Loop:
-    __slots__ = ("accumulator", "condition", "init", "is_all", "places", "result", "step", "values")
+def _collected_parts(step: Node) -> tuple[Node | None, Node]:
+    """(what decides whether an element is kept, if anything does; what it becomes)"""
+    keep = None
+    assert isinstance(step, Call)
+    if step.function == "_?_:_":
+        keep, step = step.args[0], step.args[1]
+    assert isinstance(step, Call)
+    assert isinstance(step.args[1], CreateList)
+    return keep, step.args[1].items[0]
 
-    def __init__(
-        self, values: Run, places: list[int], accumulator: int, init: Run, condition: Run, step: Run, result: Run, *, is_all: bool
-    ) -> None:
-        self.values, self.places, self.accumulator, self.init = values, places, accumulator, init
-        self.condition, self.step, self.result, self.is_all = condition, step, result, is_all
+
+class _Loop:
+    __slots__ = ("accumulator", "cost", "places", "turn", "values")
+
+    def __init__(self, values: Run, places: list[int], accumulator: int, cost: int, turn: int) -> None:
+        self.values, self.places, self.accumulator = values, places, accumulator
+        self.cost, self.turn = cost, turn
 
     def assign(self, v: list[Any]) -> Iterable[None]:
-        """Put each item of the range into its place."""
-        values = self.values(v)
+        """Put each item of the range into its place; count what that costs."""
+        values, cost, turn = self.values(v), self.cost, self.turn
+        if not isinstance(values, list | Mapping):
+            raise no_overload()
         if len(self.places) == 1:
             (place,) = self.places
-            if not isinstance(values, list | Mapping):
-                raise no_overload()
-            for each in values:
-                v[place] = each
+            for v[place] in values:
+                v[cost] += turn
+                if v[cost] > COST_MAX:
+                    raise CostError(_TOO_MUCH)
                 yield None
             return
         first, second = self.places
-        pairs = enumerate(values) if isinstance(values, list) else values.items() if isinstance(values, Mapping) else None
-        if pairs is None:
-            raise no_overload()
-        for one, other in pairs:
-            v[first], v[second] = one, other
+        for v[first], v[second] in enumerate(values) if isinstance(values, list) else values.items():
+            v[cost] += turn
+            if v[cost] > COST_MAX:
+                raise CostError(_TOO_MUCH)
             yield None
 
 
-def _quantified(loop: _Loop) -> Run:
+def _quantified(loop: _Loop, step: Run, *, is_all: bool) -> Run:
     """all and exists: one that decides ends it; errors count only when nothing decides."""
-    step, accumulator, start = loop.step, loop.accumulator, loop.is_all
+    accumulator = loop.accumulator
 
     def run(v: list[Any]) -> bool:
         failed: CelError | None = None
-        v[accumulator] = start
+        v[accumulator] = is_all
         for _ in loop.assign(v):
             try:
-                if step(v) is not start:
-                    return not start
+                if step(v) is not is_all:
+                    return not is_all
             except CelError as error:
                 failed = failed or error
         if failed is not None:
             raise failed
-        return start
+        return is_all
 
     return run
 
 
-def _folded(loop: _Loop) -> Run:
+def _collected(loop: _Loop, value: Run, keep: Run | None) -> Run:
+    """map and filter: appends, where the tree says to add lists of one."""
+
+    def run(v: list[Any]) -> list[Any]:
+        if keep is None:
+            return [value(v) for _ in loop.assign(v)]
+        return [value(v) for _ in loop.assign(v) if _is_true(keep(v))]
+
+    return run
+
+
+def _is_true(value: Any) -> bool:
+    if value is True or value is False:
+        return bool(value)
+    raise no_overload()
+
+
+def _folded(loop: _Loop, init: Run, step: Run, result: Run) -> Run:
+    accumulator = loop.accumulator
+
     def run(v: list[Any]) -> Any:
-        v[loop.accumulator] = loop.init(v)
+        v[accumulator] = init(v)
         for _ in loop.assign(v):
-            v[loop.accumulator] = loop.step(v)
-        return loop.result(v)
+            v[accumulator] = step(v)
+        return result(v)
 
     return run
 

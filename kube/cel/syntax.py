@@ -13,6 +13,10 @@ class CelError(Exception):
     """What goes wrong while an expression is evaluated; the text is cel-go's."""
 
 
+class CostError(Exception):
+    """An evaluation that costs more than it may. Nothing in an expression can let go of it."""
+
+
 class CompileError(ValueError):
     """An expression that cannot be compiled. The text is cel-go's: one problem after the other, each with the line it is in."""
 

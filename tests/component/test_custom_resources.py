@@ -260,3 +260,33 @@ async def test_what_never_changes(change: Object, field: str) -> None:
         await api.ok("POST", DEFINITIONS, definition())
         refused = await api.call("PATCH", f"{DEFINITIONS}/foos.x.example.com", {"spec": change}, content_type=MERGE)
         assert field in [each["field"] for each in refused.body["details"]["causes"]]
+
+
+async def test_rules() -> None:
+    rules = [
+        {
+            "rule": "self.replicas <= self.most",
+            "messageExpression": "'%d is more than %d'.format([self.replicas, self.most])",
+            "fieldPath": ".replicas",
+        },
+        {"rule": "self.most >= oldSelf.most", "reason": "FieldValueForbidden", "message": "never less"},
+    ]
+    spec = {"type": "object", "required": ["replicas", "most"], "x-kubernetes-validations": rules}
+    schema = {
+        "type": "object",
+        "properties": {"spec": {**spec, "properties": {"replicas": {"type": "integer"}, "most": {"type": "integer"}}}},
+    }
+    async with served() as api:
+        wrong = {**schema, "x-kubernetes-validations": [{"rule": "self.spec.replicas == 'x'"}]}
+        refused = await api.call("POST", DEFINITIONS, definition(version(schema=wrong)))
+        (cause,) = refused.body["details"]["causes"]
+        assert cause["field"] == "spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule"
+        assert "found no matching overload for '_==_' applied to '(int, string)'" in cause["message"]
+        await api.ok("POST", DEFINITIONS, definition(version(schema=schema)))
+        refused = await api.call("POST", FOOS, foo("a", {"replicas": 3, "most": 2}))
+        assert refused.body["details"]["causes"] == [
+            {"reason": "FieldValueInvalid", "message": "Invalid value: 3 is more than 2", "field": "spec.replicas"}
+        ]
+        await api.ok("POST", FOOS, foo("a", {"replicas": 1, "most": 2}))
+        refused = await api.call("PATCH", f"{FOOS}/a", {"spec": {"most": 1}}, content_type=MERGE)
+        assert refused.body["details"]["causes"] == [{"reason": "FieldValueForbidden", "message": "Forbidden: never less", "field": "spec"}]

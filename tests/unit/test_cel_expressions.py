@@ -63,10 +63,11 @@ s.startsWith('a') && s.endsWith('c') && s.contains('b') && s.matches('^a.c$') &&
 'abc'.charAt(1) == 'b' && 'abc'.indexOf('c') == 2 && 'abcabc'.lastIndexOf('b') == 4 && 'hello'.substring(1, 3) == 'el'
 'a,b,c'.split(',', 2) == ['a', 'b,c'] && names.join('-') == 'b-a' && ' x '.trim() == 'x'
 'aBc'.lowerAscii() == 'abc' && 'aBc'.upperAscii() == 'ABC' && 'hello hello'.replace('he', 'we', 1) == 'wello hello'
-'%s is %d %.2f %x %b %o %e'.format(['a', 1, 1.234, 255, 5, 8, 12345.678]) == 'a is 1 1.23 ff 101 10 1.234568e+04'
-'%s'.format([[dyn(1), dyn('a'), dyn({'k': true})]]) == '[1, a, {k: true}]' && strings.quote('a"b') == r'"a\\"b"'
+'%s is %d %.2f %x %b %o %e'.format(['a', 1, 1.234, 255, 5, 8, 12345.678]) == 'a is 1 1.23 ff 101 10 1.234568 × 10⁰⁴'
+'%s'.format([[dyn(1), dyn('a'), dyn({'k': true}), dyn(2.5)]]) == '[1, "a", {"k":true}, 2.500000]' && strings.quote('a"b') == r'"a\\"b"'
 'abc 123'.find('[0-9]+') == '123' && '1 2 3'.findAll('[0-9]') == ['1', '2', '3'] && '1 2 3'.findAll('[0-9]', 2) == ['1', '2']
 l.isSorted() && !names.isSorted() && l.sum() == 6 && l.min() == 1 && l.max() == 3 && l.indexOf(2) == 1 && l.lastIndexOf(9) == -1
+names.sortBy(e, e) == ['a', 'b'] && l.sortBy(e, -e)[0] == 3
 sets.contains([1, 2], [2]) && !sets.intersects([1], [2]) && sets.equivalent([1, 2], [2, 1])
 url('https://a.b:80/p%20x?q=1').getHost() == 'a.b:80' && url('https://a.b:80/').getHostname() == 'a.b' && !isURL('a b')
 url('https://a.b:80/p%20x').getEscapedPath() == '/p%20x' && url('https://a.b/?q=1&q=2').getQuery() == {'q': ['1', '2']}
@@ -102,7 +103,7 @@ def test_these_are_true(text: str) -> None:
         ("{'a': 1, 'a': 2}", "insert failed: key a already exists"),
         ("'hello'.substring(9)", "index out of range: 9"),
         ("[1, 0].all(x, 1 / x == 1)", "division by zero"),
-        ("'%d'.format(['a'])", "error during formatting: decimal clause can only be used on numbers, was given string"),
+        ("'%d'.format([dyn('a')])", "error during formatting: decimal clause can only be used on integers, was given string"),
         ("ip('x')", 'IP Address "x" parse error during conversion from string: ParseAddr("x"): unable to parse IP'),
         ("url('nope')", 'URL parse error during conversion from string: parse "nope": invalid URI for request'),
     ],
@@ -132,7 +133,17 @@ def test_errors_while_evaluating(text: str, expected: str) -> None:
             "1:4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
             "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}\n | 1 +\n | ...^",
         ),
-        ("a..b", "1:3: Syntax error: no viable alternative at input '..'\n | a..b\n | ..^"),
+        ("a..b", "1:3: Syntax error: mismatched input '.' expecting IDENTIFIER\n | a..b\n | ..^"),
+        ("s.size().true", "1:10: Syntax error: no viable alternative at input '.true'\n | s.size().true\n | .........^"),
+        (
+            "'%d'.format([s])",
+            "1:14: error during formatting: decimal clause can only be used on integers, was given string\n"
+            " | '%d'.format([s])\n | .............^",
+        ),
+        (
+            "'%d'.format([i, i])",
+            "1:12: too many arguments supplied to string.format (expected 1, got 2)\n | '%d'.format([i, i])\n | ...........^",
+        ),
     ],
 )
 def test_what_does_not_compile(text: str, expected: str) -> None:

@@ -17,7 +17,7 @@ from apiserver.validation.custom.rule_types import Declared, converter, declared
 from apiserver.validation.custom.schema import Node, additional, is_embedded, items, properties
 from kube.cel import types
 from kube.cel.cost import estimate
-from kube.cel.environment import CelError, CompileError, Program, compile_expression
+from kube.cel.environment import CelError, CompileError, CostError, Program, compile_expression
 from kube.cel.values import NONE, Optional
 from kube.errors import FieldError, quoted
 
@@ -173,6 +173,7 @@ class Outcome:
 
     errors: list[FieldError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    is_spent: bool = False  # no further rule is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def evaluate(rules: RuleSet, value: Any, old: Any = None, *, correlation: Correl
 
 
 def _evaluate(rules: RuleSet, value: Any, old: Any, before: _Before, path: str, out: Outcome) -> None:
-    if value is None:
+    if value is None or out.is_spent:
         return
     if rules.rules:
         _own(rules, value, old, before, path, out)
@@ -253,6 +254,11 @@ def _own(rules: RuleSet, value: Any, old: Any, before: _Before, path: str, out: 
         except CelError as error:
             out.errors.append(_invalid(path, kind, _failed(error, rule)))
             continue
+        except CostError as error:
+            why = f"'{error}': no further validation rules will be run due to call cost exceeds limit for rule: {_named(rule)}"
+            out.errors.append(_invalid(path, kind, why))
+            out.is_spent = True
+            return
         at = ".".join(filter(None, (path, compiled.path)))
         broken = _broken(at, _OMITTED if kind in ("object", "array") else value, _detail(compiled, variables), rule.get("reason"))
         if not compiled.uses_old and before.is_same():
@@ -277,7 +283,7 @@ def _detail(compiled: CompiledRule, variables: Mapping[str, Any]) -> str:
     if compiled.message is not None:
         try:
             text = compiled.message.evaluate(variables)
-        except CelError:
+        except (CelError, CostError):
             text = ""
         text = text.strip(_SPACE) if isinstance(text, str) else ""
         if text and len(text.encode()) <= MESSAGE_BYTES_MAX and not re.search(r"\n", text):
