@@ -1,18 +1,22 @@
-"""`python -m controllers manager|scheduler`: the control loops, as upstream's kube-controller-manager and kube-scheduler."""
+"""`python -m controllers manager|scheduler|cloud`: the control loops, as upstream's kube-controller-manager, kube-scheduler and
+cloud-controller-manager."""
 
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import logging
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
-from controllers.manager.certificate_signing import DURATION, Files
-from controllers.manager.manager import run_manager
-from controllers.manager.registry import Options, UnknownController, select
+from controllers.cloud.local_cloud import RANGE, LocalCloud, Network
+from controllers.selection import Registered, UnknownController, selected
 from kube.runtime.component import Component, add_flags, run_component
 from kube.schema.gotime import parse_duration
 
-MANAGER_PORT, SCHEDULER_PORT = 10257, 10259
+MANAGER_PORT, CLOUD_PORT, SCHEDULER_PORT = 10257, 10258, 10259
 
 
 def duration(text: str) -> timedelta:
@@ -23,13 +27,21 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time like 8760h or 30m") from error
 
 
+def network(text: str) -> Network:
+    """An argument that is a range of addresses."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of addresses like {RANGE}: {error}") from error
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="python -m controllers", description="Wherry's control loops.", allow_abbrev=False)
     commands = p.add_subparsers(dest="command", required=True)
     manager = commands.add_parser("manager", help="the controllers (kube-controller-manager)", allow_abbrev=False)
     add_flags(manager, default_port=MANAGER_PORT, elects=True)
-    manager.add_argument("--controllers", default="*", metavar="LIST", help="which to run: '*' all, 'name' this one, '-name' not this one")
+    _add_controllers(manager)
     manager.add_argument(
         "--local-volume-directory",
         default="",
@@ -43,29 +55,63 @@ def parser() -> argparse.ArgumentParser:
     manager.add_argument(
         "--cluster-signing-duration",
         type=duration,
-        default=DURATION,
+        default="8760h0m0s",
         metavar="TIME",
         help="for how long certificates are valid at most (default 8760h0m0s)",
     )
     scheduler = commands.add_parser("scheduler", help="the scheduler (kube-scheduler)", allow_abbrev=False)
     add_flags(scheduler, default_port=SCHEDULER_PORT, elects=True)
     scheduler.add_argument("--scheduler-name", default="default-scheduler", metavar="NAME", help="which pods are this one's to schedule")
+    cloud = commands.add_parser("cloud", help="the cloud's controllers, for a cluster on one machine", allow_abbrev=False)
+    add_flags(cloud, default_port=CLOUD_PORT, elects=True)
+    _add_controllers(cloud)
+    cloud.add_argument(
+        "--load-balancer-range",
+        type=network,
+        default=RANGE,
+        metavar="CIDR",
+        help=f"where load balancers have their addresses (default {RANGE}: all of loopback is this machine's). An address answers where a"
+        " node's proxy listens there; behind simulated pods no program runs, so there nothing does",
+    )
     return p
+
+
+def _add_controllers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--controllers",
+        default="*",
+        metavar="LIST",
+        help="which to run: '*' all that are on by default, 'name' this one, '-name' not this one",
+    )
 
 
 def main() -> int:
     flags = parser().parse_args()
+    if flags.command == "cloud":
+        return _cloud(flags)
     if flags.command == "manager":
         return _manager(flags)
     return _scheduler(flags)
 
 
-def _manager(flags: argparse.Namespace) -> int:
+def _chosen(flags: argparse.Namespace, command: str, known: Mapping[str, Registered[Any]]) -> list[str] | None:
+    """What `--controllers` says; None, and a line on stderr, where it names one that does not exist."""
     chosen = [each.strip() for each in flags.controllers.split(",") if each.strip()]
     try:
-        select(chosen)
+        selected(chosen, known)
     except UnknownController as error:
-        print(f"kube-controller-manager: --controllers {flags.controllers}: {error}", file=sys.stderr)
+        print(f"{command}: --controllers {flags.controllers}: {error}; there are {', '.join(known)}", file=sys.stderr)
+        return None
+    return chosen
+
+
+def _manager(flags: argparse.Namespace) -> int:
+    from controllers.manager.certificate_signing import Files
+    from controllers.manager.manager import run_manager
+    from controllers.manager.registry import CONTROLLERS, Options
+
+    chosen = _chosen(flags, "kube-controller-manager", CONTROLLERS)
+    if chosen is None:
         return 2
 
     async def work(component: Component) -> None:
@@ -79,6 +125,23 @@ def _manager(flags: argparse.Namespace) -> int:
         await run_manager(component.client, clock=component.clock, rng=component.rng, controllers=chosen, options=options)
 
     return run_component("kube-controller-manager", flags, work)
+
+
+def _cloud(flags: argparse.Namespace) -> int:
+    from controllers.cloud.registry import controllers_of
+    from controllers.running import run_controllers
+
+    known = controllers_of(LocalCloud(load_balancer_range=flags.load_balancer_range))
+    chosen = _chosen(flags, "cloud-controller-manager", known)
+    if chosen is None:
+        return 2
+
+    async def work(component: Component) -> None:
+        logging.getLogger("cloud").info("load balancers get addresses of %s", flags.load_balancer_range)
+        running = {name: known[name] for name in selected(chosen, known)}
+        await run_controllers(running, None, component.client, clock=component.clock, rng=component.rng)
+
+    return run_component("cloud-controller-manager", flags, work)
 
 
 def _scheduler(flags: argparse.Namespace) -> int:

@@ -12,6 +12,9 @@ from typing import Final
 
 MANAGER_USER: Final = "system:kube-controller-manager"
 SCHEDULER_USER: Final = "system:kube-scheduler"
+CLOUD_USER: Final = "system:cloud-controller-manager"
+CLOUD_GROUP: Final = "system:masters"
+"""No role is made for it at the first start, upstream leaves that to whoever runs a cloud."""
 NODE_GROUP: Final = "system:nodes"
 
 
@@ -55,6 +58,8 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
     logs, configs = data / "logs", data / "kubeconfigs"
     issued = {MANAGER_USER: configs / "controller-manager", SCHEDULER_USER: configs / "scheduler"}
     issue = [f"--issue-kubeconfig={user}={path}" for user, path in issued.items()]
+    issued[CLOUD_USER] = configs / "cloud"
+    issue.append(f"--issue-kubeconfig={CLOUD_USER},{CLOUD_GROUP}={issued[CLOUD_USER]}")
     names = node_names(options.nodes)
     issue += [f"--issue-kubeconfig=system:node:{name},{NODE_GROUP}={configs / name}" for name in names]
     server = (
@@ -64,7 +69,11 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
     out = [Process("apiserver", server, logs / "apiserver.log")]
     signing = (f"--cluster-signing-cert-file={data / 'pki' / 'ca.crt'}", f"--cluster-signing-key-file={data / 'pki' / 'ca.key'}")
     argv: tuple[str, ...]
-    for name, command, user in (("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER)):
+    loops = (
+        ("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER),
+        ("cloud-controller-manager", "cloud", CLOUD_USER),
+    )  # fmt: skip
+    for name, command, user in loops:
         config = issued[user]
         more = (*signing, f"--local-volume-directory={volumes_directory(options).resolve()}") if command == "manager" else ()
         argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity, *more)

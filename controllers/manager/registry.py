@@ -6,11 +6,11 @@ Adding a controller: write its module, add a line here. Source of names and alia
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from kube.runtime.controller import Controller
+from controllers.selection import Registered, UnknownController, selected
 
 from .attach_detach import AttachDetachController
 from .certificate_approving import CertificateApprovingController
@@ -45,9 +45,7 @@ from .stateful_set import StatefulSetController
 from .taint_eviction import TaintEvictionController
 from .ttl_after_finished import TtlAfterFinishedController
 
-
-class UnknownController(ValueError):
-    """`--controllers` names one that does not exist."""
+__all__ = ["CONTROLLERS", "Options", "UnknownController", "select"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +63,7 @@ class Options:
     """Where the directories of `wherry.io/local` volumes are on this machine; "" where volumes are but names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """How a controller is made, its old name, what its events call it, and how many keys it works on at once."""
-
-    build: Callable[[Options], Controller]
-    alias: str
-    component: str
-    workers: int = 5
-
-    def __call__(self, options: Options) -> Controller:
-        return self.build(options)
-
-
-CONTROLLERS: dict[str, Registered] = {
+CONTROLLERS: dict[str, Registered[Options]] = {
     "namespace-controller": Registered(lambda _: NamespaceController(), "namespace", "namespace-controller", 10),
     "resourcequota-controller": Registered(lambda _: ResourceQuotaController(), "resourcequota", "resourcequota-controller"),
     "serviceaccount-controller": Registered(lambda _: ServiceAccountController(), "serviceaccount", "serviceaccount-controller", 1),
@@ -139,17 +124,5 @@ CONTROLLERS: dict[str, Registered] = {
 
 
 def select(spec: Iterable[str]) -> list[str]:
-    """The names that `--controllers` selects: `*` all, `name` that one, `-name` all but that one; the first word about one counts.
-
-    Raises UnknownController."""
-    words = list(spec)
-    known = {name: name for name in CONTROLLERS} | {each.alias: name for name, each in CONTROLLERS.items()}
-    wanted: dict[str, bool] = {}
-    for word in words:
-        if word == "*":
-            continue
-        name = known.get(word.removeprefix("-"))
-        if name is None:
-            raise UnknownController(f'"{word.removeprefix("-")}" is not in the list of known controllers')
-        wanted.setdefault(name, not word.startswith("-"))
-    return [name for name in CONTROLLERS if wanted.get(name, "*" in words)]
+    """The names that `--controllers` selects. Raises UnknownController."""
+    return selected(spec, CONTROLLERS)

@@ -15,7 +15,8 @@ from tests.system.client import Api
 from tests.system.running import Up, free_port, running_up, wait_until, wherry
 from wherry.state import process_start
 
-COMPONENTS = ["apiserver", "controller-manager", "scheduler", "kubelet wherry-1", "kubelet wherry-2", "kubelet wherry-3"]
+LOOPS = ["controller-manager", "scheduler", "cloud-controller-manager"]
+COMPONENTS = ["apiserver", *LOOPS, "kubelet wherry-1", "kubelet wherry-2", "kubelet wherry-3"]
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
 
@@ -101,7 +102,7 @@ def test_detach_status_kubectl_down(data_dir: Path) -> None:
         status = wherry("status", flag)
         assert status.returncode == 0, status.stdout + status.stderr
         assert "3 of 3 nodes Ready" in status.stdout
-        assert [line.split()[-2] for line in status.stdout.splitlines() if line.startswith(tuple(COMPONENTS))] == ["running"] * 6
+        assert [line.split()[-2] for line in status.stdout.splitlines() if line.startswith(tuple(COMPONENTS))] == ["running"] * len(COMPONENTS)
         down = wherry("down", flag)
         assert (down.returncode, down.stdout) == (0, "stopped\n"), down.stderr
         assert [pid for pid in pids if process_start(pid)] == []
