@@ -180,11 +180,12 @@ class _Checker:
         if any(each is types.ERROR for each in given):
             return types.ERROR
         result: Type | None = None
+        is_settled = all(not each.params and each.kind != "param" for each in given)
         for overload in overloads:
             if overload.is_member != (node.target is not None) or len(overload.params) != len(given):
                 continue
             fresh = self._instance(overload)
-            trial = dict(self._known)
+            trial = self._known if is_settled and not overload.free else dict(self._known)
             if all(unify(wanted, each, trial) for wanted, each in zip(fresh.params, given, strict=True)):
                 self._known = trial
                 node.overloads.append(overload.id)
@@ -201,10 +202,9 @@ class _Checker:
         return self._problem(node.at, f"found no matching overload for '{node.function}' applied to '{applied}'")
 
     def _instance(self, overload: Overload) -> Overload:
-        names = {name for each in (*overload.params, overload.result) for name in _params(each)}
-        if not names:
+        if not overload.free:
             return overload
-        known = {name: self._param() for name in sorted(names)}
+        known = {name: self._param() for name in overload.free}
         params = tuple(substitute(each, known) for each in overload.params)
         return Overload(overload.id, overload.name, overload.is_member, params, substitute(overload.result, known))
 
@@ -313,10 +313,6 @@ def children(node: Node) -> Sequence[Node]:
     if isinstance(node, Comprehension):
         return [node.range, node.init, node.condition, node.step, node.result]
     return ()
-
-
-def _params(of: Type) -> set[str]:
-    return {of.name} if of.kind == "param" else {name for each in of.params for name in _params(each)}
 
 
 _CHECKS: Final[Mapping[type, Callable[[Any, Any], tuple[Node, Type]]]] = {

@@ -18,13 +18,14 @@ from kube.cel.types import Type
 
 @dataclass(frozen=True, slots=True)
 class Overload:
-    """`params` begin with the receiver of a member."""
+    """`params` begin with the receiver of a member; `free` are the names of types that it leaves open."""
 
     id: str
     name: str
     is_member: bool
     params: tuple[Type, ...]
     result: Type
+    free: tuple[str, ...] = ()
 
 
 _STANDARD: Final = """
@@ -308,9 +309,15 @@ def _overload(line: str) -> Overload:
     head, _, arguments = of.removesuffix(")").rpartition("(") if of.count("(") == 1 else _split(of)
     receiver, dot, name = head.rpartition(".") if not head.startswith(_NAMESPACES) else ("", "", head)
     params = tuple(_type(each) for each in _arguments(arguments))
-    if dot and (name[:1].islower() or name[:1] == "@"):
-        return Overload(found[1], name, True, (_type(receiver), *params), result)
-    return Overload(found[1], head, False, params, result)
+    is_member = bool(dot) and (name[:1].islower() or name[:1] == "@")
+    if is_member:
+        params = (_type(receiver), *params)
+    free = sorted({each for of_type in (*params, result) for each in _free(of_type)})
+    return Overload(found[1], name if is_member else head, is_member, params, result, tuple(free))
+
+
+def _free(of: Type) -> set[str]:
+    return {of.name} if of.kind == "param" else {name for each in of.params for name in _free(each)}
 
 
 _NAMESPACES: Final = ("optional.", "strings.", "lists.", "sets.", "cel.", "format.", "ip.isCanonical", "_", "@", "!", "-")
