@@ -14,7 +14,7 @@ from typing import Final
 from kube.cel.syntax import CelError
 from kube.cel.values import Duration, Timestamp
 from kube.go_regexp import regexp_problem
-from kube.regexps import compiled
+from kube.regexps import Pattern, compiled
 from kube.schema.gotime import GoTimeError
 from kube.schema.gotime import parse_duration as go_duration
 
@@ -56,7 +56,7 @@ def parse_timestamp(text: str) -> Timestamp:
 
 
 @functools.lru_cache(maxsize=1024)
-def pattern(text: str) -> re.Pattern[str]:
+def pattern(text: str) -> Pattern:
     """Raises CelError."""
     found, problem = compiled(text), regexp_problem(text)
     if problem or found is None:
