@@ -25,6 +25,7 @@ from .endpoint_slice import EndpointSliceController
 from .endpoints import EndpointsController
 from .ephemeral_volume import EphemeralVolumeController
 from .garbage_collector import GarbageCollector
+from .horizontal_pod_autoscaler import HorizontalPodAutoscalerController
 from .job import JobController
 from .local_provisioner import LocalProvisioner
 from .local_resizer import LocalResizer
@@ -79,6 +80,9 @@ CONTROLLERS: dict[str, Registered[Options]] = {
     "cronjob-controller": Registered(lambda _: CronJobController(), "cronjob", "cronjob-controller"),
     "disruption-controller": Registered(lambda _: DisruptionController(), "disruption", "controllermanager"),
     "job-controller": Registered(lambda _: JobController(), "job", "job-controller"),
+    "horizontal-pod-autoscaler-controller": Registered(
+        lambda _: HorizontalPodAutoscalerController(), "horizontalpodautoscaling", "horizontal-pod-autoscaler"
+    ),
     "certificatesigningrequest-signing-controller": Registered(
         lambda options: CertificateSigningController(options.cluster_signing, options.cluster_signing_duration), "csrsigning", "csrsigning"
     ),
