@@ -54,6 +54,7 @@ class _Coster:
     def __init__(self, size_of: SizeOf) -> None:
         self._size_of = size_of
         self.turns: dict[Node, int] = {}
+        self.rights: dict[Node, int] = {}  # what the right sides of && and || cost at least
         self._paths: dict[Node, Path] = {}
         self._sizes: dict[Node, Range] = {}
         self._entries: dict[Node, Entry] = {}
@@ -161,7 +162,7 @@ class _Coster:
         return _ONE + arguments, None
 
     def _list(self, node: CreateList) -> Range:
-        found, size = _LIST, None
+        found, size = Range(0 if _is_constant(node) else _LIST.least, _LIST.most), None
         for each in node.items:
             found += self.cost(each)
             size = self.size(each) if size is None else size | self.size(each)
@@ -169,7 +170,7 @@ class _Coster:
         return found
 
     def _map(self, node: CreateMap) -> Range:
-        found, keys, values = _MAP, None, None
+        found, keys, values = Range(0 if _is_constant(node) else _MAP.least, _MAP.most), None, None
         for key, value in node.entries:
             found += self.cost(key) + self.cost(value)
             keys = self.size(key) if keys is None else keys | self.size(key)
@@ -189,7 +190,8 @@ class _Coster:
         for name, local in zip(node.variables, self._loop_locals(node), strict=True):
             self._push(name, local)
         once = self.cost(node.condition) + self.cost(node.step)
-        self.turns[node] = max(1, once.least)
+        again = self.rights.get(node.step, 0) if node.macro in ("all", "exists") else 0  # until the end the right side is asked
+        self.turns[node] = max(1, once.least + again - 1)  # the accumulator itself is free
         for name in node.variables:
             self._locals[name].pop()
         found += self.cost(node.result)
@@ -228,6 +230,15 @@ class _Coster:
             self._entries[node] = entry
 
 
+def _is_constant(node: Node) -> bool:
+    """Literals of constants are made once, not every time."""
+    if isinstance(node, CreateList):
+        return all(map(_is_constant, node.items))
+    if isinstance(node, CreateMap):
+        return all(_is_constant(key) and _is_constant(value) for key, value in node.entries)
+    return isinstance(node, Const)
+
+
 def _size_of_literal(node: Node) -> Range | None:
     if isinstance(node, Const):
         return fixed(len(node.value)) if isinstance(node.value, str | bytes) else _ONE
@@ -241,7 +252,8 @@ def _size_of_literal(node: Node) -> Range | None:
 Found = tuple[Range, "Range | None"]
 
 
-def _logic(_coster: _Coster, _node: Call, costs: Sequence[Range]) -> Found:
+def _logic(coster: _Coster, node: Call, costs: Sequence[Range]) -> Found:
+    coster.rights[node] = costs[1].least
     return Range(costs[0].least, (costs[0] + costs[1]).most), None
 
 

@@ -19,24 +19,29 @@ __all__ = ["CelError", "CompileError", "CostError", "Program", "compile_expressi
 class Program:
     """A compiled expression. `type` is its result's, `uses` the variables that it mentions, `tree` the checked tree.
 
+    `spent` is what the loops of the last evaluation have cost at least.
     `problem` is why nothing can be evaluated although the expression compiles: a pattern in it is none. "" where all is well.
     """
 
-    __slots__ = ("_names", "_places", "_run", "problem", "tree", "type", "uses")
+    __slots__ = ("_names", "_places", "_run", "problem", "spent", "tree", "type", "uses")
 
     def __init__(self, tree: Node, uses: frozenset[str], names: tuple[str, ...]) -> None:
         self.tree, self.type, self.uses = tree, tree.type, uses
         self._names = names
         self._run, self._places = compile_node(tree, names, least_of_loops(tree))
         self.problem = _made_wrong(tree)
+        self.spent = 0
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         """The value. Raises CelError, or CostError."""
         places: list[Any] = [values.get(name) for name in self._names]
         places.append(0)
         places += [None] * (self._places - len(places))
+        self.spent = 0
         try:
-            return self._run(places)
+            found = self._run(places)
+            self.spent = places[len(self._names)]
+            return found
         except (TypeError, AttributeError, OverflowError, RecursionError) as wrong:
             raise CelError("no such overload") from wrong
 

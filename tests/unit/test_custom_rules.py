@@ -169,6 +169,13 @@ def test_rules_that_cost_too_much_end_it() -> None:
     assert "'operation cancelled: actual cost limit exceeded': no further validation rules will be run" in found
 
 
+def test_all_rules_together_may_not_cost_too_much() -> None:
+    item = of({"n": {"type": "array", "items": COUNT}}, {"rule": "self.n.all(x, self.n.exists(y, y == x))"})
+    found = broken(of({"l": {"type": "array", "items": item}}), {"l": [{"n": list(range(400))}] * 60})
+    assert len(found) == 1
+    assert found[0].endswith("validation failed due to running out of cost budget, no further validation rules will be run")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -5,6 +5,7 @@ Source: apiextensions-apiserver `pkg/apis/apiextensions/validation/{validation,c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ DEFINITION_COST_MAX: Final = 100_000_000
 EXPENSIVE_SHOWN: Final = 4
 _MOST: Final = 2**64 - 1
 _X: Final = "x-kubernetes-"
+
+
+_PARTS: Final = {"rule": "", "message": "", "messageExpression": "", "reason": None, "fieldPath": "", "optionalOldSelf": None}
 
 
 @dataclass(slots=True)
@@ -84,15 +88,20 @@ class SchemaRules:
             found.append(not_allowed(f"{path}.rule", _too_much("estimated rule cost", cost, RULE_COST_MAX)))
         self.total.add(f"{path}.rule", cost)
         if compiled.problem:
-            found.append(invalid(f"{path}.rule", dict(rule), compiled.problem))
+            found.append(invalid(f"{path}.rule", _shown(rule), compiled.problem))
         if compiled.message_problem:
-            found.append(invalid(f"{path}.messageExpression", dict(rule), compiled.message_problem))
+            found.append(invalid(f"{path}.messageExpression", _shown(rule), compiled.message_problem))
         elif compiled.message is not None:
             if compiled.message_cost > RULE_COST_MAX:
                 why = _too_much("estimated messageExpression cost", compiled.message_cost, RULE_COST_MAX)
                 found.append(not_allowed(f"{path}.messageExpression", why))
             self.total.add(f"{path}.messageExpression", compiled.message_cost)
         return found + _old_self(compiled, rule, path, uncorrelatable)
+
+
+def _shown(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule as upstream's internal type prints it."""
+    return {name[0].upper() + name[1:]: rule.get(name, none) for name, none in _PARTS.items()}
 
 
 def _old_self(compiled: CompiledRule, rule: Any, path: str, uncorrelatable: str) -> list[FieldError]:

@@ -21,6 +21,9 @@ from kube.cel.environment import CelError, CompileError, CostError, Program, com
 from kube.cel.values import NONE, Optional
 from kube.errors import FieldError, quoted
 
+OBJECT_COST_MAX: Final = 10_000_000
+"""Of all rules for one object."""
+
 MESSAGE_BYTES_MAX: Final = 5 * 1024
 _SPACE: Final = " \t\n\v\f\r\x85\xa0"
 _BLOCKING: Final = frozenset(
@@ -173,7 +176,13 @@ class Outcome:
 
     errors: list[FieldError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    spent: int = 0
     is_spent: bool = False  # no further rule is asked
+
+    def end(self, why: FieldError) -> bool:
+        self.errors.append(why)
+        self.is_spent = True
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,23 +257,33 @@ def _own(rules: RuleSet, value: Any, old: Any, before: _Before, path: str, out: 
             continue
         was = (Optional(previous) if old is not None else NONE) if optional else previous
         variables = {"self": shown, "oldSelf": was}
-        try:
-            if compiled.program.evaluate(variables) is True:
-                continue
-        except CelError as error:
-            out.errors.append(_invalid(path, kind, _failed(error, rule)))
+        if _is_kept(compiled, compiled.program, variables, path, kind, out):
+            if out.is_spent:
+                return
             continue
-        except CostError as error:
-            why = f"'{error}': no further validation rules will be run due to call cost exceeds limit for rule: {_named(rule)}"
-            out.errors.append(_invalid(path, kind, why))
-            out.is_spent = True
-            return
         at = ".".join(filter(None, (path, compiled.path)))
         broken = _broken(at, _OMITTED if kind in ("object", "array") else value, _detail(compiled, variables), rule.get("reason"))
         if not compiled.uses_old and before.is_same():
             out.warnings.append(str(broken))
         else:
             out.errors.append(broken)
+
+
+def _is_kept(compiled: CompiledRule, program: Program, variables: Mapping[str, Any], path: str, kind: str, out: Outcome) -> bool:
+    """Whether there is nothing more to say of a rule: it is kept, or it could not be asked, which is told here."""
+    try:
+        is_kept = program.evaluate(variables) is True
+    except CelError as error:
+        out.errors.append(_invalid(path, kind, _failed(error, compiled.rule)))
+        return True
+    except CostError as error:
+        end = f"no further validation rules will be run due to call cost exceeds limit for rule: {_named(compiled.rule)}"
+        return out.end(_invalid(path, kind, f"'{error}': {end}"))
+    out.spent += 1 + program.spent
+    if out.spent > OBJECT_COST_MAX:
+        why = "validation failed due to running out of cost budget, no further validation rules will be run"
+        return out.end(_invalid(path, kind, why))
+    return is_kept
 
 
 def _failed(error: CelError, rule: Mapping[str, Any]) -> str:
