@@ -61,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     )
     scheduler = commands.add_parser("scheduler", help="the scheduler (kube-scheduler)", allow_abbrev=False)
     add_flags(scheduler, default_port=SCHEDULER_PORT, elects=True)
-    scheduler.add_argument("--scheduler-name", default="default-scheduler", metavar="NAME", help="which pods are this one's to schedule")
+    scheduler.add_argument("--config", default="", metavar="FILE", help="a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1)")
+    scheduler.add_argument("--scheduler-name", default="", metavar="NAME", help="which pods are this one's to schedule, without --config")
+    scheduler.set_defaults(leader_elect=None)
     cloud = commands.add_parser("cloud", help="the cloud's controllers, for a cluster on one machine", allow_abbrev=False)
     add_flags(cloud, default_port=CLOUD_PORT, elects=True)
     _add_controllers(cloud)
@@ -145,20 +147,23 @@ def _cloud(flags: argparse.Namespace) -> int:
 
 
 def _scheduler(flags: argparse.Namespace) -> int:
+    from controllers.scheduler.config.file import SchedulerConfigError
+    from controllers.scheduler.config.models import KubeSchedulerConfiguration
     from controllers.scheduler.scheduler import Scheduler
+    from controllers.scheduler.startup import configuration, terms_of
+
+    try:
+        config: KubeSchedulerConfiguration = configuration(flags)
+    except SchedulerConfigError as error:
+        print("\n".join(f"kube-scheduler: --config {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return 2
 
     async def work(component: Component) -> None:
-        scheduler = Scheduler(
-            component.client,
-            component.informers,
-            clock=component.clock,
-            rng=component.rng,
-            events=component.events,
-            scheduler_name=flags.scheduler_name,
-        )
-        await scheduler.run()
+        clock, rng, events = component.clock, component.rng, component.events
+        await Scheduler(component.client, component.informers, clock=clock, rng=rng, events=events, config=config).run()
 
-    return run_component("kube-scheduler", flags, work, event_source=flags.scheduler_name)
+    terms = terms_of(config.leader_election)
+    return run_component("kube-scheduler", flags, work, event_source=config.profiles[0].scheduler_name, terms=terms)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from .pod_garbage_collector import TERMINATED_MAX, PodGarbageCollector
 from .protection import AttributesClassProtection, ClaimProtection, VolumeProtection
 from .replica_set import ReplicaController
 from .replication_controller import replication_controller
+from .resource_claim import ResourceClaimController
 from .resource_quota import ResourceQuotaController
 from .root_ca_publisher import RootCaPublisher
 from .service_account import ServiceAccountController
@@ -119,6 +120,7 @@ CONTROLLERS: dict[str, Registered[Options]] = {
         lambda _: AttributesClassProtection(), "volumeattributesclass-protection", "vac-protection-controller", 1
     ),
     "ephemeral-volume-controller": Registered(lambda _: EphemeralVolumeController(), "ephemeral-volume", "ephemeral_volume"),
+    "resourceclaim-controller": Registered(lambda _: ResourceClaimController(), "resource-claim-controller", "resource_claim", 10),
     # Ours: upstream leaves making volumes to others.
     "local-volume-provisioner-controller": Registered(
         lambda options: LocalProvisioner(options.local_volume_directory), "local-volume-provisioner", PROVISIONER, 4

@@ -102,7 +102,9 @@ def test_detach_status_kubectl_down(data_dir: Path) -> None:
         status = wherry("status", flag)
         assert status.returncode == 0, status.stdout + status.stderr
         assert "3 of 3 nodes Ready" in status.stdout
-        assert [line.split()[-2] for line in status.stdout.splitlines() if line.startswith(tuple(COMPONENTS))] == ["running"] * len(COMPONENTS)
+        assert [line.split()[-2] for line in status.stdout.splitlines() if line.startswith(tuple(COMPONENTS))] == ["running"] * len(
+            COMPONENTS
+        )
         down = wherry("down", flag)
         assert (down.returncode, down.stdout) == (0, "stopped\n"), down.stderr
         assert [pid for pid in pids if process_start(pid)] == []
