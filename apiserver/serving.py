@@ -26,7 +26,7 @@ import uvicorn
 from apiserver.admission.chain import default_chain
 from apiserver.app import App, Pipeline, create_app
 from apiserver.bootstrap import Place, bootstrap, first_service_ip
-from apiserver.connection import Connection
+from apiserver.ended_connection import ServedConnection
 from apiserver.front_proxy import FrontProxy, published
 from apiserver.handlers.backends import Trust
 from apiserver.handlers.documents import Documents
@@ -283,7 +283,7 @@ def _host(settings: Settings) -> str:
 async def _serve(built: Built, settings: Settings, authority: Authority, sock: socket.socket, url: str) -> None:
     config = uvicorn.Config(
         built.app,
-        http=Connection,
+        http=ServedConnection,
         ws="none",
         lifespan="off",
         log_config=None,
