@@ -22,6 +22,7 @@ from .daemon_set import DaemonSetController
 from .deployment import DeploymentController
 from .disruption import DisruptionController
 from .endpoint_slice import EndpointSliceController
+from .endpoint_slice_mirroring import EndpointSliceMirroring
 from .endpoints import EndpointsController
 from .ephemeral_volume import EphemeralVolumeController
 from .garbage_collector import GarbageCollector
@@ -95,6 +96,9 @@ CONTROLLERS: dict[str, Registered[Options]] = {
         lambda _: TtlAfterFinishedController(), "ttl-after-finished", "ttl-after-finished-controller"
     ),
     "endpointslice-controller": Registered(lambda _: EndpointSliceController(), "endpointslice", "endpoint-slice-controller"),
+    "endpointslice-mirroring-controller": Registered(
+        lambda _: EndpointSliceMirroring(), "endpointslicemirroring", "endpoint-slice-mirroring-controller"
+    ),
     "endpoints-controller": Registered(lambda _: EndpointsController(), "endpoint", "endpoint-controller"),
     "node-lifecycle-controller": Registered(
         lambda options: NodeLifecycleController(grace_s=options.node_monitor_grace_period_s), "nodelifecycle", "node-controller", 8
