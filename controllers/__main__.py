@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         help="for how long certificates are valid at most (default 8760h0m0s)",
     )
     scheduler = commands.add_parser("scheduler", help="the scheduler (kube-scheduler)", allow_abbrev=False)
-    add_flags(scheduler, default_port=SCHEDULER_PORT, elects=True)
+    add_flags(scheduler, default_port=SCHEDULER_PORT, elects=True, needs_kubeconfig=False)
     scheduler.add_argument("--config", default="", metavar="FILE", help="a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1)")
     scheduler.add_argument("--scheduler-name", default="", metavar="NAME", help="which pods are this one's to schedule, without --config")
     scheduler.set_defaults(leader_elect=None)
@@ -155,7 +155,7 @@ def _scheduler(flags: argparse.Namespace) -> int:
     try:
         config: KubeSchedulerConfiguration = configuration(flags)
     except SchedulerConfigError as error:
-        print("\n".join(f"kube-scheduler: --config {line}" for line in str(error).splitlines()), file=sys.stderr)
+        print("\n".join(f"kube-scheduler: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
 
     async def work(component: Component) -> None:

@@ -5,7 +5,7 @@ Source: `pkg/scheduler/eventhandlers.go`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from controllers.scheduler.framework import ClusterEvent
 from controllers.scheduler.pod_info import PodInfo
@@ -31,10 +31,10 @@ _OVER = ("Succeeded", "Failed")
 
 
 class Watcher:
-    """`forget(key)` is called for pods that nothing needs to be known of any more."""
+    """`scheduler_names`: whose pods are ours to schedule. `forget(key)` is called for pods that nothing needs to be known of any more."""
 
-    def __init__(self, snapshot: Snapshot, queue: SchedulingQueue, scheduler_name: str, forget: Callable[[str], None]) -> None:
-        self._snapshot, self._queue, self._scheduler_name, self._forget = snapshot, queue, scheduler_name, forget
+    def __init__(self, snapshot: Snapshot, queue: SchedulingQueue, scheduler_names: Collection[str], forget: Callable[[str], None]) -> None:
+        self._snapshot, self._queue, self._scheduler_names, self._forget = snapshot, queue, scheduler_names, forget
 
     def start(self, informers: Informers) -> None:
         """What decides where pods go comes before the pods."""
@@ -81,7 +81,7 @@ class Watcher:
             self._gone(old if new is None else new)
         elif new["spec"].get("nodeName"):
             self._on_node(new)
-        elif new["spec"].get("schedulerName", "default-scheduler") == self._scheduler_name:
+        elif (new["spec"].get("schedulerName") or "default-scheduler") in self._scheduler_names:
             self._needs_node(new)
 
     def _gone(self, pod: Object | None) -> None:

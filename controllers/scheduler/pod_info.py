@@ -54,6 +54,7 @@ class PodInfo:
         self.uid: str = metadata.get("uid", "")
         self.labels = labels_of(pod)
         self.spec: Mapping[str, Any] = spec
+        self.scheduler_name: str = spec.get("schedulerName") or "default-scheduler"
         self.priority: int = spec.get("priority") or 0
         self.node_name: str = spec.get("nodeName") or ""
         self.is_deleting = is_deleting(pod)

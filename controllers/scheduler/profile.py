@@ -7,7 +7,7 @@ Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from controllers.scheduler.framework import (
     ANY_EVENT,
@@ -30,32 +30,51 @@ from controllers.scheduler.framework import (
 )
 
 Normalize = Callable[[list[int]], list[int]]
+Weighted = tuple[Plugin, int]
 
 
 class Profile:
-    """Plugins sorted by extension point. `plugins` is (plugin, weight of its score), in the order they are asked."""
+    """Plugins sorted by extension point. `plugins` is (plugin, weight of its score), in the order they are asked.
 
-    def __init__(self, name: str, plugins: Sequence[tuple[Plugin, int]], *, percentage_of_nodes_to_score: int = 0) -> None:
+    `points` says which plugins are in use where, by the names that extension points have in the configuration; without it every plugin is
+    in use wherever it has a say. What a plugin needs to look at before it filters (scores) goes with its filter (score): of `preFilter`
+    only the naming of nodes is a point of its own here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plugins: Sequence[Weighted],
+        *,
+        percentage_of_nodes_to_score: int = 0,
+        points: Mapping[str, Sequence[Weighted]] | None = None,
+    ) -> None:
         self.name = name
         self.percentage_of_nodes_to_score = percentage_of_nodes_to_score
         """0: as upstream, fewer of many."""
-        every = [plugin for plugin, _ in plugins]
-        self.pre_enqueue = [each for each in every if isinstance(each, PreEnqueuePlugin)]
-        self.queue_sort = next(each for each in every if isinstance(each, QueueSortPlugin))
-        self.narrowing = [each for each in every if isinstance(each, NarrowingPlugin)]
-        self.filters = [each for each in every if isinstance(each, FilterPlugin)]
-        self.filter_tallies = [each for each in every if isinstance(each, FilterTallyPlugin)]
-        self.post_filters = [each for each in every if isinstance(each, PostFilterPlugin)]
+
+        def at(point: str) -> Sequence[Weighted]:
+            return plugins if points is None else points.get(point, ())
+
+        def of(point: str) -> list[Plugin]:
+            return [each for each, _ in at(point)]
+
+        self.pre_enqueue = [each for each in of("preEnqueue") if isinstance(each, PreEnqueuePlugin)]
+        self.queue_sort = next(each for each in of("queueSort") if isinstance(each, QueueSortPlugin))
+        self.narrowing = [each for each in of("preFilter") if isinstance(each, NarrowingPlugin)]
+        self.filters = [each for each in of("filter") if isinstance(each, FilterPlugin)]
+        self.filter_tallies = [each for each in of("filter") if isinstance(each, FilterTallyPlugin)]
+        self.post_filters = [each for each in of("postFilter") if isinstance(each, PostFilterPlugin)]
         self.scores: list[tuple[ScorePlugin, int, Normalize | None]] = [
             (each, weight, each.normalize if isinstance(each, NormalizePlugin) else None)
-            for each, weight in plugins
+            for each, weight in at("score")
             if isinstance(each, ScorePlugin)
         ]
-        self.score_tallies = [(each, weight) for each, weight in plugins if isinstance(each, ScoreTallyPlugin)]
-        self.reserve = [each for each in every if isinstance(each, ReservePlugin)]
-        self.permit = [each for each in every if isinstance(each, PermitPlugin)]
-        self.pre_bind = [each for each in every if isinstance(each, PreBindPlugin)]
-        self.bind = [each for each in every if isinstance(each, BindPlugin)]
+        self.score_tallies = [(each, weight) for each, weight in at("score") if isinstance(each, ScoreTallyPlugin)]
+        self.reserve = [each for each in of("reserve") if isinstance(each, ReservePlugin)]
+        self.permit = [each for each in of("permit") if isinstance(each, PermitPlugin)]
+        self.pre_bind = [each for each in of("preBind") if isinstance(each, PreBindPlugin)]
+        self.bind = [each for each in of("bind") if isinstance(each, BindPlugin)]
         self._wakes = {each.name: each.wakes for each in self.filters} | {each.name: each.wakes for each in self.filter_tallies}
 
     def wakes(self, rejected_by: frozenset[str]) -> ClusterEvent:

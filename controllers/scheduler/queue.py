@@ -1,7 +1,8 @@
 """The pods that wait to be scheduled: those to try now, those to try a little later, and those that something has to happen for.
 
 A pod that fits nowhere waits until an event that its rejecting plugins have named, and 5 minutes at most. Who comes back soon waits out a
-back-off of 1 to 10 s, unless nobody else is waiting; after an error, always. Source: `pkg/scheduler/backend/queue/scheduling_queue.go`.
+back-off of 1 to 10 s (unless told otherwise), but not while nobody else is waiting; after an error, always.
+Source: `pkg/scheduler/backend/queue/scheduling_queue.go`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.profile import Profile
 from kube.objects import Object
 
-BACKOFF_S, BACKOFF_S_MAX = 1.0, 10.0
 UNSCHEDULABLE_S_MAX = 300.0
+_Group = tuple[str, frozenset[str]]
+"""(profile, the plugins that said no)."""
 
 
 class Where(StrEnum):
@@ -48,17 +50,24 @@ class QueuedPod:
     ticket: int = field(default=0)
     """Which entry of a heap is its valid one: heaps are not searched, outdated entries are skipped."""
 
+    @property
+    def group(self) -> _Group:
+        """Those who wait for the same events."""
+        return self.info.scheduler_name, self.rejected_by
+
 
 class SchedulingQueue:
-    """Used on one event loop. Time is the loop's."""
+    """Used on one event loop. Time is the loop's. Pods are of the profile that their `schedulerName` names; all have the same order."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
+    def __init__(self, *profiles: Profile, backoff_s: float = 1.0, backoff_s_max: float = 10.0) -> None:
+        self._profiles = {each.name: each for each in profiles}
+        self._sort_key = profiles[0].queue_sort.sort_key
+        self._backoff_s, self._backoff_s_max = backoff_s, backoff_s_max
         self._pods: dict[str, QueuedPod] = {}
         self._active: list[tuple[tuple[Any, ...], int, QueuedPod]] = []
         self._backoff: list[tuple[float, int, QueuedPod]] = []
         self._errors: list[tuple[float, int, QueuedPod]] = []
-        self._unschedulable: dict[frozenset[str], dict[str, QueuedPod]] = {}
+        self._unschedulable: dict[_Group, dict[str, QueuedPod]] = {}
         self._tickets = count(1)
         self._wake = asyncio.Event()
 
@@ -112,20 +121,20 @@ class SchedulingQueue:
             self._back_off(queued)
         else:
             queued.where, queued.ticket = Where.UNSCHEDULABLE, 0
-            self._unschedulable.setdefault(rejected_by, {})[queued.info.key] = queued
+            self._unschedulable.setdefault(queued.group, {})[queued.info.key] = queued
             self._wake.set()
 
     def move(self, event: ClusterEvent, *, concerns: Callable[[PodInfo], bool] | None = None) -> None:
         """Something has happened: try again those for whom it may matter; of these only those whom it `concerns`."""
         if not event or not self._unschedulable:
             return
-        for rejected_by in [each for each in self._unschedulable if self._profile.wakes(each) & event]:
-            group = self._unschedulable[rejected_by]
+        for waits_for in [each for each in self._unschedulable if self._profiles[each[0]].wakes(each[1]) & event]:
+            group = self._unschedulable[waits_for]
             moved = [key for key, queued in group.items() if concerns is None or concerns(queued.info)]
             for queued in [group.pop(key) for key in moved]:
                 self._requeue(queued)
             if not group:
-                del self._unschedulable[rejected_by]
+                del self._unschedulable[waits_for]
 
     def activate(self, key: str) -> None:
         """Try that pod again, whatever it waits for."""
@@ -196,7 +205,7 @@ class SchedulingQueue:
 
     def _enqueue(self, queued: QueuedPod) -> None:
         """Into the active queue, unless a plugin keeps it out."""
-        if any(plugin.pre_enqueue(queued.info) is not None for plugin in self._profile.pre_enqueue):
+        if any(plugin.pre_enqueue(queued.info) is not None for plugin in self._profiles[queued.info.scheduler_name].pre_enqueue):
             queued.where, queued.ticket = Where.GATED, 0
         else:
             self._activate(queued)
@@ -209,7 +218,7 @@ class SchedulingQueue:
 
     def _activate(self, queued: QueuedPod) -> None:
         queued.where, queued.ticket = Where.ACTIVE, next(self._tickets)
-        heapq.heappush(self._active, (self._profile.queue_sort.sort_key(queued.info, queued.added_at), queued.ticket, queued))
+        heapq.heappush(self._active, (self._sort_key(queued.info, queued.added_at), queued.ticket, queued))
         self._wake.set()
 
     def _back_off(self, queued: QueuedPod) -> None:
@@ -221,16 +230,16 @@ class SchedulingQueue:
         if not queued.failures:
             return 0.0
         doublings = min(queued.failures - 1, 10)
-        return queued.failed_at + min(BACKOFF_S * (1 << doublings), BACKOFF_S_MAX)
+        return queued.failed_at + min(self._backoff_s * (1 << doublings), self._backoff_s_max)
 
     def _leave(self, queued: QueuedPod) -> None:
         """Out of wherever it is; what is left of it in heaps is skipped later."""
         queued.ticket = 0
         if queued.where is Where.UNSCHEDULABLE:
-            group = self._unschedulable[queued.rejected_by]
+            group = self._unschedulable[queued.group]
             group.pop(queued.info.key, None)
             if not group:
-                del self._unschedulable[queued.rejected_by]
+                del self._unschedulable[queued.group]
 
     @staticmethod
     def _now() -> float:

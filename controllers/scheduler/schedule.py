@@ -71,15 +71,16 @@ class Evaluations:
     """The latest evaluations, by pod signature: a memory that only saves work. Bounded."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, Evaluation] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], Evaluation] = OrderedDict()
 
     def of(self, pod: PodInfo, profile: Profile, snapshot: Snapshot) -> Evaluation:
-        known = self._known.get(pod.signature)
+        key = profile.name, pod.signature
+        known = self._known.get(key)
         if known is not None and known.profile is profile and known._snapshot is snapshot and known.catch_up():
-            self._known.move_to_end(pod.signature)
+            self._known.move_to_end(key)
             return known
-        made = self._known[pod.signature] = Evaluation(pod, profile, snapshot)
-        self._known.move_to_end(pod.signature)
+        made = self._known[key] = Evaluation(pod, profile, snapshot)
+        self._known.move_to_end(key)
         if len(self._known) > _EVALUATIONS_MAX:
             self._known.popitem(last=False)
         return made

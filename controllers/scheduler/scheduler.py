@@ -15,12 +15,14 @@ from typing import Any
 
 from controllers.scheduler import metrics
 from controllers.scheduler.cluster_events import Watcher
+from controllers.scheduler.config.models import KubeSchedulerConfiguration
 from controllers.scheduler.framework import PluginError, Rejection
 from controllers.scheduler.messages import unavailable
-from controllers.scheduler.plugins.default import default_profile
-from controllers.scheduler.plugins.default_binder import DefaultBinder
+from controllers.scheduler.plugins.default import Parts
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.preempting import preempt
+from controllers.scheduler.profile import Profile
+from controllers.scheduler.profiles import profiles_of
 from controllers.scheduler.queue import QueuedPod, SchedulingQueue
 from controllers.scheduler.reports import Report, Reporter
 from controllers.scheduler.schedule import Decision, Evaluations, schedule
@@ -42,7 +44,9 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """One profile. `run` schedules until cancelled; the informers must be run by someone else."""
+    """`run` schedules until cancelled; the informers and `events` must be run by someone else. Raises SchedulerConfigError.
+
+    `events` are told of what is done for the pods of every profile; each profile beyond the first has a recorder of its own."""
 
     def __init__(
         self,
@@ -52,17 +56,24 @@ class Scheduler:
         clock: Clock,
         rng: random.Random,
         events: EventRecorder,
-        scheduler_name: str = "default-scheduler",
+        config: KubeSchedulerConfiguration | None = None,
     ) -> None:
-        self._client, self._clock, self._rng, self._events = client, clock, rng, events
+        config = config or KubeSchedulerConfiguration()
+        self._client, self._clock, self._rng = client, clock, rng
         self._informers = informers.scoped()
         self._pods = self._informers.of(PODS)
-        self.profile = default_profile(scheduler_name, DefaultBinder(client), client=client)
+        self.profiles = {each.name: each for each in profiles_of(config, Parts(client))}
+        first, *others = self.profiles
+        self._recorders = {first: events} | {name: EventRecorder(client, component=name, clock=clock, rng=rng) for name in others}
         self.snapshot = Snapshot()
-        self.queue = SchedulingQueue(self.profile)
+        self.queue = SchedulingQueue(
+            *self.profiles.values(),
+            backoff_s=config.pod_initial_backoff_seconds,
+            backoff_s_max=config.pod_max_backoff_seconds,
+        )
         self.decisions: dict[str, Decision] = {}
         """By pod key: why a pod that is waiting has no node yet."""
-        self._watcher = Watcher(self.snapshot, self.queue, scheduler_name, self._forget_decision)
+        self._watcher = Watcher(self.snapshot, self.queue, self.profiles, self._forget_decision)
         self._memory = Evaluations()
         self._reporter = Reporter(client, clock, self._pods.get)
         self._binds = asyncio.Semaphore(BINDS_MAX)
@@ -75,6 +86,8 @@ class Scheduler:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reporter.run(), name="scheduler reports")
+                for name in list(self.profiles)[1:]:
+                    tasks.create_task(self._recorders[name].run(), name=f"events of {name}")
                 tasks.create_task(self._schedule_all(), name="scheduler")
         finally:
             for task in self._tasks:
@@ -103,12 +116,12 @@ class Scheduler:
         """Decide for one pod. What is left to do, when there is: binding it."""
         pod = queued.info
         if is_deleting(pod.pod):
-            self._events.record(pod.pod, "Warning", "FailedScheduling", f"skip schedule deleting pod: {pod.key}")
+            self._record(pod, "Warning", "FailedScheduling", f"skip schedule deleting pod: {pod.key}")
             self.queue.remove(pod.key)
             return None
         began = self._clock.monotonic()
         try:
-            decision = schedule(pod, self.snapshot, self.profile, rng=self._rng, memory=self._memory)
+            decision = schedule(pod, self.snapshot, self._profile(pod), rng=self._rng, memory=self._memory)
         except PluginError as error:
             self._failed(queued, str(error))
             return None
@@ -137,14 +150,14 @@ class Scheduler:
         return None
 
     def _reserve(self, pod: PodInfo, node: str) -> Rejection | None:
-        for plugin in self.profile.reserve:
+        for plugin in self._profile(pod).reserve:
             refused = plugin.reserve(pod, self.snapshot.nodes[node], self.snapshot)
             if refused is not None:
                 return refused
-        return next((refused for each in self.profile.permit if (refused := each.permit(pod, node)) is not None), None)
+        return next((refused for each in self._profile(pod).permit if (refused := each.permit(pod, node)) is not None), None)
 
     def _undo(self, pod: PodInfo, node: str) -> None:
-        for plugin in reversed(self.profile.reserve):
+        for plugin in reversed(self._profile(pod).reserve):
             plugin.unreserve(pod, node, self.snapshot)
         if self.snapshot.forget(pod):
             self._watcher.room_was_freed()
@@ -152,14 +165,15 @@ class Scheduler:
     async def _bind(self, queued: QueuedPod, node: str) -> None:
         """In the background. A failure puts the pod back in the queue."""
         pod = queued.info
+        profile = self._profile(pod)
         try:
-            for plugin in self.profile.pre_bind:
+            for plugin in profile.pre_bind:
                 if plugin.pre_bind_pre_flight(pod, node):
                     doing = f'running PreBind plugin "{plugin.name}"'
                     async with self._out_of_the_way():
                         await plugin.pre_bind(pod, node)
-            doing = f'binding rejected: running Bind plugin "{self.profile.bind[0].name}"'
-            await self.profile.bind[0].bind(pod, node)
+            doing = f'binding rejected: running Bind plugin "{profile.bind[0].name}"'
+            await profile.bind[0].bind(pod, node)
         except (ApiError, OSError, PluginError) as error:
             self._undo(pod, node)
             self._bind_failed(queued, error, doing)
@@ -169,7 +183,7 @@ class Scheduler:
             raise
         finally:
             self._binds.release()
-        self._events.record(pod.pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
+        self._record(pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
         self._forget_decision(pod.key)
         self._count_success(queued)
         if self.queue.get(pod.key) is queued:
@@ -185,7 +199,7 @@ class Scheduler:
             await self._binds.acquire()
 
     def _count_success(self, queued: QueuedPod) -> None:
-        metrics.ATTEMPTS.labels("scheduled", self.profile.name).inc()
+        metrics.ATTEMPTS.labels("scheduled", queued.info.scheduler_name).inc()
         metrics.POD_ATTEMPTS.observe(queued.attempts)
         waited_s = asyncio.get_running_loop().time() - queued.added_at
         metrics.SLI_DURATION.labels(str(queued.attempts) if queued.attempts < 15 else "15+").observe(waited_s)
@@ -224,28 +238,34 @@ class Scheduler:
                 self._reporter.report(Report(other.pod, nominated_node=""))
                 self.queue.activate(other.key)
         try:
-            await preempt(pod, result, client=self._client, events=self._events, clock=self._clock)
+            await preempt(pod, result, client=self._client, events=self._recorders[pod.scheduler_name], clock=self._clock)
         except (ApiError, OSError) as error:
             _log.warning("preemption for pod %s failed: %s", pod.key, error)
             self.queue.activate(pod.key)
 
     def _rejected(self, queued: QueuedPod, rejected_by: frozenset[str], message: str, *, nominated_node: str | None) -> None:
         """Nothing wrong with the scheduler: the pod has to wait."""
-        metrics.ATTEMPTS.labels("unschedulable", self.profile.name).inc()
+        metrics.ATTEMPTS.labels("unschedulable", queued.info.scheduler_name).inc()
         self.queue.give_back(queued, rejected_by)
         self._tell(queued.info, "Unschedulable", message, nominated_node)
 
     def _failed(self, queued: QueuedPod, message: str) -> None:
         """Something went wrong: the pod is tried again after a back-off."""
-        metrics.ATTEMPTS.labels("error", self.profile.name).inc()
+        metrics.ATTEMPTS.labels("error", queued.info.scheduler_name).inc()
         _log.warning("scheduling pod %s failed: %s", queued.info.key, message)
         self.queue.give_back(queued, frozenset(), error=True)
         self._tell(queued.info, "SchedulerError", message, None)
 
     def _tell(self, pod: PodInfo, reason: str, message: str, nominated_node: str | None) -> None:
         short = message if len(message) <= MESSAGE_CHARS_MAX else f"{message[: MESSAGE_CHARS_MAX - 4]} ..."
-        self._events.record(pod.pod, "Warning", "FailedScheduling", short)
+        self._record(pod, "Warning", "FailedScheduling", short)
         self._reporter.report(Report(pod.pod, reason, message, nominated_node))
+
+    def _record(self, pod: PodInfo, type: str, reason: str, message: str) -> None:
+        self._recorders[pod.scheduler_name].record(pod.pod, type, reason, message)
+
+    def _profile(self, pod: PodInfo) -> Profile:
+        return self.profiles[pod.scheduler_name]
 
     def _forget_decision(self, key: str) -> None:
         self.decisions.pop(key, None)

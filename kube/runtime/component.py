@@ -19,7 +19,7 @@ from kube.client.config import ClientConfig, ConfigError, load_kubeconfig
 from kube.client.informer import Informers
 from kube.clock import Clock, RealClock
 from kube.errors import ApiError
-from kube.runtime.election import lead
+from kube.runtime.election import Terms, lead
 from kube.runtime.events import EventRecorder
 from kube.runtime.health import HealthServer
 from kube.runtime.process import CannotRun, cannot_listen, run_until_signal, set_up_logging
@@ -27,9 +27,11 @@ from kube.runtime.process import CannotRun, cannot_listen, run_until_signal, set
 SERVER_WAIT_S = 1.0
 
 
-def add_flags(parser: argparse.ArgumentParser, *, default_port: int, elects: bool) -> None:
-    """Add the shared flags to a command line."""
-    parser.add_argument("--kubeconfig", required=True, metavar="FILE", help="how to reach the API server, and as whom")
+def add_flags(parser: argparse.ArgumentParser, *, default_port: int, elects: bool, needs_kubeconfig: bool = True) -> None:
+    """Add the shared flags to a command line. `needs_kubeconfig`: else it may be left out, and is ""."""
+    parser.add_argument(
+        "--kubeconfig", required=needs_kubeconfig, default="", metavar="FILE", help="how to reach the API server, and as whom"
+    )
     parser.add_argument(
         "--bind-address",
         type=address,
@@ -100,7 +102,7 @@ class Component:
             except (ApiError, OSError):
                 await asyncio.sleep(SERVER_WAIT_S * (0.2 + 0.2 * self.rng.random()))
 
-    async def run(self, work: Callable[[Component], Coroutine[Any, Any, None]], *, elect: bool = False) -> None:
+    async def run(self, work: Callable[[Component], Coroutine[Any, Any, None]], *, elect: bool = False, terms: Terms | None = None) -> None:
         """Informers, events and `work`, together, until one fails or the task is cancelled."""
         await self.wait_for_server()
 
@@ -113,9 +115,20 @@ class Component:
         recording = asyncio.create_task(self.events.run(), name="events")
         try:
             if elect:
+                terms = terms or Terms()
                 identity = f"{socket.gethostname()}_{self.rng.getrandbits(64):016x}"
                 await lead(
-                    self.client, name=self.name, identity=identity, clock=self.clock, rng=self.rng, on_started=started, events=self.events
+                    self.client,
+                    name=terms.name or self.name,
+                    namespace=terms.namespace,
+                    identity=identity,
+                    clock=self.clock,
+                    rng=self.rng,
+                    on_started=started,
+                    events=self.events,
+                    lease_duration_s=terms.lease_duration_s,
+                    renew_deadline_s=terms.renew_deadline_s,
+                    retry_period_s=terms.retry_period_s,
                 )
             else:
                 await started()
@@ -128,10 +141,16 @@ class Component:
 
 
 def run_component(
-    name: str, flags: argparse.Namespace, work: Callable[[Component], Coroutine[Any, Any, None]], *, host: str = "", event_source: str = ""
+    name: str,
+    flags: argparse.Namespace,
+    work: Callable[[Component], Coroutine[Any, Any, None]],
+    *,
+    host: str = "",
+    event_source: str = "",
+    terms: Terms | None = None,
 ) -> int:
     """Read the kubeconfig, serve health, run `work` until a signal. The exit code; problems of the user's are one line on stderr.
-    `host` and `event_source` (default: `name`) are the source of its Events."""
+    `host` and `event_source` (default: `name`) are the source of its Events, `terms` those of `--leader-elect`."""
     import sys
 
     set_up_logging(verbosity=flags.v, format=flags.logging_format)
@@ -155,7 +174,7 @@ def run_component(
             await component.client.close()
             raise cannot_listen(flags.bind_address, flags.healthz_port, error, "--healthz-port (or --bind-address)") from error
         try:
-            await component.run(work, elect=getattr(flags, "leader_elect", False))
+            await component.run(work, elect=getattr(flags, "leader_elect", False), terms=terms)
         finally:
             await health.stop()
 

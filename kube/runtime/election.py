@@ -32,6 +32,17 @@ _JITTER = 1.2
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Which Lease is held, and how it is kept. `name` "": the component's own."""
+
+    name: str = ""
+    namespace: str = "kube-system"
+    lease_duration_s: int = LEASE_DURATION_S
+    renew_deadline_s: float = RENEW_DEADLINE_S
+    retry_period_s: float = RETRY_PERIOD_S
+
+
 class LeadershipLost(Exception):
     """The lease could not be renewed in time. The work has been stopped; the process had better end and begin anew."""
 

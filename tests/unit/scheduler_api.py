@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from controllers.scheduler.config.models import KubeSchedulerConfiguration
 from controllers.scheduler.scheduler import Scheduler
 from kube.client.client import Client, WatchEvent
 from kube.client.informer import Informers
@@ -31,6 +32,8 @@ class FakeApi:
         self.binds: list[str] = []
         self.patches: list[tuple[str, Object]] = []
         self.events: list[tuple[str, str, str, str]] = []
+        self.sources: dict[str, str] = {}
+        """Who last told of each object."""
         self.bind_delay_s = 0.0
         self.binding = 0
         self.binding_most = 0
@@ -75,6 +78,7 @@ class FakeApi:
 
     async def create(self, resource: Resource, obj: Object, *, name: str = "", subresource: str = "", **_: Any) -> Object:
         if resource.plural == "events":
+            self.sources[obj["involvedObject"]["name"]] = obj["source"]["component"]
             self.events.append((obj["involvedObject"]["name"], obj["type"], obj["reason"], obj["message"]))
             return obj
         assert (resource, subresource) == (PODS, "binding")
@@ -118,7 +122,9 @@ class FakeApi:
 
 
 @asynccontextmanager
-async def scheduling(*nodes: Object, api: FakeApi | None = None) -> AsyncIterator[tuple[FakeApi, Scheduler]]:
+async def scheduling(
+    *nodes: Object, api: FakeApi | None = None, config: KubeSchedulerConfiguration | None = None
+) -> AsyncIterator[tuple[FakeApi, Scheduler]]:
     """A running scheduler over these nodes."""
     api = api or FakeApi()
     for node in nodes:
@@ -126,7 +132,7 @@ async def scheduling(*nodes: Object, api: FakeApi | None = None) -> AsyncIterato
     client, clock, rng = cast(Client, api), LoopClock(), random.Random(1)
     informers = Informers(client, rng=rng)
     events = EventRecorder(client, component="default-scheduler", clock=clock, rng=rng)
-    scheduler = Scheduler(client, informers, clock=clock, rng=rng, events=events)
+    scheduler = Scheduler(client, informers, clock=clock, rng=rng, events=events, config=config)
     tasks = [asyncio.create_task(work) for work in (informers.run(), events.run(), scheduler.run())]
     try:
         await asyncio.sleep(0.01)

@@ -172,3 +172,13 @@ async def test_a_pod_made_again_under_its_name_is_another() -> None:
 )
 def test_each_plugin_names_what_may_help(plugins: tuple[str, ...], event: ClusterEvent, wakes: bool) -> None:
     assert bool(PROFILE.wakes(frozenset(plugins)) & event) is wakes
+
+
+@virtual
+async def test_back_off_is_as_long_as_the_queue_is_told() -> None:
+    queue = SchedulingQueue(PROFILE, backoff_s=5, backoff_s_max=7)
+    queue.put(make_pod("p"))
+    for expected in (5, 7, 7):
+        queue.give_back(await queue.pop(), frozenset(), error=True)
+        assert await popped_within(queue, expected - 0.1) is None
+        await asyncio.sleep(0.1)

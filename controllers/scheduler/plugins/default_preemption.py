@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from controllers.scheduler.config.arguments import DefaultPreemptionArgs
 from controllers.scheduler.framework import Code, PostFilterResult, Rejection, Trial, rejection
 from controllers.scheduler.messages import unavailable
 from controllers.scheduler.node_info import NodeInfo
@@ -21,7 +22,6 @@ NAME = "DefaultPreemption"
 PREEMPTED_REASON = "PreemptionByScheduler"
 _NOT_HELPFUL = rejection(NAME, Code.UNRESOLVABLE, "Preemption is not helpful for scheduling")
 _NO_VICTIMS = rejection(NAME, Code.UNRESOLVABLE, "No preemption victims found for incoming pod")
-_CANDIDATES_PERCENT, _CANDIDATES_MIN = 10, 100
 _NEVER_STARTED = "9999"
 
 
@@ -37,12 +37,16 @@ class Candidate:
 class DefaultPreemption:
     name = NAME
 
+    def __init__(self, args: DefaultPreemptionArgs | None = None) -> None:
+        args = args or DefaultPreemptionArgs()
+        self._percent, self._least = args.min_candidate_nodes_percentage, args.min_candidate_nodes_absolute
+
     def post_filter(self, pod: PodInfo, snapshot: Snapshot, rejections: Mapping[int, Rejection], trial: Trial) -> PostFilterResult | None:
         why_not = _ineligible(pod, snapshot, rejections)
         if why_not:
             return PostFilterResult(f"preemption: {why_not}")
         slots = [slot for slot, each in rejections.items() if each.code is Code.UNSCHEDULABLE]
-        wanted = min(max(len(slots) * _CANDIDATES_PERCENT // 100, _CANDIDATES_MIN), len(slots))
+        wanted = min(max(len(slots) * self._percent // 100, self._least), len(slots))
         candidates: list[Candidate] = []
         statuses: list[Rejection] = []
         for slot in slots:

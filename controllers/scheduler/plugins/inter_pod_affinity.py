@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from controllers.scheduler.config.arguments import InterPodAffinityArgs
 from controllers.scheduler.framework import MAX_NODE_SCORE, ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_info import AffinityTerm, PodInfo
 from controllers.scheduler.snapshot import Snapshot
-
-HARD_POD_AFFINITY_WEIGHT = 1
-"""What a pod that requires this one's like nearby adds to the score of the place where it is."""
 
 
 class InterPodAffinity:
@@ -28,11 +26,19 @@ class InterPodAffinity:
         | ClusterEvent.NAMESPACE_LABEL
     )
 
+    def __init__(self, args: InterPodAffinityArgs | None = None) -> None:
+        args = args or InterPodAffinityArgs()
+        self._args = args
+
     def filter_tally(self, pod: PodInfo, snapshot: Snapshot) -> RequiredTally:
         return RequiredTally(self.name, pod, snapshot)
 
-    def score_tally(self, pod: PodInfo, snapshot: Snapshot) -> PreferredTally:
-        return PreferredTally(pod, snapshot)
+    def score_tally(self, pod: PodInfo, snapshot: Snapshot) -> PreferredTally | None:
+        """The weight of hard affinity is what a pod that requires this one's like nearby adds to the score of the place where it is."""
+        has_preferences = bool(pod.preferred_affinity or pod.preferred_anti_affinity)
+        if self._args.ignore_preferred_terms_of_existing_pods and not has_preferences:
+            return None
+        return PreferredTally(pod, snapshot, hard_weight=self._args.hard_pod_affinity_weight)
 
 
 class _Counts:
@@ -141,8 +147,8 @@ class RequiredTally(_AffinityTally):
 class PreferredTally(_AffinityTally):
     """For scoring: by place, the weights of all preferences that a pod there fulfils or disappoints."""
 
-    def __init__(self, pod: PodInfo, snapshot: Snapshot) -> None:
-        self._weights = _Counts()
+    def __init__(self, pod: PodInfo, snapshot: Snapshot, *, hard_weight: int = 1) -> None:
+        self._weights, self._hard_weight = _Counts(), hard_weight
         super().__init__(pod, snapshot, sees_all_pods=bool(pod.preferred_affinity or pod.preferred_anti_affinity))
 
     def _count(self, slot: int, labels: Mapping[str, str], pods: Iterable[PodInfo]) -> None:
@@ -152,7 +158,7 @@ class PreferredTally(_AffinityTally):
             liked = [(weight, term, each) for weight, term in own.preferred_affinity]
             liked += [(-weight, term, each) for weight, term in own.preferred_anti_affinity]
             if each.has_affinity:
-                liked += [(HARD_POD_AFFINITY_WEIGHT, term, pod) for term in each.affinity]
+                liked += [(self._hard_weight, term, pod) for term in each.affinity]
                 liked += [(weight, term, pod) for weight, term in each.preferred_affinity]
                 liked += [(-weight, term, pod) for weight, term in each.preferred_anti_affinity]
             for weight, term, other in liked:

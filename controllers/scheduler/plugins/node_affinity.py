@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from controllers.scheduler.config.arguments import NodeAffinityArgs
 from controllers.scheduler.framework import ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
-from controllers.scheduler.plugins.node_selector import NodeTerm, RequiredNodes, preferred_terms
+from controllers.scheduler.plugins.node_selector import NodeTerm, RequiredNodes, preferred_terms, required_nodes, weighted_terms
 from controllers.scheduler.plugins.normalize import normalized
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.snapshot import Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the configuration and what the pod requires of its node."""
+
+    added: RequiredNodes | None
+    required: RequiredNodes | None
+
+
 class NodeAffinity:
     name = "NodeAffinity"
     wakes = ClusterEvent.NODE_ADD | ClusterEvent.NODE_LABEL
+
+    def __init__(self, args: NodeAffinityArgs | None = None) -> None:
+        args = args or NodeAffinityArgs()
+        self._added = required_nodes({}, args.added_affinity)
+        self._preferred = weighted_terms(args.added_affinity)
 
     def node_names(self, pod: PodInfo) -> frozenset[str] | Rejection | None:
         """DaemonSet pods name their node in a field of their affinity: then only that one is looked at."""
@@ -27,16 +43,19 @@ class NodeAffinity:
             names |= found
         return names or rejection(self.name, Code.UNRESOLVABLE, "pod affinity terms conflict")
 
-    def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> RequiredNodes | None:
-        return RequiredNodes.of(pod)
+    def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> State | None:
+        required = RequiredNodes.of(pod)
+        return None if required is None and self._added is None else State(self._added, required)
 
-    def filter(self, state: RequiredNodes, node: NodeInfo) -> Rejection | None:
-        if state.matches(node):
+    def filter(self, state: State, node: NodeInfo) -> Rejection | None:
+        if state.added is not None and not state.added.matches(node):
+            return rejection(self.name, Code.UNRESOLVABLE, "node(s) didn't match scheduler-enforced node affinity")
+        if state.required is None or state.required.matches(node):
             return None
         return rejection(self.name, Code.UNRESOLVABLE, "node(s) didn't match Pod's node affinity/selector")
 
     def pre_score(self, pod: PodInfo, snapshot: Snapshot) -> list[tuple[int, NodeTerm]] | None:
-        return preferred_terms(pod) or None
+        return [*self._preferred, *preferred_terms(pod)] or None
 
     def score(self, state: list[tuple[int, NodeTerm]], node: NodeInfo) -> int:
         return sum(weight for weight, term in state if term.matches(node))

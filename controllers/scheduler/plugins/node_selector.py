@@ -58,14 +58,10 @@ class RequiredNodes:
     def __init__(self, selector: Mapping[str, str], terms: Sequence[NodeTerm] | None) -> None:
         self.selector, self.terms = selector, terms
 
-    @classmethod
-    def of(cls, pod: PodInfo) -> RequiredNodes | None:
+    @staticmethod
+    def of(pod: PodInfo) -> RequiredNodes | None:
         """None when it requires nothing."""
-        selector = pod.spec.get("nodeSelector") or {}
-        required = _node_affinity(pod).get("requiredDuringSchedulingIgnoredDuringExecution")
-        if not selector and required is None:
-            return None
-        return cls(selector, None if required is None else [NodeTerm(each) for each in required.get("nodeSelectorTerms") or ()])
+        return required_nodes(pod.spec.get("nodeSelector") or {}, _node_affinity(pod))
 
     def matches(self, node: NodeInfo) -> bool:
         labels = node.labels
@@ -75,9 +71,22 @@ class RequiredNodes:
         return self.terms is None or any(term.matches(node) for term in self.terms)
 
 
+def required_nodes(selector: Mapping[str, str], affinity: Mapping[str, Any]) -> RequiredNodes | None:
+    """What a node selector and a NodeAffinity require; None when that is nothing."""
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if not selector and required is None:
+        return None
+    return RequiredNodes(selector, None if required is None else [NodeTerm(each) for each in required.get("nodeSelectorTerms") or ()])
+
+
 def preferred_terms(pod: PodInfo) -> list[tuple[int, NodeTerm]]:
-    """(weight, term) of the preferred affinity; those that mean nothing are left out."""
-    preferred = _node_affinity(pod).get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+    """As `weighted_terms`, of the pod's own affinity."""
+    return weighted_terms(_node_affinity(pod))
+
+
+def weighted_terms(affinity: Mapping[str, Any]) -> list[tuple[int, NodeTerm]]:
+    """(weight, term) of what a NodeAffinity prefers; those that mean nothing are left out."""
+    preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
     found = [(each.get("weight", 0), NodeTerm(each.get("preference") or {})) for each in preferred]
     return [(weight, term) for weight, term in found if weight and not term.is_empty]
 

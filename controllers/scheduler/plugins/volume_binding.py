@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controllers.scheduler.config.arguments import VolumeBindingArgs
 from controllers.scheduler.framework import ClusterEvent, Code, PluginError, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.volume_finding import Claims, find, sorted_out, wrong_with_claims
@@ -23,7 +24,6 @@ from kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from kube.storage import SELECTED_NODE, bound, fits_node, is_fully_bound
 
 NAME = "VolumeBinding"
-BIND_TIMEOUT_S = 600.0
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 
 
@@ -56,8 +56,9 @@ class VolumeBinding:
         | ClusterEvent.CSI_CAPACITY
     )
 
-    def __init__(self, client: Client | None = None) -> None:
-        self._client = client
+    def __init__(self, client: Client | None = None, args: VolumeBindingArgs | None = None) -> None:
+        args = args or VolumeBindingArgs()
+        self._client, self._timeout_s = client, args.bind_timeout_seconds
         self._decided: dict[str, tuple[Decided, Snapshot]] = {}
         """By pod uid."""
 
@@ -120,7 +121,7 @@ class VolumeBinding:
         claims = [claim for claim, _ in decided.bindings] + decided.provisions
         concerned = {pod_news(pod.key), node_news(node), *map(key_of, claims), *(name_of(volume) for _, volume in decided.bindings)}
         try:
-            async with asyncio.timeout(BIND_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 while not is_done(decided, pod, node, snapshot):
                     await snapshot.volumes.news(concerned)
         except TimeoutError:
