@@ -19,7 +19,7 @@ import orjson
 
 from apiserver.handlers import openapi_protobuf, openapi_v2, openapi_v3
 from apiserver.handlers.openapi_paths import Operation, operations
-from apiserver.handlers.openapi_schemas import V2, V3, Schema, custom_for_v2, published, references
+from apiserver.handlers.openapi_schemas import V2, V3, Kept, Schema, custom_for_v2, published
 from apiserver.handlers.request import JSON, Response
 from apiserver.registry.kind import Kind
 from kube.errors import NotAcceptable
@@ -79,17 +79,21 @@ class OpenAPI:
         self._documents: dict[str, _Document] = {}
         self._schemas_v3: dict[str, Schema | None] = {}
         self._hashes: dict[str, str] = {}
+        self._items_v2: dict[str, dict[str, Kept]] = {}
+        self._schemas_v2: dict[str, tuple[Any, Kept]] = {}
         if before is not None:
             self._take_over(before)
 
     def _take_over(self, before: OpenAPI) -> None:
         self._schemas_v3 = before._schemas_v3
+        self._schemas_v2 = {name: kept for name, kept in before._schemas_v2.items() if kept[0] is self._source(name)}
         for path, kinds in self._kinds.items():
             known = before._kinds.get(path, ())
             if len(known) == len(kinds) and all(map(operator.is_, known, kinds)):
                 _copy(path, before._operations, self._operations)
                 _copy(path, before._documents, self._documents)
                 _copy(path, before._hashes, self._hashes)
+                _copy(path, before._items_v2, self._items_v2)
 
     def _of(self, path: str) -> list[Operation]:
         """The operations of a group version."""
@@ -126,22 +130,31 @@ class OpenAPI:
     def v2(self) -> Any:
         """The v2 document, made anew."""
         all_operations = [each for path in self._kinds for each in self._of(path)]
-        known: dict[str, Schema] = {}
+        known: dict[str, Kept] = {}
         waiting = {name for each in all_operations for name in (each.body, each.answer) if name}
         while waiting:
             name = waiting.pop()
             schema = self._schema_v2(name)
             if schema is not None:
                 known[name] = schema
-                waiting.update(each for each in references(schema, V2) if each not in known)
-        return openapi_v2.document(all_operations, known, title=TITLE, version=self._version)
+                waiting.update(schema.references - known.keys())
+        paths: dict[str, Kept] = {}
+        for path in self._kinds:
+            if path not in self._items_v2:
+                self._items_v2[path] = openapi_v2.path_items(self._of(path), known)
+            for name, item in self._items_v2[path].items():
+                paths[name] = Kept(paths[name] | item) if name in paths else item
+        return openapi_v2.document(paths, known, title=TITLE, version=self._version)
 
-    def _schema_v2(self, name: str) -> Schema | None:
-        if name in self._custom:
-            custom: Schema = custom_for_v2(self._custom[name])
-            return custom
-        raw = self._definitions.raw.get(name)
-        return None if raw is None else published(name, raw, V2)
+    def _source(self, name: str) -> Any:
+        return self._custom[name] if name in self._custom else self._definitions.raw.get(name)
+
+    def _schema_v2(self, name: str) -> Kept | None:
+        kept, source = self._schemas_v2.get(name), self._source(name)
+        if kept is None and source is not None:
+            kept = source, Kept(custom_for_v2(source) if name in self._custom else published(name, source, V2))
+            self._schemas_v2[name] = kept
+        return kept[1] if kept is not None else None
 
     def v3(self, name: str) -> Any:
         """The v3 document of a group version (`apis/apps/v1`), made anew. Raises KeyError."""

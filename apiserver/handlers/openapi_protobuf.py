@@ -5,10 +5,12 @@ Only what our document uses is written: no headers, form data, examples or discr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
+
+from apiserver.handlers.openapi_schemas import Kept
 
 _METHODS = {"get": 2, "put": 3, "post": 4, "delete": 5, "options": 6, "head": 7, "patch": 8}
 _SCHEMA_TEXTS = {"$ref": 1, "format": 2, "title": 3, "description": 4, "pattern": 13}
@@ -21,8 +23,8 @@ def encode(document: Mapping[str, Any]) -> bytes:
     parts = [
         _text(1, document["swagger"]),
         _message(2, _text(1, info["title"]) + _text(2, info["version"])),
-        _message(8, _named(2, document["paths"], _path_item)),
-        _message(9, _named(1, document["definitions"], _schema)),
+        _message(8, _named(2, document["paths"], _once(_path_item))),
+        _message(9, _named(1, document["definitions"], _once(_schema))),
         _message(12, _named(1, document["securityDefinitions"], _api_key)),
         *(_message(13, _named(1, each, lambda scopes: b"".join(_text(1, scope) for scope in scopes))) for each in document["security"]),
     ]
@@ -73,6 +75,19 @@ def _any(value: Any) -> bytes:
 
 def _extensions(number: int, values: Mapping[str, Any]) -> bytes:
     return _named(number, {name: each for name, each in values.items() if name.startswith("x-")}, _any)
+
+
+def _once(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """The bytes of what is kept are made once."""
+
+    def kept(value: Any) -> bytes:
+        if not isinstance(value, Kept):
+            return write(value)
+        if value.wire is None:
+            value.wire = write(value)
+        return value.wire
+
+    return kept
 
 
 # --- the document's parts

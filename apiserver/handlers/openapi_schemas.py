@@ -76,6 +76,17 @@ def custom_for_v2(schema: Any) -> Any:
     return out
 
 
+class Kept(dict[str, Any]):
+    """A part of the v2 document that stays the same when others change: what was made of it once is kept with it."""
+
+    __slots__ = ("references", "wire")
+
+    def __init__(self, content: Schema) -> None:
+        super().__init__(content)
+        self.wire: bytes | None = None
+        self.references = frozenset(references(content, V2))
+
+
 def references(schema: Any, prefix: str) -> Iterator[str]:
     """The names of the definitions that a schema (or any document) refers to, repeated as they come."""
     stack = [schema]

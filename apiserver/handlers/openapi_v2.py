@@ -5,21 +5,26 @@ Pure; `openapi.py` keeps and serves it, `openapi_protobuf.py` writes its binary 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from apiserver.handlers.openapi_paths import PARAMETERS, Operation
-from apiserver.handlers.openapi_schemas import V2, Schema
+from apiserver.handlers.openapi_schemas import V2, Kept, Schema
 
 _ANSWERS = ["application/json", "application/yaml"]
 
 
-def document(operations: Iterable[Operation], definitions: Mapping[str, Schema], *, title: str, version: str) -> Any:
-    """The whole document; `definitions` are in v2's dialect."""
+def path_items(operations: Iterable[Operation], definitions: Container[str]) -> dict[str, Kept]:
+    """The paths of some operations; `definitions` are those that there are."""
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         item = paths.setdefault(each.path, {"parameters": [_in_path(name) for name in each.path_parameters] + [_in_query("pretty")]})
         item[each.method] = _operation(each, definitions)
+    return {path: Kept(item) for path, item in paths.items()}
+
+
+def document(paths: Mapping[str, Schema], definitions: Mapping[str, Schema], *, title: str, version: str) -> Any:
+    """The whole document; `definitions` are in v2's dialect."""
     return {
         "swagger": "2.0",
         "info": {"title": title, "version": version},
@@ -30,7 +35,7 @@ def document(operations: Iterable[Operation], definitions: Mapping[str, Schema],
     }
 
 
-def _operation(operation: Operation, definitions: Mapping[str, Schema]) -> dict[str, Any]:
+def _operation(operation: Operation, definitions: Container[str]) -> dict[str, Any]:
     group, version, kind = operation.gvk
     parameters = [_in_query(name) for name in operation.query]
     if operation.body in definitions:

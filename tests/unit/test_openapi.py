@@ -176,6 +176,19 @@ def test_schemas_of_custom_resources(documents: OpenAPI) -> None:
     assert v2["properties"]["size"] == {"x-kubernetes-int-or-string": True}
 
 
+@pytest.mark.parametrize("accept", ["application/json", V2_PROTOBUF])
+def test_what_is_kept_says_what_is_made_anew(accept: str) -> None:
+    known = definitions.load()
+    before = OpenAPI(KINDS, known, version="v1.2.3", custom={"com.example.v1.Widget": WIDGET})
+    answered(before, "/openapi/v2", accept=accept)
+    gadget = Kind(resource=Resource("example.org", "v1", "gadgets", "Gadget"), definition="org.example.v1.Gadget", singular="gadget")
+    changed = {**WIDGET, "description": "Another one."}
+    custom = {"com.example.v1.Widget": changed, "org.example.v1.Gadget": WIDGET}
+    after = OpenAPI([*KINDS, gadget], known, version="v1.2.3", custom=custom, before=before)
+    anew = OpenAPI([*KINDS, gadget], known, version="v1.2.3", custom=custom)
+    assert answered(after, "/openapi/v2", accept=accept).body == answered(anew, "/openapi/v2", accept=accept).body
+
+
 def test_an_unchanged_document_is_not_sent_again(documents: OpenAPI) -> None:
     etag = dict(answered(documents, "/openapi/v2").headers)["etag"]
     again = answered(documents, "/openapi/v2", if_none_match=etag)
