@@ -209,6 +209,28 @@ def test_rules_that_do_not_compile(rule: Node, problem: str) -> None:
     assert problem in compile_rules([rule], node)[0].problem
 
 
+@pytest.mark.parametrize(
+    ("node", "is_fine"),
+    [
+        pytest.param(of({"a": ruled(TEXT, {"rule": "self == oldSelf"})}), True, id="a property"),
+        pytest.param(
+            of({"m": of({"a": ruled(TEXT, {"rule": "self == oldSelf"})}, **{"x-kubernetes-map-type": "atomic"})}),
+            True,
+            id="in an atomic map",
+        ),
+        pytest.param(
+            of({"l": {"type": "array", "items": ruled(TEXT, {"rule": "self == oldSelf"})}}), False, id="an item of an atomic list"
+        ),
+        pytest.param(
+            of({"l": ruled({"type": "array", "items": TEXT, "maxItems": 9}, {"rule": "self == oldSelf"})}), True, id="the list as a whole"
+        ),
+    ],
+)
+def test_where_there_is_something_before(node: Node, is_fine: bool) -> None:
+    found = [str(each) for each in validate_schema(of({"spec": node}), "s") if "uncorrelatable" in str(each)]
+    assert (not found) is is_fine
+
+
 def test_a_schema_may_not_cost_too_much() -> None:
     item = ruled(TEXT, {"rule": "self.matches('^a+$')"})
     node = of({"spec": of({"l": {"type": "array", "items": item}})})

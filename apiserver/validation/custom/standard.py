@@ -93,7 +93,7 @@ def _children(node: Node, path: str, place: _Place, rules: Rules | None, *, is_r
         why = "inside additionalProperties applying to object metadata"
         below = replace(place, no_defaults=why) if place.in_meta else place
         yield rest, f"{path}.additionalProperties", below, rules.child("additionalProperties", rest) if rules else None
-    in_map = _uncorrelated(place, path) if node.get(f"{_X}map-type") == "atomic" else place
+    in_map = place if node.get(f"{_X}map-type") in (None, "", *MAP_TYPES) else _uncorrelated(place, path)
     for name, each in sorted(properties(node).items()):
         below = in_map
         if name in META_FIELDS and (is_root or is_embedded(node)):
