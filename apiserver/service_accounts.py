@@ -12,6 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from apiserver.identity import Authority
+from apiserver.legacy_tokens import ISSUER, legacy_user
 from apiserver.pipeline.authentication import AUTHENTICATED
 from apiserver.registry.kind import User
 from apiserver.registry.metadata import new_uid
@@ -65,6 +66,8 @@ class ServiceAccountTokens:
         try:
             options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
             claims = jwt.decode(token, self._public, [ALGORITHM], audience=self._issuer, issuer=self._issuer, options=options)
+        except jwt.InvalidIssuerError:
+            return await self._legacy(token)
         except jwt.InvalidTokenError:
             return None
         now = self._registries.clock.now().timestamp()
@@ -83,3 +86,10 @@ class ServiceAccountTokens:
             return None
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
         return User(claims["sub"], groups, account["uid"])
+
+    async def _legacy(self, token: str) -> User | None:
+        try:
+            claims = jwt.decode(token, self._public, [ALGORITHM], issuer=ISSUER, options={"verify_aud": False})
+        except jwt.InvalidTokenError:
+            return None
+        return await legacy_user(self._registries, claims, token)

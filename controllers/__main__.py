@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     )
     manager.add_argument("--cluster-signing-key-file", default="", metavar="FILE", help="its key (PEM)")
     manager.add_argument(
+        "--service-account-private-key-file", default="", metavar="FILE", help="the key (PEM) that signs tokens in Secrets"
+    )
+    manager.add_argument(
         "--cluster-signing-duration",
         type=duration,
         default="8760h0m0s",
@@ -123,6 +126,7 @@ def _manager(flags: argparse.Namespace) -> int:
             local_volume_directory=flags.local_volume_directory,
             cluster_signing=Files(flags.cluster_signing_cert_file, flags.cluster_signing_key_file),
             cluster_signing_duration=flags.cluster_signing_duration,
+            service_account_private_key_file=flags.service_account_private_key_file,
         )
         await run_manager(component.client, clock=component.clock, rng=component.rng, controllers=chosen, options=options)
 

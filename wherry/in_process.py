@@ -234,7 +234,8 @@ def _options(authority: Authority | None) -> Options:
     if authority is None:
         return Options()
     files = Files(str(authority.directory / "ca.crt"), str(authority.directory / "ca.key"))
-    return Options(root_ca=authority.certificate_pem.decode(), cluster_signing=files)
+    key = str(authority.directory / "sa.key")
+    return Options(root_ca=authority.certificate_pem.decode(), cluster_signing=files, service_account_private_key_file=key)
 
 
 async def _scheduler(cluster: InProcessCluster) -> None:

@@ -67,7 +67,10 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", verbosity, *issue,
     )  # fmt: skip
     out = [Process("apiserver", server, logs / "apiserver.log")]
-    signing = (f"--cluster-signing-cert-file={data / 'pki' / 'ca.crt'}", f"--cluster-signing-key-file={data / 'pki' / 'ca.key'}")
+    signing = (
+        f"--cluster-signing-cert-file={data / 'pki' / 'ca.crt'}", f"--cluster-signing-key-file={data / 'pki' / 'ca.key'}",
+        f"--service-account-private-key-file={data / 'pki' / 'sa.key'}",
+    )  # fmt: skip
     argv: tuple[str, ...]
     loops = (
         ("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER),

@@ -12,7 +12,9 @@ from datetime import timedelta
 
 from controllers.selection import Registered, UnknownController, selected
 
+from .admission_policy_status import AdmissionPolicyStatus
 from .attach_detach import AttachDetachController
+from .bootstrap_signer import BootstrapSigner
 from .certificate_approving import CertificateApprovingController
 from .certificate_cleaner import CertificateCleaner
 from .certificate_signing import DURATION, CertificateSigningController, Files
@@ -28,12 +30,14 @@ from .ephemeral_volume import EphemeralVolumeController
 from .garbage_collector import GarbageCollector
 from .horizontal_pod_autoscaler import HorizontalPodAutoscalerController
 from .job import JobController
+from .legacy_token_cleaner import LegacyTokenCleaner
 from .local_provisioner import LocalProvisioner
 from .local_resizer import LocalResizer
 from .local_volume import PROVISIONER
 from .namespace import NamespaceController
 from .node_ipam import NodeIpamController
 from .node_lifecycle import GRACE_S, NodeLifecycleController
+from .node_ttl import NodeTtlController
 from .persistent_volume_binder import PersistentVolumeBinder
 from .persistent_volume_expander import VolumeExpander
 from .pod_garbage_collector import TERMINATED_MAX, PodGarbageCollector
@@ -44,8 +48,11 @@ from .resource_claim import ResourceClaimController
 from .resource_quota import ResourceQuotaController
 from .root_ca_publisher import RootCaPublisher
 from .service_account import ServiceAccountController
+from .service_account_token import ServiceAccountTokens
+from .service_cidr import ServiceCidrController
 from .stateful_set import StatefulSetController
 from .taint_eviction import TaintEvictionController
+from .token_cleaner import TokenCleaner
 from .ttl_after_finished import TtlAfterFinishedController
 
 __all__ = ["CONTROLLERS", "Options", "UnknownController", "select"]
@@ -62,6 +69,8 @@ class Options:
     cluster_signing: Files = field(default_factory=Files)
     """The CA that signs CertificateSigningRequests; without one nothing is signed."""
     cluster_signing_duration: timedelta = DURATION
+    service_account_private_key_file: str = ""
+    """The key (PEM) that signs tokens in Secrets; without one none is signed."""
     local_volume_directory: str = ""
     """Where the directories of `wherry.io/local` volumes are on this machine; "" where volumes are but names."""
 
@@ -69,6 +78,11 @@ class Options:
 CONTROLLERS: dict[str, Registered[Options]] = {
     "namespace-controller": Registered(lambda _: NamespaceController(), "namespace", "namespace-controller", 10),
     "resourcequota-controller": Registered(lambda _: ResourceQuotaController(), "resourcequota", "resourcequota-controller"),
+    "serviceaccount-token-controller": Registered(
+        lambda options: ServiceAccountTokens(options.service_account_private_key_file, options.root_ca),
+        "serviceaccount-token",
+        "serviceaccount-token-controller",
+    ),
     "serviceaccount-controller": Registered(lambda _: ServiceAccountController(), "serviceaccount", "serviceaccount-controller", 1),
     "root-ca-certificate-publisher-controller": Registered(
         lambda options: RootCaPublisher(options.root_ca), "root-ca-cert-publisher", "root-ca-cert-publisher", 1
@@ -92,6 +106,9 @@ CONTROLLERS: dict[str, Registered[Options]] = {
         lambda _: CertificateApprovingController(), "csrapproving", "csrapproving"
     ),
     "certificatesigningrequest-cleaner-controller": Registered(lambda _: CertificateCleaner(), "csrcleaner", "csrcleaner", 1),
+    "ttl-controller": Registered(lambda _: NodeTtlController(), "ttl", "ttl-controller"),
+    "bootstrap-signer-controller": Registered(lambda _: BootstrapSigner(), "bootstrapsigner", "bootstrap-signer", 1, is_on=False),
+    "token-cleaner-controller": Registered(lambda _: TokenCleaner(), "tokencleaner", "token-cleaner", 1, is_on=False),
     "ttl-after-finished-controller": Registered(
         lambda _: TtlAfterFinishedController(), "ttl-after-finished", "ttl-after-finished-controller"
     ),
@@ -125,6 +142,13 @@ CONTROLLERS: dict[str, Registered[Options]] = {
     ),
     "ephemeral-volume-controller": Registered(lambda _: EphemeralVolumeController(), "ephemeral-volume", "ephemeral_volume"),
     "resourceclaim-controller": Registered(lambda _: ResourceClaimController(), "resource-claim-controller", "resource_claim", 10),
+    "legacy-serviceaccount-token-cleaner-controller": Registered(
+        lambda _: LegacyTokenCleaner(), "legacy-service-account-token-cleaner", "legacy-service-account-token-cleaner", 1
+    ),
+    "validatingadmissionpolicy-status-controller": Registered(
+        lambda _: AdmissionPolicyStatus(), "validatingadmissionpolicy-status-controller", "validatingadmissionpolicy-status"
+    ),
+    "service-cidr-controller": Registered(lambda _: ServiceCidrController(), "service-cidr-controller", "service-cidr-controller"),
     # Ours: upstream leaves making volumes to others.
     "local-volume-provisioner-controller": Registered(
         lambda options: LocalProvisioner(options.local_volume_directory), "local-volume-provisioner", PROVISIONER, 4
@@ -133,6 +157,23 @@ CONTROLLERS: dict[str, Registered[Options]] = {
 }
 
 
+ELSEWHERE = frozenset(
+    {
+        "cloud-node-lifecycle-controller",
+        "node-route-controller",
+        "service-lb-controller",
+        "device-taint-eviction-controller",
+        "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+        "podcertificaterequest-cleaner-controller",
+        "selinux-warning-controller",
+        "storage-version-migrator-controller",
+        "storageversion-garbage-collector-controller",
+    }
+)
+"""Controllers that upstream's manager knows and this one has not: the cloud's (`controllers cloud`), and those behind feature gates that
+are off. They can be switched off, which changes nothing; asking for one is an error."""
+
+
 def select(spec: Iterable[str]) -> list[str]:
     """The names that `--controllers` selects. Raises UnknownController."""
-    return selected(spec, CONTROLLERS)
+    return selected([each for each in spec if each.removeprefix("-") == each or each[1:] not in ELSEWHERE], CONTROLLERS)
