@@ -1,5 +1,5 @@
-"""`python -m controllers manager|scheduler|cloud`: the control loops, as upstream's kube-controller-manager, kube-scheduler and
-cloud-controller-manager."""
+"""`python -m controllers manager|scheduler|cloud|metrics`: the control loops, as upstream's kube-controller-manager, kube-scheduler and
+cloud-controller-manager, and the metrics server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any
 
 from controllers.cloud.local_cloud import RANGE, LocalCloud, Network
 from controllers.selection import Registered, UnknownController, selected
-from kube.runtime.component import Component, add_flags, run_component
+from kube.runtime.component import Component, add_flags, port, run_component
 from kube.schema.gotime import parse_duration
 
 MANAGER_PORT, CLOUD_PORT, SCHEDULER_PORT = 10257, 10258, 10259
+METRICS_PORT, METRICS_HEALTH_PORT = 4443, 10261
 
 
 def duration(text: str) -> timedelta:
@@ -78,6 +79,17 @@ def parser() -> argparse.ArgumentParser:
         help=f"where load balancers have their addresses (default {RANGE}: all of loopback is this machine's). An address answers where a"
         " node's proxy listens there; behind simulated pods no program runs, so there nothing does",
     )
+    metrics = commands.add_parser("metrics", help="the metrics server (metrics.k8s.io/v1beta1)", allow_abbrev=False)
+    add_flags(metrics, default_port=METRICS_HEALTH_PORT, elects=False)
+    metrics.add_argument(
+        "--secure-port", type=port, default=METRICS_PORT, metavar="PORT", help=f"port to serve on, 0 for any (default {METRICS_PORT})"
+    )
+    metrics.add_argument(
+        "--advertise-host", default="", metavar="HOST", help="address or name at which the API server finds it (default: the bind address)"
+    )
+    metrics.add_argument(
+        "--metric-resolution", type=duration, default="15s", metavar="TIME", help="for how long what a node said is good (default 15s)"
+    )
     return p
 
 
@@ -96,6 +108,8 @@ def main() -> int:
         return _cloud(flags)
     if flags.command == "manager":
         return _manager(flags)
+    if flags.command == "metrics":
+        return _metrics(flags)
     return _scheduler(flags)
 
 
@@ -148,6 +162,17 @@ def _cloud(flags: argparse.Namespace) -> int:
         await run_controllers(running, None, component.client, clock=component.clock, rng=component.rng)
 
     return run_component("cloud-controller-manager", flags, work)
+
+
+def _metrics(flags: argparse.Namespace) -> int:
+    from controllers.metrics.process import Settings, serve
+
+    settings = Settings(flags.bind_address, flags.secure_port, flags.advertise_host, flags.metric_resolution.total_seconds())
+
+    async def work(component: Component) -> None:
+        await serve(component, settings)
+
+    return run_component("metrics-server", flags, work)
 
 
 def _scheduler(flags: argparse.Namespace) -> int:

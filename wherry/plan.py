@@ -12,6 +12,7 @@ from typing import Final
 
 MANAGER_USER: Final = "system:kube-controller-manager"
 SCHEDULER_USER: Final = "system:kube-scheduler"
+METRICS_USER: Final = "system:metrics-server"
 CLOUD_USER: Final = "system:cloud-controller-manager"
 CLOUD_GROUP: Final = "system:masters"
 """No role is made for it at the first start, upstream leaves that to whoever runs a cloud."""
@@ -62,6 +63,8 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
     issue.append(f"--issue-kubeconfig={CLOUD_USER},{CLOUD_GROUP}={issued[CLOUD_USER]}")
     names = node_names(options.nodes)
     issue += [f"--issue-kubeconfig=system:node:{name},{NODE_GROUP}={configs / name}" for name in names]
+    issued[METRICS_USER] = configs / "metrics-server"
+    issue.append(f"--issue-kubeconfig={METRICS_USER}={issued[METRICS_USER]}")
     server = (
         python, "-m", "apiserver", f"--data-dir={data}", f"--secure-port={options.secure_port}", f"--bind-address={options.bind_address}",
         f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", verbosity, *issue,
@@ -88,4 +91,7 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
             "--port=0", "--healthz-port=0", verbosity,
         )  # fmt: skip
         out.append(Process(f"kubelet {name}", argv, logs / f"kubelet-{name}.log", config))
+    config = issued[METRICS_USER]
+    argv = (python, "-m", "controllers", "metrics", f"--kubeconfig={config}", "--secure-port=0", "--healthz-port=0", verbosity)
+    out.append(Process("metrics-server", argv, logs / "metrics-server.log", config))
     return out

@@ -25,6 +25,7 @@ from kube.errors import AlreadyExists, ApiError
 from kube.objects import is_condition_true
 from kube.resources import NODES, STORAGE_CLASSES
 from wherry import state
+from wherry.access import grant
 from wherry.plan import Options, Process, processes, volumes_directory
 from wherry.supervisor import ComponentFailed, Supervisor, log_tail
 
@@ -151,6 +152,7 @@ async def _run(options: Options, supervisor: Supervisor, started: float, stop: a
     try:
         await _until_serving(client, server)
         _tick("apiserver", f"serving on {url}", started)
+        await grant(client)
         with contextlib.suppress(AlreadyExists):
             await client.create(STORAGE_CLASSES, standard_class(str(volumes_directory(options).resolve())))
         await _until_nodes_ready(client, options.nodes, started)

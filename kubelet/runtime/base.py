@@ -163,6 +163,7 @@ class ContainerStats:
     cpu_usage_core_nanos: int
     cpu_usage_nano_cores: int
     memory_working_set_bytes: int
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

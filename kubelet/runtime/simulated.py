@@ -159,6 +159,10 @@ class SimulatedRuntime:
         if known is None:
             raise NotFound(f"sandbox {sandbox_id} not found")
         changed = annotations_of(known.pod) != annotations_of(config.pod)
+        if changed:
+            for container in known.of_sandbox(sandbox_id):
+                if container.state is ContainerState.RUNNING:
+                    container.count(self._usage(container)[0])  # what was used until now was used at the old rate
         known.pod = config.pod
         if changed:
             self._tell(ContainerEvent(known.uid, "", "changed"))
@@ -234,10 +238,14 @@ class SimulatedRuntime:
         for container in self._containers.values():
             if container.state is not ContainerState.RUNNING or (pod_uid is not None and container.pod_uid != pod_uid):
                 continue
-            nanos, memory = usage_of(self._pods[container.pod_uid].pod, container.spec)
-            age_s = (now - (container.started_at or now)).total_seconds()
-            found.append(ContainerStats(container.id, container.name, container.pod_uid, now, int(nanos * age_s), nanos, memory))
+            nanos, memory = self._usage(container)
+            used = container.count(nanos)
+            found.append(ContainerStats(container.id, container.name, container.pod_uid, now, used, nanos, memory, container.started_at))
         return found
+
+    def _usage(self, container: SimulatedContainer) -> tuple[int, int]:
+        """(nanocores, bytes) that a container uses now."""
+        return usage_of(self._pods[container.pod_uid].pod, container.spec)
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
         return self._container(container_id).log.read(options)

@@ -42,6 +42,9 @@ class SimulatedContainer:
     files: dict[str, str] = field(default_factory=dict)
     """What its commands wrote: path -> text."""
     quiet: bool = False
+    cpu_core_nanos: int = 0
+    """What it has used so far, up to `counted_at`."""
+    counted_at: datetime | None = None
     _status: ContainerStatus | None = None
 
     @property
@@ -72,6 +75,14 @@ class SimulatedContainer:
                 log_path=self.config.log_path,
             )
         return self._status
+
+    def count(self, nano_cores: int) -> int:
+        """Goes on counting its CPU up to now, at that rate since the last time; what it has used in all."""
+        now = self.now()
+        since = self.counted_at or self.started_at or now
+        self.cpu_core_nanos += int(nano_cores * max((now - since).total_seconds(), 0.0))
+        self.counted_at = now
+        return self.cpu_core_nanos
 
     def say(self, text: str, stream: str = "stdout") -> None:
         """Lines into its log."""

@@ -17,6 +17,7 @@ from kubelet.stages.template import Functions
 from kubelet.status import status_of
 
 PREFIX = "wherry.dev/"
+KWOK_PREFIX = "kwok.x-k8s.io/"
 _CPU_NANOS = 1_000_000
 _MEMORY_BYTES = 10 << 20
 
@@ -37,15 +38,21 @@ def container_annotations(pod: Object, container: str) -> Mapping[str, str]:
 
 def usage_of(pod: Object, container: Object) -> tuple[int, int]:
     """(nanocores, bytes) that a container's statistics show: its annotations, or a tenth of its CPU and half of its memory request."""
+    cpu, memory = (_wanted(pod, container["name"], each) for each in ("cpu", "memory"))
     requests = (container.get("resources") or {}).get("requests") or {}
-    cpu, memory = annotation(pod, container["name"], "usage-cpu"), annotation(pod, container["name"], "usage-memory")
-    nanos = quantity.parse(cpu).milli_value() * 1_000_000 if cpu else None
-    size = quantity.parse(memory).value() if memory else None
-    if nanos is None:
-        nanos = quantity.parse(requests["cpu"]).milli_value() * 100_000 if "cpu" in requests else _CPU_NANOS
-    if size is None:
-        size = quantity.parse(requests["memory"]).value() // 2 if "memory" in requests else _MEMORY_BYTES
-    return nanos, size
+    own = quantity.parse(requests["cpu"]).nano // 10 if "cpu" in requests else _CPU_NANOS
+    own_bytes = quantity.parse(requests["memory"]).value() // 2 if "memory" in requests else _MEMORY_BYTES
+    return own if cpu is None else cpu.nano, own_bytes if memory is None else memory.value()
+
+
+def _wanted(pod: Object, container: str, resource: str) -> quantity.Quantity | None:
+    """The amount that an annotation asks for: ours, or KWOK's. What is no amount counts for nothing."""
+    text = annotation(pod, container, f"usage-{resource}") or annotations_of(pod).get(f"{KWOK_PREFIX}usage-{resource}")
+    try:
+        found = quantity.parse(text) if text else None
+    except quantity.QuantityError:
+        return None
+    return found if found is not None and found.nano >= 0 else None
 
 
 @dataclass(slots=True, eq=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 USERS = frozenset({"kube-apiserver", "kube-apiserver-kubelet-client"})
 GROUPS = frozenset({"system:masters"})
+READERS = frozenset({"system:metrics-server"})
 
 
 def server_context(*, certificate: Path, key: Path, client_ca: bytes) -> ssl.SSLContext:
@@ -27,24 +28,32 @@ def server_context(*, certificate: Path, key: Path, client_ca: bytes) -> ssl.SSL
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who is let in. `tokens` are static bearer tokens; without any, only certificates count."""
+    """Who is let in. `tokens` are static bearer tokens; without any, only certificates count. `readers` are users who may read statistics
+    and nothing else."""
 
     users: Collection[str] = USERS
     groups: Collection[str] = GROUPS
     tokens: Collection[str] = ()
+    readers: Collection[str] = READERS
 
     def __call__(self, peer: Mapping[str, Any] | None, authorization: str) -> bool:
         """`peer` is `SSLObject.getpeercert()` of a verified certificate, `authorization` the header."""
         return self._has_certificate(peer) or self._has_token(authorization)
 
+    def may_read_statistics(self, peer: Mapping[str, Any] | None) -> bool:
+        """Whether a verified certificate is a reader's."""
+        return bool(_subject(peer, "commonName") & set(self.readers))
+
     def _has_certificate(self, peer: Mapping[str, Any] | None) -> bool:
-        subject = [(key, value) for part in (peer or {}).get("subject") or () for key, value in part]
-        names = {value for key, value in subject if key == "commonName"}
-        organizations = {value for key, value in subject if key == "organizationName"}
-        return bool(names & set(self.users) or organizations & set(self.groups))
+        return bool(_subject(peer, "commonName") & set(self.users) or _subject(peer, "organizationName") & set(self.groups))
 
     def _has_token(self, authorization: str) -> bool:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return False
         return any(hmac.compare_digest(token.strip().encode(), each.encode()) for each in self.tokens if each)
+
+
+def _subject(peer: Mapping[str, Any] | None, wanted: str) -> set[str]:
+    """The values of one attribute of a certificate's subject."""
+    return {value for part in (peer or {}).get("subject") or () for key, value in part if key == wanted}

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS_MAX = 2_000
 RUN_S_MAX = 60.0
+STATISTICS = frozenset({"stats", "metrics"})
+"""What readers of statistics are let in to."""
 Authenticate = Callable[[Mapping[str, Any] | None, str], bool]
 """(verified peer certificate as getpeercert gives it, Authorization header) -> may they."""
 
@@ -55,7 +57,9 @@ class KubeletServer:
         port: int = 0,
         authenticate: Authenticate | None = None,
     ) -> None:
-        self._agents, self._ssl, self._authenticate = agents, ssl_context, authenticate or Callers()
+        callers = Callers()
+        self._agents, self._ssl, self._authenticate = agents, ssl_context, authenticate or callers
+        self._may_read_statistics = callers.may_read_statistics
         self.host, self.port = host, port
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -127,7 +131,9 @@ class KubeletServer:
 
     async def _dispatch(self, head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
         tls = answer.writer.get_extra_info("ssl_object")
-        if not self._authenticate(tls.getpeercert() if tls is not None else None, head.headers.get("authorization", "")):
+        peer = tls.getpeercert() if tls is not None else None
+        is_reader = head.segments[0] in STATISTICS and head.method == "GET" and self._may_read_statistics(peer)
+        if not is_reader and not self._authenticate(peer, head.headers.get("authorization", "")):
             raise BadRequest("Unauthorized", status=401)
         route = self._routes.get(head.segments[0])
         if route is None:

@@ -59,11 +59,14 @@ def resource_metrics(pods: Iterable[Object], stats: Sequence[ContainerStats]) ->
         (_labels(by_uid[uid]), float(sum(each.memory_working_set_bytes for each in group)), group[0]) for uid, group in by_pod.items()
     ]
     total_cpu, total_memory = sum(each[1] for each in cpu), sum(each[1] for each in memory)
+    started = [(labels, each.started_at.timestamp(), each) for labels, _, each in cpu if each.started_at is not None]
+    any_of = known[0] if known else None
     lines = [
         *_family("container_cpu_usage_seconds_total", "counter", cpu),
         *_family("container_memory_working_set_bytes", "gauge", memory),
-        *_family("node_cpu_usage_seconds_total", "counter", [({}, total_cpu, None)]),
-        *_family("node_memory_working_set_bytes", "gauge", [({}, total_memory, None)]),
+        *_family("container_start_time_seconds", "gauge", started),
+        *_family("node_cpu_usage_seconds_total", "counter", [({}, total_cpu, any_of)]),
+        *_family("node_memory_working_set_bytes", "gauge", [({}, total_memory, any_of)]),
         *_family("pod_cpu_usage_seconds_total", "counter", pod_cpu),
         *_family("pod_memory_working_set_bytes", "gauge", pod_memory),
         *_family("resource_scrape_error", "gauge", [({}, 0.0, None)]),
@@ -80,4 +83,5 @@ def _family(name: str, kind: str, samples: Iterable[tuple[Mapping[str, str], flo
     for labels, value, stats in samples:
         shown = ",".join(f'{key}="{text}"' for key, text in sorted(labels.items()))
         stamp = f" {int(stats.timestamp.timestamp() * 1000)}" if stats else ""
-        yield f"{name}{{{shown}}} {value:g}{stamp}" if shown else f"{name} {value:g}{stamp}"
+        number = repr(value).removesuffix(".0")  # every digit counts: usage is the difference of two large numbers
+        yield f"{name}{{{shown}}} {number}{stamp}" if shown else f"{name} {number}{stamp}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from tests.system.client import Api
 from tests.system.running import ROOT, Processes, free_port, wait_until
 from wherry.plan import Process
 
-COMPONENTS = ["apiserver", "controller-manager", "scheduler", "kubelet-1", "kubelet-2", "kubelet-3"]
+COMPONENTS = ["apiserver", "controller-manager", "scheduler", "metrics-server", "kubelet-1", "kubelet-2", "kubelet-3"]
 PARSERS = {"apiserver": "apiserver.settings", "controllers": "controllers.__main__", "kubelet": "kubelet.__main__"}
 
 
@@ -66,13 +67,15 @@ class Rewriter:
         text = re.sub(r"(=)(/(data|kubeconfigs)\b)", rf"\g<1>{self._directory}\g<2>", argument)
         text = text.replace("=0.0.0.0", "=127.0.0.1").replace("--node-ip=auto", "--node-ip=127.0.0.1")
         text = text.replace("--secure-port=6443", f"--secure-port={self.port}").replace("127.0.0.1:6443", f"127.0.0.1:{self.port}")
-        text = text.replace("--advertise-host=apiserver", "--advertise-host=127.0.0.1")
+        text = re.sub(r"--advertise-host=(apiserver|metrics-server)", "--advertise-host=127.0.0.1", text)
         return re.sub(r"--(healthz-port|port)=\d+", r"--\1=0", text)
 
     def command(self, service: dict[str, Any]) -> list[str]:
         command = [self(each) for each in service["command"]]
         if command[0] == "kubelet":  # containers have a network namespace each, so there the default ports do not meet
             command += ["--port=0", "--healthz-port=0"]
+        if command[1] == "metrics":
+            command += ["--secure-port=0", "--healthz-port=0"]
         return command
 
 
@@ -113,6 +116,13 @@ def test_the_services_make_a_cluster(composed: tuple[Processes, Rewriter, Path],
     wait_until(lambda: api.call("GET", f"{path}/serviceaccounts/default").status == 200, "the controllers work")
     assert api.call("POST", f"{path}/pods", pod).status == 201
     wait_until(lambda: api.get(f"{path}/pods/web")["status"]["phase"] == "Running", "the pod runs")
+    api_service = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io"
+    wait_until(lambda: api.call("GET", api_service).status == 200 and "Passed" in json.dumps(api.get(api_service)), "metrics are served")
+    assert [each["metadata"]["name"] for each in api.get("/apis/metrics.k8s.io/v1beta1/nodes")["items"]] == [
+        "wherry-1",
+        "wherry-2",
+        "wherry-3",
+    ]
     assert processes.ended() == {}
 
     check, *command = services["apiserver"]["healthcheck"]["test"]

@@ -102,10 +102,10 @@ def test_without_kubectl_it_says_where_to_get_it(
 def test_the_server_comes_first_and_each_node_is_a_process(tmp_path: Path) -> None:
     planned = processes(Options(tmp_path, nodes=2))
     loops = ["apiserver", "controller-manager", "scheduler", "cloud-controller-manager"]
-    assert [each.name for each in planned] == [*loops, "kubelet wherry-1", "kubelet wherry-2"]
+    assert [each.name for each in planned] == [*loops, "kubelet wherry-1", "kubelet wherry-2", "metrics-server"]
     assert len({each.log for each in planned}) == len(planned)
     assert all(each.log.parent == tmp_path / "logs" for each in planned)
-    assert [each.name for each in processes(Options(tmp_path, nodes=0))] == loops
+    assert [each.name for each in processes(Options(tmp_path, nodes=0))] == [*loops, "metrics-server"]
 
 
 def test_the_server_understands_the_command_and_issues_every_kubeconfig_that_is_waited_for(tmp_path: Path) -> None:
