@@ -31,14 +31,13 @@ from apiserver.store.base import (
     StoreUnavailable,
     Subscription,
 )
-from apiserver.store.courtesy import Courtesy
 from apiserver.store.leases import Leases
 from apiserver.store.recent import Recent
 from apiserver.store.sqlite_files import FileLock, prepare
 from apiserver.store.sqlite_index import Index, Pending
 from apiserver.store.sqlite_reader import Reader
 from apiserver.store.sqlite_schema import Entry, Loaded, open_checked
-from apiserver.store.sqlite_writer import QUICK_S, Job, Write, Writer
+from apiserver.store.sqlite_writer import Job, Write, Writer
 from apiserver.store.subscribers import Subscriber, Subscribers
 from kube.clock import Clock
 
@@ -55,16 +54,15 @@ class SQLiteStore:
     """See the module and `base.Store`. Made by `open`, on the event loop that will use it."""
 
     @classmethod
-    async def open(cls, path: str | Path, *, clock: Clock, recent_events_max: int = RECENT_EVENTS_MAX, quick_s: float = QUICK_S) -> Self:
-        """Open or make the database at `path`; its folder is made when missing. `quick_s`: see `Writer`. Raises StoreUnusable."""
+    async def open(cls, path: str | Path, *, clock: Clock, recent_events_max: int = RECENT_EVENTS_MAX) -> Self:
+        """Open or make the database at `path`; its folder is made when missing. Raises StoreUnusable."""
         where = Path(path)
-        courtesy = Courtesy()
-        opened = await asyncio.get_running_loop().run_in_executor(None, _open, where, courtesy)
+        opened = await asyncio.get_running_loop().run_in_executor(None, _open, where)
         recent = Recent(opened.loaded.revision, events_max=recent_events_max, bytes_max=RECENT_BYTES_MAX)
-        return cls(clock, opened, recent, quick_s=quick_s)
+        return cls(clock, opened, recent)
 
-    def __init__(self, clock: Clock, opened: _Opened, recent: Recent, *, quick_s: float) -> None:
-        self._lock, self._reader, self._courtesy = opened.lock, opened.reader, opened.courtesy
+    def __init__(self, clock: Clock, opened: _Opened, recent: Recent) -> None:
+        self._lock, self._reader = opened.lock, opened.reader
         self._recent, loaded = recent, opened.loaded
         self._index = Index(loaded.keys, loaded.revision)
         self._compacted, self._swept = loaded.compacted, loaded.swept
@@ -73,7 +71,7 @@ class SQLiteStore:
         self._compacting = asyncio.Lock()
         self._epoch = 0
         self._closed = False
-        self._writer = Writer(opened.db, self._courtesy, self._report, quick_s=quick_s)
+        self._writer = Writer(opened.db, self._report)
         self._leases = Leases(clock, self._lease_due)
         for lease, expires_at in loaded.leases:
             self._leases.add(lease, expires_at)
@@ -330,7 +328,6 @@ class SQLiteStore:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._reader.close()
         await self._writer.close()
-        self._courtesy.stop()
         self._lock.release()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -368,17 +365,16 @@ class _Opened:
     db: sqlite3.Connection
     loaded: Loaded
     reader: Reader
-    courtesy: Courtesy
 
 
-def _open(path: Path, courtesy: Courtesy) -> _Opened:
+def _open(path: Path) -> _Opened:
     """All that opening does on disk; runs in a thread. Raises StoreUnusable, and leaves nothing open then."""
     prepare(path)
     lock = FileLock(path)
     try:
         db, loaded = open_checked(path)
         try:
-            return _Opened(lock, db, loaded, Reader(path, courtesy), courtesy)
+            return _Opened(lock, db, loaded, Reader(path))
         except BaseException:
             db.close()
             raise

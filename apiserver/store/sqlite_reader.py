@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from apiserver.store.base import Event, KeyValue, StoreUnavailable
-from apiserver.store.courtesy import Courtesy
 from apiserver.store.keyspace import end_of
 from apiserver.store.sqlite_schema import connect
 
@@ -27,8 +26,7 @@ T = TypeVar("T")
 class Reader:
     """Read connections to one database. Its methods are called on the event loop."""
 
-    def __init__(self, path: Path, courtesy: Courtesy) -> None:
-        self._courtesy = courtesy
+    def __init__(self, path: Path) -> None:
         self._near = connect(path, read_only=True)
         self._far = [connect(path, read_only=True) for _ in range(_THREADS)]
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
@@ -48,13 +46,10 @@ class Reader:
 
     async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """The answer of `query`, from a thread. Raises StoreUnavailable."""
-        self._courtesy.began()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_connection, query)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
-        finally:
-            self._courtesy.ended()
 
     def _with_connection(self, query: Callable[[sqlite3.Connection], T]) -> T:
         db = self._idle.get()
@@ -62,7 +57,6 @@ class Reader:
             return query(db)
         finally:
             self._idle.put(db)
-            self._courtesy.progress()
 
     def close(self) -> None:
         """Waits for the reads that are under way."""

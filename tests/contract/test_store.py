@@ -31,17 +31,7 @@ async def _sqlite_forgetful(folder: Path) -> Store:
     return store
 
 
-async def _sqlite_slow(folder: Path) -> Store:
-    """As on a slow disk: the thread makes every commit."""
-    return await SQLiteStore.open(folder / "data" / "state.db", clock=LoopClock(), quick_s=0)
-
-
-BACKENDS: dict[str, Open] = {
-    "memory": _memory,
-    "sqlite": _sqlite,
-    "sqlite that forgets": _sqlite_forgetful,
-    "sqlite on a slow disk": _sqlite_slow,
-}
+BACKENDS: dict[str, Open] = {"memory": _memory, "sqlite": _sqlite, "sqlite that forgets": _sqlite_forgetful}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -400,7 +400,7 @@ async def test_waiting_writes_share_a_transaction(tmp_path: Path) -> None:
 
 def test_writes_get_on_beside_a_loop_that_is_never_idle(tmp_path: Path) -> None:
     async def main() -> int:
-        store = await SQLiteStore.open(tmp_path / "state.db", clock=RealClock(), quick_s=0)
+        store = await SQLiteStore.open(tmp_path / "state.db", clock=RealClock())
 
         async def write() -> None:
             for n in range(10):
@@ -417,7 +417,7 @@ def test_writes_get_on_beside_a_loop_that_is_never_idle(tmp_path: Path) -> None:
         return turns
 
     turns = asyncio.run(main())
-    assert turns < 2500, "about 100 are normal; without `Courtesy` it is thousands per write"
+    assert turns < 2500, "about 100 are normal; without `SWITCH_S` it is thousands per write"
 
 
 @virtual

@@ -1,98 +1,94 @@
-"""Who commits: the event loop while the disk is quick, the thread where it is not, and never both at once."""
+"""Rounds: what a round of the event loop brings is committed at once, what comes meanwhile shares the next."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from apiserver.store import sqlite_writer
 from apiserver.store.base import StoreUnavailable
 from apiserver.store.sqlite import SQLiteStore
-from apiserver.store.sqlite_writer import Write, Writer
+from apiserver.store.sqlite_writer import Job, Writer
 from kube.clock import RealClock
 
 
 @pytest.fixture
-def commits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, int]]:
-    """Each commit that is made: whether the loop made it, and of how many writes."""
-    made: list[tuple[bool, int]] = []
-    real = Writer._commit
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each round has; 0 for a job."""
+    given: list[int] = []
+    real = Writer._give
 
-    def commit(self: Writer, batch: Sequence[Write]) -> StoreUnavailable | None:
-        made.append((threading.current_thread() is threading.main_thread(), len(batch)))
-        return real(self, batch)
+    def give(self: Writer, work: Any) -> None:
+        given.append(0 if isinstance(work, Job) else len(work.writes))
+        real(self, work)
 
-    monkeypatch.setattr(Writer, "_commit", commit)
-    return made
-
-
-async def _write(store: SQLiteStore, count: int, name: str) -> list[int]:
-    return await asyncio.gather(*(store.create(f"/{name}/{n}", b"value") for n in range(count)))
+    monkeypatch.setattr(Writer, "_give", give)
+    return given
 
 
-async def test_on_a_quick_disk_the_loop_commits_what_one_round_brings(tmp_path: Path, commits: list[tuple[bool, int]]) -> None:
-    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock(), quick_s=3600)
+async def _write(store: SQLiteStore, count: int, name: str, size: int = 5) -> list[int]:
+    return await asyncio.gather(*(store.create(f"/{name}/{n}", bytes(size)) for n in range(count)))
+
+
+async def test_what_one_round_of_the_loop_brings_is_one_commit(tmp_path: Path, rounds: list[int]) -> None:
+    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock())
     assert await _write(store, 20, "a") == list(range(2, 22))
-    assert commits == [(True, 20)]
+    assert rounds == [20]
     await store.close()
 
 
-async def test_on_a_slow_disk_the_thread_commits(tmp_path: Path, commits: list[tuple[bool, int]]) -> None:
-    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock(), quick_s=0)
-    assert await _write(store, 20, "a") == list(range(2, 22))
-    assert {here for here, _ in commits} == {False}
-    await store.close()
-
-
-async def test_a_disk_that_becomes_slow_is_left_to_the_thread_and_no_order_is_lost(
-    tmp_path: Path, commits: list[tuple[bool, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock(), quick_s=3600)
+async def test_what_comes_while_a_commit_is_under_way_shares_the_next(tmp_path: Path, rounds: list[int]) -> None:
+    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock())
     told: list[int] = []
     store.subscribe("/", after=1, deliver=lambda events: told.extend(event.kv.mod_revision for event in events))
-    monkeypatch.setattr(sqlite_writer, "_TRIED_EVERY", 2)
-    monkeypatch.setattr(store._writer, "_quick_s", 1e-9)  # whatever a commit takes, it is too long
-    for n in range(5):
-        await _write(store, 3, f"slow {n}")
-    assert [here for here, _ in commits[:2]] == [True, False]
-    assert sum(here for here, _ in commits) < len(commits) / 2 + 1, "it tries the loop now and then"
-    monkeypatch.setattr(store._writer, "_quick_s", 3600.0)
-    for n in range(5):
-        await _write(store, 3, f"quick {n}")
-    assert commits[-1] == (True, 3)
-    assert told == list(range(2, 32))
-    await store.close()
-
-
-async def test_writes_that_come_with_a_job_go_to_the_thread_in_their_order(tmp_path: Path, commits: list[tuple[bool, int]]) -> None:
-    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock(), quick_s=3600)
-    revision = await store.create("/a", b"")
-    writing = asyncio.ensure_future(_write(store, 5, "b"))
-    for _ in range(2):
+    first = asyncio.ensure_future(_write(store, 3, "a"))
+    while not rounds:
         await asyncio.sleep(0)
-    await asyncio.gather(store.compact(revision), _write(store, 5, "c"), writing)
-    assert sum(count for here, count in commits if not here) >= 5
-    assert [kv.mod_revision for kv in (await store.list("/b")).items] == list(range(3, 8))
+    store._writer._begin()  # does nothing: one is under way
+    await asyncio.gather(first, *(_write(store, 2, name) for name in "bcd"))
+    assert sum(rounds) == 9
+    assert len(rounds) <= 3
+    assert told == list(range(2, 11))
     await store.close()
 
 
-async def test_a_large_batch_is_the_threads(tmp_path: Path, commits: list[tuple[bool, int]]) -> None:
-    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock(), quick_s=3600)
-    half = bytes(sqlite_writer._BYTES_HERE_MAX // 2 + 1)
-    await asyncio.gather(store.create("/a", half), store.create("/b", half))
-    assert {here for here, _ in commits} == {False}
-    assert await store.create("/c", b"small") == 4
-    assert commits[-1] == (True, 1)
+async def test_a_large_round_is_cut(tmp_path: Path, rounds: list[int]) -> None:
+    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock())
+    await _write(store, 300, "many")
+    await _write(store, 5, "large", size=3 << 20)
+    assert rounds == [128, 128, 44, 3, 2]
+    await store.close()
+
+
+async def test_jobs_keep_their_place_in_line(tmp_path: Path, rounds: list[int]) -> None:
+    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock())
+    revision = await store.create("/a", b"")
+    writes = [asyncio.ensure_future(store.create(f"/b/{n}", b"")) for n in range(3)]
+    await asyncio.sleep(0)
+    leases = asyncio.ensure_future(store.grant_lease(60))
+    await asyncio.sleep(0)
+    more = [asyncio.ensure_future(store.create(f"/c/{n}", b"")) for n in range(2)]
+    assert await asyncio.gather(*writes, *more) == list(range(revision + 1, revision + 6))
+    await leases
+    assert rounds == [1, 3, 0, 2]
+    await store.close()
+
+
+async def test_a_round_that_fails_takes_those_behind_it_along_and_the_next_epoch_goes_on(tmp_path: Path) -> None:
+    store = await SQLiteStore.open(tmp_path / "db", clock=RealClock())
+    await store._job(lambda db: db.execute("PRAGMA query_only = ON"))
+    failed = await asyncio.gather(*(store.create(f"/{n}", b"") for n in range(200)), return_exceptions=True)
+    assert {type(each) for each in failed} == {StoreUnavailable}
+    await store._job(lambda db: db.execute("PRAGMA query_only = OFF"))
+    assert await store.create("/after", b"") == 2
     await store.close()
 
 
 async def test_what_waits_when_the_store_closes_is_committed(tmp_path: Path) -> None:
     path = tmp_path / "db"
-    store = await SQLiteStore.open(path, clock=RealClock(), quick_s=3600)
+    store = await SQLiteStore.open(path, clock=RealClock())
     writing = asyncio.ensure_future(_write(store, 10, "a"))
     for _ in range(2):
         await asyncio.sleep(0)
