@@ -102,6 +102,7 @@ class Cluster:
     and a port, so that other programs can take part (`kubeconfig`).
     `nodes`: how many, or their names. `controllers`: as --controllers of kube-controller-manager; None for none at all.
     `stages`: what simulated pods do (docs/simulation.md): files, or Stage objects; one replaces the default of the same name.
+    `metrics`: whether there is a metrics server (`metrics.k8s.io`), which HorizontalPodAutoscalers need.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Cluster:
         seed: int = 0,
         start_time: datetime | None = None,
         stages: Stages = (),
+        metrics: bool = False,
     ) -> None:
         if time not in _POLL_S:
             raise ValueError(f'time={time!r}: expected "auto" or "real"')
@@ -129,6 +131,7 @@ class Cluster:
         self._time: TimeMode = time
         self._start_time = start_time or START_TIME
         self._stages = _stages(stages)
+        self._metrics = metrics
         self._thread: LoopThread | None = None
         self._inner: InProcessCluster | None = None
         self._client: SyncClient | None = None
@@ -173,6 +176,7 @@ class Cluster:
                     clock=clock,
                     authority=authority,
                     runtime_factory=partial(SimulatedRuntime, stages=self._stages),
+                    metrics=self._metrics,
                 )
             )
             store = inner.built.store

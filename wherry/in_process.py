@@ -31,6 +31,7 @@ from kube.clock import Clock, LoopClock
 from kube.runtime.events import EventRecorder
 from kubelet.agent import Agents, RuntimeFactory
 from kubelet.runtime.simulated import SimulatedRuntime
+from wherry.access import grant
 from wherry.kubelet_line import KubeletLine
 from wherry.plan import node_names
 
@@ -41,6 +42,7 @@ USERS = {
     "admin": User("admin", ("system:masters", AUTHENTICATED)),
     "kube-controller-manager": User("system:kube-controller-manager", (AUTHENTICATED,)),
     "kube-scheduler": User("system:kube-scheduler", (AUTHENTICATED,)),
+    "metrics-server": User("system:metrics-server", (AUTHENTICATED,)),
     "kubelet": User("system:node:simulated", ("system:nodes", AUTHENTICATED)),
 }
 
@@ -174,10 +176,11 @@ async def in_process_cluster(
     wrap: Callable[[Transport], Transport] | None = None,
     authority: Authority | None = None,
     runtime_factory: RuntimeFactory = SimulatedRuntime,
+    metrics: bool = False,
 ) -> AsyncIterator[InProcessCluster]:
     """Start a cluster and stop it at the end. `controllers` as in --controllers; None for none at all. `wrap`: what lies
     between the components and the server (a test's faults); the admin's client is always direct. With an `authority`, ServiceAccounts can
-    have tokens."""
+    have tokens. `metrics`: whether metrics.k8s.io is served."""
     rng = random.Random(seed)
     clock = clock or LoopClock()
     secret, kubelets = secrets.token_hex(16), KubeletLine()
@@ -196,6 +199,9 @@ async def in_process_cluster(
         starters["kube-scheduler"] = lambda: _scheduler(cluster)
     if names:
         starters["kubelet"] = lambda: _kubelet(cluster, names)
+    if metrics:
+        await grant(admin)
+        starters["metrics-server"] = lambda: _metrics_server(cluster)
     for name in starters:
         cluster.start(name)
     try:
@@ -262,3 +268,9 @@ async def _kubelet(cluster: InProcessCluster, names: list[str]) -> None:
             await agents.run()
 
     await _with_kit(cluster, "kubelet", work)
+
+
+async def _metrics_server(cluster: InProcessCluster) -> None:
+    from wherry.metrics_line import run_metrics_server
+
+    await run_metrics_server(cluster.make_client("metrics-server"), cluster.kubelets, cluster.clock)

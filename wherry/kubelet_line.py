@@ -1,4 +1,5 @@
-"""The way from an API server to the node agents of the same process: logs, exec, attach and port-forward, without a port.
+"""The way from an API server to the node agents (and extension API servers) of the same process, without a port: logs, exec, attach,
+port-forward, statistics.
 
 Each connection is a pair of sockets that only this process has, so nobody has to prove who they are.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,6 +16,8 @@ from kubelet.agent import Agents
 from kubelet.server.http import HEAD_BYTES_MAX
 from kubelet.server.server import KubeletServer
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[], Awaitable[Streams]]
 PORT: Final = 10250
 """What Nodes say that their kubelet listens on. It does not."""
 
@@ -25,6 +28,7 @@ class KubeletLine:
     def __init__(self) -> None:
         self._server: KubeletServer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._extensions: dict[str, Connect] = {}
 
     @asynccontextmanager
     async def serving(self, agents: Agents) -> AsyncIterator[None]:
@@ -48,6 +52,18 @@ class KubeletLine:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.open_connection(sock=ours, limit=1 << 18)
 
-    async def extension(self, host: str, port: int, trust: object) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to an extension API server: there is none in this process."""
-        raise ConnectionRefusedError("connect: connection refused")
+    @asynccontextmanager
+    async def serving_extension(self, host: str, connect: Connect) -> AsyncIterator[None]:
+        """While inside, `connect` makes the connections to the extension API server that is said to be at `host`."""
+        self._extensions[host] = connect
+        try:
+            yield
+        finally:
+            del self._extensions[host]
+
+    async def extension(self, host: str, port: int, trust: object) -> Streams:
+        """A connection to an extension API server of this process. Raises ConnectionRefusedError where there is none."""
+        connect = self._extensions.get(host)
+        if connect is None:
+            raise ConnectionRefusedError("connect: connection refused")
+        return await connect()
