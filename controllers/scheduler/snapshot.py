@@ -6,12 +6,13 @@ about the nodes before (`evaluation.py`) only has to look again at those that ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 
 from controllers.scheduler.framework import NO_EVENT, ClusterEvent
 from controllers.scheduler.node_info import NodeInfo
-from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.pod_index import PodIndex
+from controllers.scheduler.pod_info import AffinityTerm, PodInfo
 from controllers.scheduler.volumes import Volumes
 from controllers.scheduler.workloads import Workloads
 from kube.objects import Object, labels_of, name_of
@@ -51,6 +52,12 @@ class Snapshot:
         """PodDisruptionBudgets by key."""
         self.affinity_slots: set[int] = set()
         """Where there are pods with (anti-)affinity to other pods."""
+        self.image_slots: set[int] = set()
+        """Nodes that tell of images."""
+        self.index = PodIndex()
+        """The pods on nodes, by their labels."""
+        self._tainted: set[int] = set()
+        self._cordoned: set[int] = set()
         self._version = 0
         self.next_start = 0
         """Where in `order` the next search begins, so that all nodes get their chance."""
@@ -68,9 +75,29 @@ class Snapshot:
         """Grows with every change."""
         return self._version + self.volumes.version
 
-    def rules_version(self, pod: PodInfo) -> tuple[int, int, int]:
+    def rules_version(self, pod: PodInfo) -> tuple[object, ...]:
         """Changes when something other than nodes and pods does that matters to the pod: what was worked out before is void then."""
-        return self.workloads.version, self._namespaces_version, self.volumes.version if pod.has_claims else 0
+        volumes = self.volumes.version if pod.has_claims else 0
+        return self.workloads.version, self._namespaces_version, volumes, self.has_taints, self.has_cordoned
+
+    @property
+    def has_taints(self) -> bool:
+        """Whether any node has one."""
+        return bool(self._tainted)
+
+    @property
+    def has_cordoned(self) -> bool:
+        """Whether any node is cordoned."""
+        return bool(self._cordoned)
+
+    def slots_with(self, pods: Iterable[PodInfo]) -> set[int]:
+        """The slots of the nodes that these pods are on."""
+        nodes = self.nodes
+        return {slot for pod in pods if (slot := nodes[pod.node_name].slot) >= 0}
+
+    def slots_with_any(self, terms: Iterable[AffinityTerm]) -> set[int]:
+        """The slots where there may be pods that one of the terms means; all others have none."""
+        return {slot for term in terms for slot in self.slots_with(self.index.candidates_of(term))}
 
     @property
     def position(self) -> int:
@@ -112,8 +139,14 @@ class Snapshot:
         if node.zone != zone:
             self._order = None
         if event:
+            self._sort_in(node)
             self._touch(node)
         return event
+
+    def _sort_in(self, node: NodeInfo) -> None:
+        _keep(self.image_slots, node.slot, node.has_images)
+        _keep(self._tainted, node.slot, bool(node.taints))
+        _keep(self._cordoned, node.slot, node.unschedulable)
 
     def _give_slot(self, node: NodeInfo) -> None:
         if self._free:
@@ -135,7 +168,8 @@ class Snapshot:
         for key in node.nominated:
             self.nominations.pop(key, None)
         self._touch(node)
-        self.affinity_slots.discard(node.slot)
+        for slots in (self.affinity_slots, self.image_slots, self._tainted, self._cordoned):
+            slots.discard(node.slot)
         self.slots[node.slot] = None
         self._free.append(node.slot)
         self.size -= 1
@@ -190,12 +224,14 @@ class Snapshot:
         if event:
             node.remove_pod(old.key)
             node.add_pod(pod)
+            self.index.remove(old)
             self._touch(node)
         else:
             node.pods[pod.key] = pod
             if pod.key in node.affinity_pods:
                 node.affinity_pods[pod.key] = pod
         self.pods[pod.key] = pod
+        self.index.add(pod)
         return event
 
     def _put(self, pod: PodInfo) -> None:
@@ -204,6 +240,7 @@ class Snapshot:
             node = self.nodes[pod.node_name] = NodeInfo(pod.node_name)
         node.add_pod(pod)
         self.pods[pod.key] = pod
+        self.index.add(pod)
         self._touch(node)
 
     def remove_pod(self, key: str) -> bool:
@@ -212,6 +249,7 @@ class Snapshot:
         pod = self.pods.pop(key, None)
         if pod is None:
             return False
+        self.index.remove(pod)
         self.volumes.tell(pod_news(key))
         node = self.nodes[pod.node_name]
         node.remove_pod(key)
@@ -260,3 +298,10 @@ class Snapshot:
         self._namespaces_version += 1
         self._version += 1
         return ClusterEvent.NAMESPACE_LABEL
+
+
+def _keep(slots: set[int], slot: int, belongs: bool) -> None:
+    if belongs:
+        slots.add(slot)
+    else:
+        slots.discard(slot)

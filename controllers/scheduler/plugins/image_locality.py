@@ -26,8 +26,8 @@ class ImageLocality:
         images = [_with_tag(each.get("image") or "") for each in containers]
         images += [_with_tag(each.get("reference") or "") for each in volumes]
         tally = _ImageTally(images, snapshot)
-        for slot, node in enumerate(snapshot.slots):
-            tally.update(slot, node)
+        for slot in snapshot.image_slots:
+            tally.update(slot, snapshot.slots[slot])
         return tally
 
 

@@ -75,10 +75,10 @@ class _Counts:
 class _AffinityTally:
     """What both tallies have in common: which pods of a node matter, and the first count."""
 
-    def __init__(self, pod: PodInfo, snapshot: Snapshot, *, sees_all_pods: bool) -> None:
-        self.pod, self._namespaces, self._sees_all_pods = pod, snapshot.namespaces, sees_all_pods
-        slots: Iterable[int] = range(len(snapshot.slots)) if sees_all_pods else list(snapshot.affinity_slots)
-        for slot in slots:
+    def __init__(self, pod: PodInfo, snapshot: Snapshot, terms: Sequence[AffinityTerm]) -> None:
+        """`terms` are the pod's own: they may mean any pod."""
+        self.pod, self._namespaces, self._sees_all_pods = pod, snapshot.namespaces, bool(terms)
+        for slot in snapshot.affinity_slots | snapshot.slots_with_any(terms):
             self.update(slot, snapshot.slots[slot])
 
     def update(self, slot: int, node: NodeInfo | None) -> None:
@@ -101,7 +101,7 @@ class RequiredTally(_AffinityTally):
     def __init__(self, plugin: str, pod: PodInfo, snapshot: Snapshot) -> None:
         self._plugin = plugin
         self._wanted, self._unwanted, self._unwelcome = _Counts(), _Counts(), _Counts()
-        super().__init__(pod, snapshot, sees_all_pods=bool(pod.affinity or pod.anti_affinity))
+        super().__init__(pod, snapshot, (*pod.affinity, *pod.anti_affinity))
         self._is_its_own_company = bool(pod.affinity) and all(self._matches(term, pod) for term in pod.affinity)
 
     def _count(self, slot: int, labels: Mapping[str, str], pods: Iterable[PodInfo]) -> None:
@@ -149,7 +149,7 @@ class PreferredTally(_AffinityTally):
 
     def __init__(self, pod: PodInfo, snapshot: Snapshot, *, hard_weight: int = 1) -> None:
         self._weights, self._hard_weight = _Counts(), hard_weight
-        super().__init__(pod, snapshot, sees_all_pods=bool(pod.preferred_affinity or pod.preferred_anti_affinity))
+        super().__init__(pod, snapshot, [term for _, term in (*pod.preferred_affinity, *pod.preferred_anti_affinity)])
 
     def _count(self, slot: int, labels: Mapping[str, str], pods: Iterable[PodInfo]) -> None:
         added: list[tuple[str, str, int]] = []

@@ -16,7 +16,7 @@ class NodeUnschedulable:
     wakes = ClusterEvent.NODE_ADD | ClusterEvent.NODE_TAINT
 
     def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> bool | None:
-        return None if tolerated(_TAINT, pod.tolerations) else True
+        return None if not snapshot.has_cordoned or tolerated(_TAINT, pod.tolerations) else True
 
     def filter(self, state: bool, node: NodeInfo) -> Rejection | None:
         return rejection(self.name, Code.UNRESOLVABLE, "node(s) were unschedulable") if node.unschedulable else None

@@ -22,8 +22,8 @@ class TaintToleration:
     name = "TaintToleration"
     wakes = ClusterEvent.NODE_ADD | ClusterEvent.NODE_TAINT
 
-    def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> Tolerations:
-        return pod.tolerations
+    def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> Tolerations | None:
+        return pod.tolerations if snapshot.has_taints else None
 
     def filter(self, state: Tolerations, node: NodeInfo) -> Rejection | None:
         if not node.taints:
@@ -34,7 +34,9 @@ class TaintToleration:
         detail = f"untolerated taint {{{taint.get('key', '')}: {taint.get('value', '')}}}"
         return rejection(self.name, Code.UNRESOLVABLE, "node(s) had untolerated taint(s)", detail=detail)
 
-    def pre_score(self, pod: PodInfo, snapshot: Snapshot) -> Tolerations:
+    def pre_score(self, pod: PodInfo, snapshot: Snapshot) -> Tolerations | None:
+        if not snapshot.has_taints:
+            return None
         return [each for each in pod.tolerations if each.get("effect") in (None, "", _SOFT)]
 
     def score(self, state: Tolerations, node: NodeInfo) -> int:

@@ -5,6 +5,7 @@ Both tallies keep, per node, how many pods each constraint selects there, and su
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
@@ -20,6 +21,7 @@ from kube.labels import Operator, Requirement, Selector
 
 HOSTNAME = "kubernetes.io/hostname"
 _MISMATCH = "node(s) didn't match pod topology spread constraints"
+_Place = tuple[str | None, ...]
 _MISSING_LABEL = f"{_MISMATCH} (missing required label)"
 
 
@@ -70,32 +72,75 @@ class HardSpread:
     def __init__(self, plugin: str, pod: PodInfo, constraints: Sequence[Constraint], snapshot: Snapshot) -> None:
         self._plugin, self._pod, self._constraints = plugin, pod, constraints
         self._required = RequiredNodes.of(pod)
+        self._counts_all = self._required is None and not any(each.honors_taints for each in constraints)
         self._self = [int(each.selector.matches(pod.labels)) for each in constraints]
-        self._counted: dict[int, list[tuple[int, str, int]]] = {}
-        """By slot: (constraint, value of its key, pods) for each constraint that counts the node."""
+        self._places: list[_Place | None] = []
+        """By slot: the node's value of each key, None for constraints that do not count the node; None for nodes that none counts."""
+        self._there: dict[int, list[int]] = {}
+        """By slot with any: the pods of each constraint."""
         self._pods: list[dict[str, int]] = [{} for _ in constraints]
         self._nodes: list[dict[str, int]] = [{} for _ in constraints]
+        """By constraint: how many pods and how many nodes share a value."""
         self._least: list[int] = []
-        for slot, node in enumerate(snapshot.slots):
-            self.update(slot, node)
+        self._begin(snapshot)
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        self._places = [None if node is None else self._place(node) for node in snapshot.slots]
+        known = [place for place in self._places if place is not None]
+        for index in range(len(self._constraints)):
+            values = Counter(place[index] for place in known)
+            self._nodes[index] = {value: count for value, count in values.items() if value is not None}
+            self._pods[index] = dict.fromkeys(self._nodes[index], 0)
+        for each in self._constraints:
+            for slot in snapshot.slots_with(snapshot.index.candidates(self._pod.namespace, each.selector)):
+                if slot not in self._there and (node := snapshot.slots[slot]) is not None:
+                    self._count_pods(slot, node)
+
+    def _place(self, node: NodeInfo) -> _Place | None:
+        labels = node.labels
+        place = tuple([labels.get(each.key) for each in self._constraints])
+        if None in place:
+            return None
+        if self._counts_all:
+            return place
+        return tuple(
+            [value if each.counts(self._pod, self._required, node) else None for each, value in zip(self._constraints, place, strict=True)]
+        )
+
+    def _count_pods(self, slot: int, node: NodeInfo) -> None:
+        place = self._places[slot]
+        if place is None:
+            return
+        there = [each.selected(self._pod.namespace, node) for each in self._constraints]
+        if any(there):
+            self._there[slot] = there
+            self._add_pods(place, there, 1)
+
+    def _add_pods(self, place: _Place, there: list[int], sign: int) -> None:
+        for pods, value, count in zip(self._pods, place, there, strict=True):
+            if value is not None:
+                pods[value] += sign * count
 
     def update(self, slot: int, node: NodeInfo | None) -> None:
-        for index, value, pods in self._counted.pop(slot, ()):
-            self._nodes[index][value] -= 1
-            self._pods[index][value] -= pods
-            if not self._nodes[index][value]:
-                del self._nodes[index][value], self._pods[index][value]
-        if node is None or not all(each.key in node.labels for each in self._constraints):
-            return
-        counted = [
-            (index, node.labels[each.key], each.selected(self._pod.namespace, node))
-            for index, each in enumerate(self._constraints)
-            if each.counts(self._pod, self._required, node)
-        ]
-        self._counted[slot] = counted
-        for index, value, pods in counted:
-            self._nodes[index][value] = self._nodes[index].get(value, 0) + 1
-            self._pods[index][value] = self._pods[index].get(value, 0) + pods
+        self._places.extend([None] * (slot + 1 - len(self._places)))
+        old, new = self._places[slot], None if node is None else self._place(node)
+        if old is not None and slot in self._there:
+            self._add_pods(old, self._there.pop(slot), -1)
+        if old != new:
+            self._add_node(old, -1)
+            self._add_node(new, 1)
+            self._places[slot] = new
+        if node is not None:
+            self._count_pods(slot, node)
+
+    def _add_node(self, place: _Place | None, sign: int) -> None:
+        for pods, nodes, value in zip(self._pods, self._nodes, place or (), strict=False):
+            if value is None:
+                continue
+            nodes[value] = nodes.get(value, 0) + sign
+            pods.setdefault(value, 0)
+            if not nodes[value]:
+                del nodes[value], pods[value]
 
     def begin(self) -> bool:
         """Find the least crowded domain of each constraint: 0 pods where there are fewer domains than asked for."""
@@ -126,9 +171,10 @@ class SoftSpread:
         """By slot with any: the node's value of each key, and the pods of each constraint there."""
         self._sums: list[dict[str, int]] = [{} for _ in constraints]
         """By constraint: the pods of all nodes that share a value."""
-        for slot, node in enumerate(snapshot.slots):
-            if node is not None and node.pods:
-                self.update(slot, node)
+        for each in constraints:
+            for slot in snapshot.slots_with(snapshot.index.candidates(pod.namespace, each.selector)):
+                if slot not in self._counts:
+                    self.update(slot, snapshot.slots[slot])
 
     def update(self, slot: int, node: NodeInfo | None) -> None:
         if slot in self._counts:
