@@ -53,6 +53,8 @@ class LimitRanger:
             return []
         cache = attributes.registries.get(LIMIT_RANGES).cache
         await cache.catch_up()
+        if not cache.count(attributes.namespace):
+            return []
         return [cache.object_of(each) for each in cache.entries(attributes.namespace)]
 
 

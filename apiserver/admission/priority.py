@@ -5,7 +5,7 @@ Source: `plugin/pkg/admission/priority/admission.go`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from apiserver.registry.admission import Attributes
 from kube import errors
@@ -19,6 +19,10 @@ class Priority:
     """See the module."""
 
     resources = frozenset({("", "pods"), ("scheduling.k8s.io", "priorityclasses")})
+
+    def __init__(self) -> None:
+        self._default: Object | None = None
+        self._default_as_of: tuple[Any, int] = (None, 0)
 
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.kind.resource.plural != "pods" or attributes.subresource or attributes.obj is None:
@@ -60,9 +64,13 @@ class Priority:
                 pod = attributes.obj["metadata"].get("name", "") if attributes.obj else ""
                 raise errors.forbidden("pods", "", pod, f"no PriorityClass with name {name} was found") from error
             return found
-        await registry.cache.catch_up()
-        defaults = [registry.cache.object_of(entry) for entry in registry.cache.entries() if b'"globalDefault":true' in entry.value]
-        return min(defaults, key=lambda each: each["value"], default=None)  # of several, as upstream, the lowest
+        cache = registry.cache
+        await cache.catch_up()
+        if self._default_as_of != (cache, cache.changes):
+            defaults = [cache.object_of(entry) for entry in cache.entries() if b'"globalDefault":true' in entry.value]
+            self._default = min(defaults, key=lambda each: each["value"], default=None)  # of several, as upstream, the lowest
+            self._default_as_of = (cache, cache.changes)
+        return self._default
 
     async def validate(self, attributes: Attributes) -> None:
         if attributes.kind.resource.plural != "priorityclasses" or attributes.subresource:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from apiserver.registry.admission import Attributes
 from apiserver.registry.metadata import random_suffix
 from kube import errors
+from kube.memo import Memo
 from kube.objects import Object, annotations_of
 from kube.resources import SERVICE_ACCOUNTS
 
@@ -16,6 +17,10 @@ MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 MIRROR: Final = "kubernetes.io/config.mirror"
 ENFORCED: Final = "kubernetes.io/enforce-mountable-secrets"
 TOKEN_SECONDS: Final = 3607
+
+
+_ACCOUNTS: Memo[Object] = Memo()
+"""Accounts by their stored bytes, to look at and not to change: each is asked for by all pods that run as it."""
 
 
 class ServiceAccount:
@@ -57,12 +62,16 @@ class ServiceAccount:
         return errors.forbidden("pods", "", attributes.obj["metadata"].get("name", ""), why)
 
     async def _account(self, attributes: Attributes, name: str) -> Object:
-        registry = attributes.registries.get(SERVICE_ACCOUNTS)
-        try:
-            found: Object = await registry.get(attributes.namespace, name)
-        except errors.NotFound as error:
+        cache = attributes.registries.get(SERVICE_ACCOUNTS).cache
+        await cache.catch_up()
+        entry = cache.get(attributes.namespace, name)
+        if entry is None:
             why = f'error looking up service account {attributes.namespace}/{name}: serviceaccount "{name}" not found'
-            raise self._refuse(attributes, why) from error
+            raise self._refuse(attributes, why)
+        found = _ACCOUNTS.get(entry.value)
+        if found is None:
+            found = cache.object_of(entry)
+            _ACCOUNTS.put(entry.value, found)
         return found
 
     def _check_secrets(self, attributes: Attributes, spec: Object, account: Object) -> None:

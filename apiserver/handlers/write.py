@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from apiserver.handlers.bodies import KindNames, parse_body
+from apiserver.handlers.bodies import JSON, KindNames, Unrecognized, parse_body
 from apiserver.handlers.decoding import decode_recognized, recognize
 from apiserver.handlers.empty_lists import keep_empty
 from apiserver.handlers.negotiation import negotiate
@@ -33,9 +33,13 @@ def _names(served: Served, part: Subresource | None) -> tuple[str, str, str]:
 
 async def read_object(request: Request, served: Served, part: Subresource | None, options: Object) -> Object:
     """The body as an object of the hub version, decoded and defaulted. Adds decoding warnings to the request's."""
+    body, content_type = await request.body(), request.header(b"content-type")
+    if part is None and served.registry.kind.alike and content_type == JSON:
+        obj = _of_known_tail(request, served, body)
+        if obj is not None:
+            return obj
     own = part is None or not part.definition
     of = served.type if own or part is None else served.registry.registries.definitions.type(part.definition)
-    body, content_type = await request.body(), request.header(b"content-type")
     validation = options.get("fieldValidation") or "Warn"
     expected = KindNames(*_names(served, part))
     parsed, found = recognize(body, content_type, expected)
@@ -55,7 +59,34 @@ async def read_object(request: Request, served: Served, part: Subresource | None
         to_hub(served, obj, part)
     if likeness is not None and not warnings:
         likeness.learn(obj)
+        likeness.of.learn_tail(body, parsed.value, likeness)
     return obj
+
+
+def _of_known_tail(request: Request, served: Served, body: bytes) -> Object | None:
+    """The object of a body that is, but for its metadata, one that came before to the letter; only the metadata is parsed."""
+    found = _alike(served).known_tail(body)
+    if found is None:
+        return None
+    head, likeness = found
+    try:
+        parsed = parse_body(head, JSON)
+    except Unrecognized:
+        return None
+    sent, resource = parsed.value, served.resource
+    if not isinstance(sent, dict) or parsed.repeats_keys or not sent.keys() <= _HEAD or b"[]" in head:
+        return None
+    if sent.get("kind") != resource.kind or sent.get("apiVersion") != resource.api_version:
+        return None
+    known = likeness.recall(sent)
+    if known is not None:
+        known["apiVersion"], known["kind"] = resource.api_version, resource.kind
+        request.likeness = likeness
+        request.sent = lambda: parse_body(body, JSON).value
+    return known
+
+
+_HEAD = frozenset({"apiVersion", "kind", "metadata"})
 
 
 def _alike(served: Served) -> Alike:

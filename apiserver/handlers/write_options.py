@@ -64,6 +64,8 @@ def decode_options(query: Query, kind: str, *, body: bytes = b"", content_type: 
 
     A DELETE's `body`, if there is one, replaces the query. `patch_type` (a media type) adds the rules about `force` and `fieldManager`.
     Raises BadRequest, UnsupportedMediaType and Invalid."""
+    if not query and not body and not patch_type:
+        return {}
     if body and kind == "DeleteOptions":
         options = _from_body(body, content_type)
     else:

@@ -9,16 +9,19 @@ fields, nothing to warn of), so what is recalled needs no second look. Validatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 
-from kube.memo import Memo, bytes_of
+from kube.memo import KEY_BYTES_MAX, Memo, bytes_of
 from kube.objects import Object
 from kube.patch.fieldset import FieldSet
 from kube.schema.decode import decode_clean
 from kube.schema.types import StructType
 
-_HEAD = ("kind", "apiVersion", "metadata")
+_HEAD: Final = ("kind", "apiVersion", "metadata")
+_SPEC: Final = b',"spec":{'
+"""Where the rest begins in most bodies. No string can contain this: its quotes would be escaped."""
 
 
 @dataclass(slots=True)
@@ -63,6 +66,26 @@ class Alike:
         metadata = {"metadata": of.fields["metadata"]}
         self.metadata_only = StructType(of.name, of.go_name, lambda: metadata)
         self.memo: Memo[Known] = Memo()
+        self._tails: Memo[Likeness] = Memo()
+
+    def known_tail(self, body: bytes) -> tuple[bytes, Likeness] | None:
+        """A body whose text from its spec on is known: the text before, as an object of its own, and its place. The caller parses that
+        much, and finds out whether it is one (it is none where the spec is not at the top)."""
+        at = body.find(_SPEC)
+        likeness = self._tails.get(body[at:]) if at > 0 else None
+        return (body[:at] + b"}", likeness) if likeness is not None else None
+
+    def learn_tail(self, body: bytes, sent: Object, likeness: Likeness) -> None:
+        """Remember a body's text from its spec on, where kind, apiVersion and metadata are all before it. The body has been `learn`ed."""
+        at = body.find(_SPEC)
+        if at < 0 or len(body) - at > KEY_BYTES_MAX or likeness.known is None:
+            return
+        try:
+            head: Any = orjson.loads(body[:at] + b"}")
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(head, dict) and head.keys() == {name for name in _HEAD if name in sent}:
+            self._tails.put(body[at:], likeness)
 
     def likeness(self, sent: Object) -> Likeness | None:
         """The place of a body; None for one too long to be remembered."""

@@ -83,6 +83,8 @@ class ResourceCache:
         self._names: dict[str, list[str]] = {}
         self._sorted_prefixes: list[str] = []  # each namespace and a slash: as keys sort (`a-b/` before `a/`)
         self._count = 0
+        self.changes = 0
+        """Goes up with every change: what somebody has worked out from the objects here is good as long as it stays."""
         self._history: deque[Change] = deque()
         self._history_bytes = 0
         self._history_start = 0  # changes after this revision are all in the history
@@ -116,6 +118,7 @@ class ResourceCache:
         self._count = 0
         for kv in page.items:
             self._put(self.entry_of(kv))
+        self.changes += 1
         self.revision = self._history_start = page.revision
         self._history.clear()
         self._history_bytes = 0
@@ -137,7 +140,11 @@ class ResourceCache:
         """The newest revision there is, once everything up to it is in this cache: what a consistent read is a read of."""
         if self._subscription is None or self._subscription.failed is not None:
             await self.start()
-        self.revision = max(self.revision, await self._store.revision())
+        newest = self._store.newest
+        if newest is None:
+            newest = await self._store.revision()
+        if newest > self.revision:
+            self.revision = newest
         return self.revision
 
     # --- reading --------------------------------------------------------------------------------------------------
@@ -297,6 +304,7 @@ class ResourceCache:
             self._remember(change)
             changes.append(change)
         if changes:
+            self.changes += 1
             self._watchers.tell(changes, self.field_index)
 
     def _remember(self, change: Change) -> None:

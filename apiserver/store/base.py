@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class StoreError(Exception):
@@ -60,8 +60,7 @@ class StoreUnusable(StoreError):
     """The data cannot be opened at all: of a newer version, of another user, or corrupt. The text says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(NamedTuple):
     """A key as it was at `mod_revision`. `hint` is what the writer in this process attached (see `Store.create`), else None."""
 
     key: str
@@ -72,8 +71,7 @@ class KeyValue:
     hint: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One write. `kv` is the key after it (for a delete: its last value, with `mod_revision` of the delete)."""
 
     kv: KeyValue
@@ -105,6 +103,11 @@ class Subscription(Protocol):
 
 class Store(Protocol):
     """See the module. All methods are called on one event loop."""
+
+    @property
+    def newest(self) -> int | None:
+        """What `revision` would answer, where this process alone writes and so knows; None where it has to be asked for."""
+        ...
 
     async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
         """The key now, or as it was at `revision`. Raises Compacted, FutureRevision."""

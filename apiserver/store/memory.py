@@ -77,6 +77,10 @@ class MemoryStore:
         return self._remove(key)
 
     async def revision(self) -> int:
+        return self.newest
+
+    @property
+    def newest(self) -> int:
         self._check_open()
         return self._revision
 

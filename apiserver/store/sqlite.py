@@ -110,6 +110,10 @@ class SQLiteStore:
         return self._index.keys.count(prefix)
 
     async def revision(self) -> int:
+        return self.newest
+
+    @property
+    def newest(self) -> int:
         self._check_open()
         return self._index.revision
 

@@ -122,3 +122,40 @@ async def test_a_patch_that_touches_only_the_status_leaves_all_else_as_it_is() -
         assert {**after, "status": one["status"], "metadata": one["metadata"]} == one
         owners = {(each["manager"], each.get("subresource", "")) for each in after["metadata"]["managedFields"]}
         assert owners == {("tester", ""), ("tester", "status")}
+
+
+SPEC = '"spec":{"containers":[{"name":"c","image":"nginx"}],"restartPolicy":"Never"}'
+
+
+def text(name: str, spec: str = SPEC, *, metadata: str = "", before: str = "", after: str = "") -> str:
+    return f'{{"apiVersion":"v1","kind":"Pod",{before}"metadata":{{"name":"{name}"{metadata}}},{spec}{after}}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        pytest.param(text("two"), 201, "", id="to the letter the same"),
+        pytest.param(text("two", metadata=',"labels":{"a":"b"}'), 201, "", id="other metadata"),
+        pytest.param(text("two", metadata=',"colour":"red"'), 201, 'unknown field \\"metadata.colour\\"', id="unknown metadata"),
+        pytest.param(text("two", metadata=',"name":"two"'), 201, 'duplicate field \\"metadata.name\\"', id="repeated metadata"),
+        pytest.param(text("two", after=',"metadata":{"name":"three"}'), 201, 'duplicate field \\"metadata\\"', id="metadata on both sides"),
+        pytest.param(text("two", before=f"{SPEC},"), 201, 'duplicate field \\"spec\\"', id="a spec on both sides"),
+        pytest.param(text("two", before='"colour":"red",'), 201, 'unknown field \\"colour\\"', id="an unknown field before"),
+        pytest.param(f'{{"metadata":{{"name":"two"}},{SPEC}}}', 201, "", id="a body that does not say what it is"),
+        pytest.param(text("two").replace('"v1"', '"v2"'), 400, "", id="another version"),
+        pytest.param(text("two").replace('"Pod"', '"Service"'), 400, "", id="another kind"),
+        pytest.param(text("two").replace('{"name":"two"}', '{"name":"two"'), 400, "", id="a bracket missing before"),
+        pytest.param(text("two").replace('{"name":"two"}', "[]"), 400, "", id="metadata of the wrong type"),
+        pytest.param(text("no name"), 422, "", id="a name that is none"),
+    ],
+)
+@virtual
+async def test_a_body_whose_spec_is_known_by_its_text_is_looked_at_all_the_same(body: str, status: int, says: str) -> None:
+    async with served() as api:
+        for name in ("zero", "one"):
+            assert (await api.call("POST", PODS, text(name))).status == 201
+        reply = await api.call("POST", PODS, body)
+        assert reply.status == status, reply.body
+        assert says in reply.headers.get("warning", "")
+        if status == 201:
+            assert reply.body["spec"]["restartPolicy"] == "Never"

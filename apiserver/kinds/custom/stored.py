@@ -91,6 +91,10 @@ class StoredView:
     async def revision(self) -> int:
         return await self._store.revision()
 
+    @property
+    def newest(self) -> int | None:
+        return self._store.newest
+
     def subscribe(self, prefix: str, *, after: int, deliver: Deliver) -> Subscription:
         def deliver_read(events: Sequence[Event]) -> None:
             deliver([self._event(each) for each in events])
