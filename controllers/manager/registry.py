@@ -165,6 +165,8 @@ ELSEWHERE = frozenset(
         "device-taint-eviction-controller",
         "kube-apiserver-serving-clustertrustbundle-publisher-controller",
         "podcertificaterequest-cleaner-controller",
+        "podgroup-protection-controller",
+        "resourcepoolstatusrequest-controller",
         "selinux-warning-controller",
         "storage-version-migrator-controller",
         "storageversion-garbage-collector-controller",

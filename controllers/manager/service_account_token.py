@@ -109,8 +109,8 @@ class ServiceAccountTokens:
 
     def start(self, run: Run) -> None:
         self.run = run
-        self._sign = signer(self._key_file)
-        if self._sign is None:
+        self._sign: Sign | None = None
+        if not self._key_file:
             run.log.info("no tokens are signed: no key was given by --service-account-private-key-file")
         self.accounts = run.informers.of(SERVICE_ACCOUNTS)
         self.secrets = run.informers.of(SECRETS, field_selector=f"type={TYPE}")
@@ -127,6 +127,7 @@ class ServiceAccountTokens:
         if secret is None or is_deleting(secret):
             return None
         account = await self._account(secret)
+        self._sign = self._sign or signer(self._key_file)
         actions = plan(secret, account, self.run.clock.now(), root_ca=self._root_ca, sign=self._sign)
         await perform(actions, client=self.run.client, events=self.run.events)
         return None

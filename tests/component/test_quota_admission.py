@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from kube.objects import Object
-from kube.resources import CONFIG_MAPS, PODS, RESOURCE_QUOTAS
+from kube.objects import Object, condition_of
+from kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, RESOURCE_QUOTAS
 from tests.component.served import MERGE, config_map, pod, served
 from tests.virtual import virtual
 from wherry.in_process import in_process_cluster
@@ -80,3 +80,40 @@ async def test_the_controller_counts_and_gives_back() -> None:
         assert (await used())["requests.cpu"] == "600m"
         await client.delete(PODS, "p", namespace="default")
         await cluster.until(counted)
+
+
+@virtual
+async def test_a_deployment_grows_as_far_as_the_quota_allows_and_on_when_it_allows_more() -> None:
+    async with in_process_cluster(nodes=1) as cluster:
+        client = cluster.client
+        await client.create(RESOURCE_QUOTAS, {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"pods": "2"}}})
+
+        async def used() -> str:
+            found = await client.get(RESOURCE_QUOTAS, "q", namespace="default")
+            return str(((found.get("status") or {}).get("used") or {}).get("pods"))
+
+        async def counted() -> bool:
+            return await used() == "0"
+
+        await cluster.until(counted)
+        labels = {"app": "web"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        spec = {"replicas": 5, "selector": {"matchLabels": labels}, "template": template}
+        await client.create(DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
+
+        async def stuck() -> bool:
+            deployment = await client.get(DEPLOYMENTS, "web", namespace="default")
+            failure = condition_of(deployment, "ReplicaFailure") or {}
+            return await used() == "2" and "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2" in failure.get(
+                "message", ""
+            )
+
+        await cluster.until(stuck)
+        assert len((await client.list(PODS, namespace="default"))["items"]) == 2
+        current = await client.get(RESOURCE_QUOTAS, "q", namespace="default")
+        await client.update(RESOURCE_QUOTAS, {**current, "spec": {"hard": {"pods": "5"}}})
+
+        async def grown() -> bool:
+            return len((await client.list(PODS, namespace="default"))["items"]) == 5 and await used() == "5"
+
+        await cluster.until(grown, within_s=1200, poll_s=5)
