@@ -103,6 +103,7 @@ class Cluster:
     `nodes`: how many, or their names. `controllers`: as --controllers of kube-controller-manager; None for none at all.
     `stages`: what simulated pods do (docs/simulation.md): files, or Stage objects; one replaces the default of the same name.
     `metrics`: whether there is a metrics server (`metrics.k8s.io`), which HorizontalPodAutoscalers need.
+    `cloud`: whether there is a cloud controller manager, which gives Services of type LoadBalancer their addresses.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Cluster:
         start_time: datetime | None = None,
         stages: Stages = (),
         metrics: bool = False,
+        cloud: bool = False,
     ) -> None:
         if time not in _POLL_S:
             raise ValueError(f'time={time!r}: expected "auto" or "real"')
@@ -131,7 +133,7 @@ class Cluster:
         self._time: TimeMode = time
         self._start_time = start_time or START_TIME
         self._stages = _stages(stages)
-        self._metrics = metrics
+        self._metrics, self._cloud = metrics, cloud
         self._thread: LoopThread | None = None
         self._inner: InProcessCluster | None = None
         self._client: SyncClient | None = None
@@ -177,6 +179,7 @@ class Cluster:
                     authority=authority,
                     runtime_factory=partial(SimulatedRuntime, stages=self._stages),
                     metrics=self._metrics,
+                    cloud=self._cloud,
                 )
             )
             store = inner.built.store

@@ -20,9 +20,12 @@ from apiserver.serving import Built, build
 from apiserver.settings import Settings
 from apiserver.store.base import Store
 from apiserver.store.memory import MemoryStore
+from controllers.cloud.local_cloud import LocalCloud
+from controllers.cloud.registry import controllers_of
 from controllers.manager.certificate_signing import Files
 from controllers.manager.manager import run_manager
 from controllers.manager.registry import Options
+from controllers.running import run_controllers
 from controllers.scheduler.scheduler import Scheduler
 from kube.client.client import Client
 from kube.client.informer import Informers
@@ -41,6 +44,7 @@ ADDRESS = "192.0.2.1"
 USERS = {
     "admin": User("admin", ("system:masters", AUTHENTICATED)),
     "kube-controller-manager": User("system:kube-controller-manager", (AUTHENTICATED,)),
+    "cloud-controller-manager": User("system:cloud-controller-manager", ("system:masters", AUTHENTICATED)),
     "kube-scheduler": User("system:kube-scheduler", (AUTHENTICATED,)),
     "metrics-server": User("system:metrics-server", (AUTHENTICATED,)),
     "kubelet": User("system:node:simulated", ("system:nodes", AUTHENTICATED)),
@@ -177,10 +181,11 @@ async def in_process_cluster(
     authority: Authority | None = None,
     runtime_factory: RuntimeFactory = SimulatedRuntime,
     metrics: bool = False,
+    cloud: bool = False,
 ) -> AsyncIterator[InProcessCluster]:
     """Start a cluster and stop it at the end. `controllers` as in --controllers; None for none at all. `wrap`: what lies
     between the components and the server (a test's faults); the admin's client is always direct. With an `authority`, ServiceAccounts can
-    have tokens. `metrics`: whether metrics.k8s.io is served."""
+    have tokens. `metrics`: whether metrics.k8s.io is served. `cloud`: whether load balancers get addresses."""
     rng = random.Random(seed)
     clock = clock or LoopClock()
     secret, kubelets = secrets.token_hex(16), KubeletLine()
@@ -199,6 +204,8 @@ async def in_process_cluster(
         starters["kube-scheduler"] = lambda: _scheduler(cluster)
     if names:
         starters["kubelet"] = lambda: _kubelet(cluster, names)
+    if cloud:
+        starters["cloud-controller-manager"] = lambda: _cloud(cluster)
     if metrics:
         await grant(admin)
         starters["metrics-server"] = lambda: _metrics_server(cluster)
@@ -242,6 +249,12 @@ def _options(authority: Authority | None) -> Options:
     files = Files(str(authority.directory / "ca.crt"), str(authority.directory / "ca.key"))
     key = str(authority.directory / "sa.key")
     return Options(root_ca=authority.certificate_pem.decode(), cluster_signing=files, service_account_private_key_file=key)
+
+
+async def _cloud(cluster: InProcessCluster) -> None:
+    client = cluster.make_client("cloud-controller-manager")
+    rng = random.Random(cluster.rng.getrandbits(64))
+    await run_controllers(controllers_of(LocalCloud()), None, client, clock=cluster.clock, rng=rng)
 
 
 async def _scheduler(cluster: InProcessCluster) -> None:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from controllers.cloud.load_balancer import FINALIZER
-from controllers.cloud.local_cloud import STATE, TERMINATED, LocalCloud, addresses_of
+from controllers.cloud.local_cloud import STATE, TERMINATED, addresses_of
 from controllers.cloud.node import UNINITIALIZED
-from controllers.cloud.registry import controllers_of
-from controllers.running import run_controllers
 from kube.errors import NotFound
 from kube.objects import Object
 from kube.resources import EVENTS, NODES, SERVICES
 from tests.virtual import virtual
+from wherry import Cluster
 from wherry.in_process import InProcessCluster, in_process_cluster
 
 
-@asynccontextmanager
-async def in_the_cloud() -> AsyncIterator[InProcessCluster]:
-    async with in_process_cluster(nodes=1, controllers=None, scheduler=False) as cluster:
-        client = cluster.make_client("kube-controller-manager")
-        loops = run_controllers(controllers_of(LocalCloud()), None, client, clock=cluster.clock, rng=random.Random(1))
-        running = asyncio.create_task(loops)
-        try:
-            yield cluster
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await client.close()
+def in_the_cloud() -> AbstractAsyncContextManager[InProcessCluster]:
+    return in_process_cluster(nodes=1, controllers=None, scheduler=False, cloud=True)
 
 
 def service(name: str) -> Object:
@@ -96,3 +82,9 @@ async def test_a_node_is_initialized_and_goes_with_its_machine() -> None:
             return False
 
         await cluster.until(gone)
+
+
+def test_the_python_api_has_a_cloud() -> None:
+    with Cluster(nodes=0, cloud=True) as cluster:
+        cluster.apply({"apiVersion": "v1", "kind": "Service", **service("web")})
+        cluster.wait_until(lambda: addresses_of(cluster.get("services", "web")) == ["127.100.0.1"])
