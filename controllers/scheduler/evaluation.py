@@ -89,6 +89,10 @@ class Evaluation:
             self.ask(slot)
         return True
 
+    def has(self, node: NodeInfo) -> bool:
+        """Whether that is (still) the node in its slot."""
+        return 0 <= node.slot < len(self._snapshot.slots) and self._snapshot.slots[node.slot] is node
+
     # Filtering.
 
     def ask(self, slot: int) -> Rejection | None:

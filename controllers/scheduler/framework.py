@@ -195,6 +195,15 @@ class ScoreTallyPlugin(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node and whom to delete there, the most important one first; `violations`: how many of them against a disruption budget."""
+
+    node: str
+    victims: tuple[PodInfo, ...]
+    violations: int
+
+
+@dataclass(frozen=True, slots=True)
 class PostFilterResult:
     """What was thought of for a pod that fits nowhere: room on `node` (None: none) by deleting `victims`; `message` is for the event."""
 
@@ -203,6 +212,8 @@ class PostFilterResult:
     victims: tuple[PodInfo, ...] = ()
     clears_nomination: bool = False
     """The node that was nominated before is of no use any more."""
+    candidates: tuple[Candidate, ...] = ()
+    """All the choices there were; extenders are asked about them."""
 
 
 class Trial(Protocol):

@@ -86,14 +86,39 @@ class Evaluations:
         return made
 
 
+@dataclass(slots=True)
+class Search:
+    """The nodes that passed the filters (`feasible`, by slot), out of `total`; `slots` are all that came into question, None: all."""
+
+    evaluation: Evaluation
+    total: int
+    feasible: list[int]
+    visited: int
+    slots: list[int] | None = None
+    ruled_out: Rejection | None = None
+
+
 def schedule(pod: PodInfo, snapshot: Snapshot, profile: Profile, *, rng: random.Random, memory: Evaluations | None = None) -> Decision:
     """Decide for one pod. `memory`, when given, is used to share work between pods that are alike; it changes no answer."""
+    found = search(pod, snapshot, profile, memory=memory)
+    if isinstance(found, Decision):
+        return found
+    if not found.feasible:
+        return failed(pod, snapshot, found)
+    best = found.feasible[0] if len(found.feasible) == 1 else choose(found.feasible, found.evaluation.totals(found.feasible), rng)
+    return Decision(snapshot.slots[best].name, found.total, visited=found.visited, feasible=len(found.feasible))  # type: ignore[union-attr]
+
+
+def search(pod: PodInfo, snapshot: Snapshot, profile: Profile, *, memory: Evaluations | None = None) -> Search | Decision:
+    """The nodes that are feasible; a decision where there is nothing to choose from."""
     total = snapshot.size
     if not total:
         return Decision(None, 0)
     only = _narrowed(pod, profile)
     if isinstance(only, Rejection):
         return _with_post_filter(Decision(None, total, refused=only), pod, snapshot, Evaluation(pod, profile, snapshot, frozenset()))
+    ruled_out: Rejection | None = None
+    slots: list[int] | None = None
     if only is not None:
         names, plugins = only
         evaluation = Evaluation(pod, profile, snapshot, names)
@@ -101,28 +126,28 @@ def schedule(pod: PodInfo, snapshot: Snapshot, profile: Profile, *, rng: random.
         slots = [node.slot for name in sorted(names) if (node := snapshot.nodes.get(name)) is not None and node.node is not None]
     else:
         evaluation = memory.of(pod, profile, snapshot) if memory else Evaluation(pod, profile, snapshot)
-        ruled_out = None
-        slots = []
     if evaluation.refused is not None:
         return _with_post_filter(Decision(None, total, refused=evaluation.refused), pod, snapshot, evaluation)
     promised = pod.nominated_node or snapshot.nominations.get(pod.key, "")
-    if promised and _has_room(promised, pod, snapshot, evaluation):
-        return Decision(promised, total, visited=1, feasible=1)
+    if promised and has_room(promised, pod, snapshot, evaluation):
+        return Search(evaluation, total, [snapshot.nodes[promised].slot], 1, slots, ruled_out)
     if evaluation.failed_at == snapshot.version and not promised:
         return cast(Decision, evaluation.failure)
-    if only is None:
+    if slots is None:
         feasible, visited = _search(snapshot, profile, evaluation)
     else:
         feasible, visited = _passing(slots, snapshot, evaluation, len(slots)), 0
-    if feasible:
-        best = feasible[0] if len(feasible) == 1 else _best(feasible, evaluation, rng)
-        return Decision(snapshot.slots[best].name, total, visited=visited, feasible=len(feasible))  # type: ignore[union-attr]
-    failed = Decision(
-        None, total, visited=visited, rejections=_all_rejections(snapshot, evaluation, slots if only else None), ruled_out=ruled_out
-    )
-    failed = _with_post_filter(failed, pod, snapshot, evaluation)
-    evaluation.failed_at, evaluation.failure = snapshot.version, failed
-    return failed
+    return Search(evaluation, total, feasible, visited, slots, ruled_out)
+
+
+def failed(pod: PodInfo, snapshot: Snapshot, found: Search, further: Mapping[str, Rejection] | None = None) -> Decision:
+    """The decision that no node will do. `further` are the noes of others than the filters; then it is not remembered."""
+    rejections = _all_rejections(snapshot, found.evaluation, found.slots) | dict(further or {})
+    decision = Decision(None, found.total, visited=found.visited, rejections=rejections, ruled_out=found.ruled_out)
+    decision = _with_post_filter(decision, pod, snapshot, found.evaluation)
+    if further is None:
+        found.evaluation.failed_at, found.evaluation.failure = snapshot.version, decision
+    return decision
 
 
 def feasible_wanted(nodes: int, percentage: int) -> int:
@@ -148,7 +173,7 @@ def _narrowed(pod: PodInfo, profile: Profile) -> tuple[frozenset[str], list[str]
     return None if names is None else (names, plugins)
 
 
-def _has_room(name: str, pod: PodInfo, snapshot: Snapshot, evaluation: Evaluation) -> bool:
+def has_room(name: str, pod: PodInfo, snapshot: Snapshot, evaluation: Evaluation) -> bool:
     """Whether there is room now on the node that the pod has been promised."""
     node = snapshot.nodes.get(name)
     if node is None or node.node is None or (evaluation.only is not None and name not in evaluation.only):
@@ -188,8 +213,8 @@ def _passing(slots: list[int], snapshot: Snapshot, evaluation: Evaluation, wante
     return feasible
 
 
-def _best(feasible: list[int], evaluation: Evaluation, rng: random.Random) -> int:
-    totals = evaluation.totals(feasible)
+def choose(feasible: list[int], totals: list[int], rng: random.Random) -> int:
+    """The slot with the highest total; of equals, one by chance."""
     highest = max(totals)
     if totals.count(highest) == 1:
         return feasible[totals.index(highest)]

@@ -16,6 +16,8 @@ from typing import Any
 from controllers.scheduler import metrics
 from controllers.scheduler.cluster_events import Watcher
 from controllers.scheduler.config.models import KubeSchedulerConfiguration
+from controllers.scheduler.extender import ExtenderError, extenders_of, resources_ignored
+from controllers.scheduler.extending import schedule_extended
 from controllers.scheduler.framework import PluginError, Rejection
 from controllers.scheduler.messages import unavailable
 from controllers.scheduler.plugins.default import Parts
@@ -62,7 +64,9 @@ class Scheduler:
         self._client, self._clock, self._rng = client, clock, rng
         self._informers = informers.scoped()
         self._pods = self._informers.of(PODS)
-        self.profiles = {each.name: each for each in profiles_of(config, Parts(client))}
+        self.extenders = extenders_of(config)
+        parts = Parts(client, resources_ignored(config.extenders))
+        self.profiles = {each.name: each for each in profiles_of(config, parts)}
         first, *others = self.profiles
         self._recorders = {first: events} | {name: EventRecorder(client, component=name, clock=clock, rng=rng) for name in others}
         self.snapshot = Snapshot()
@@ -93,6 +97,8 @@ class Scheduler:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            for extender in self.extenders:
+                await extender.close()
 
     async def _schedule_all(self) -> None:
         turns = 0
@@ -100,7 +106,7 @@ class Scheduler:
             await self._binds.acquire()
             try:
                 queued = await self.queue.pop()
-                bind = self._schedule_one(queued)
+                bind = await self._schedule_one(queued)
             except BaseException:
                 self._binds.release()
                 raise
@@ -112,7 +118,7 @@ class Scheduler:
             if turns % _TURN == 0:
                 await asyncio.sleep(0)
 
-    def _schedule_one(self, queued: QueuedPod) -> Coroutine[Any, Any, None] | None:
+    async def _schedule_one(self, queued: QueuedPod) -> Coroutine[Any, Any, None] | None:
         """Decide for one pod. What is left to do, when there is: binding it."""
         pod = queued.info
         if is_deleting(pod.pod):
@@ -121,7 +127,7 @@ class Scheduler:
             return None
         began = self._clock.monotonic()
         try:
-            decision = schedule(pod, self.snapshot, self._profile(pod), rng=self._rng, memory=self._memory)
+            decision = await self._decide(pod)
         except PluginError as error:
             self._failed(queued, str(error))
             return None
@@ -129,12 +135,20 @@ class Scheduler:
             _log.exception("deciding about pod %s failed", pod.key)
             self._failed(queued, str(error) or type(error).__name__)
             return None
+        if self.queue.get(pod.key) is not queued:
+            return None  # it has gone, or was given a node, while extenders were asked
         metrics.ALGORITHM_DURATION.observe(self._clock.monotonic() - began)
         self.snapshot.advance(decision.visited)
         if decision.node is None:
             self._unschedulable(queued, decision)
             return None
         return self._assume(queued, decision.node)
+
+    async def _decide(self, pod: PodInfo) -> Decision:
+        profile = self._profile(pod)
+        if self.extenders:
+            return await schedule_extended(pod, self.snapshot, profile, self.extenders, rng=self._rng, memory=self._memory)
+        return schedule(pod, self.snapshot, profile, rng=self._rng, memory=self._memory)
 
     # A node was found.
 
@@ -172,8 +186,10 @@ class Scheduler:
                     doing = f'running PreBind plugin "{plugin.name}"'
                     async with self._out_of_the_way():
                         await plugin.pre_bind(pod, node)
-            doing = f'binding rejected: running Bind plugin "{profile.bind[0].name}"'
-            await profile.bind[0].bind(pod, node)
+            doing = "binding rejected"
+            if not await self._bound_by_extender(pod, node):
+                doing = f'binding rejected: running Bind plugin "{profile.bind[0].name}"'
+                await profile.bind[0].bind(pod, node)
         except (ApiError, OSError, PluginError) as error:
             self._undo(pod, node)
             self._bind_failed(queued, error, doing)
@@ -188,6 +204,19 @@ class Scheduler:
         self._count_success(queued)
         if self.queue.get(pod.key) is queued:
             self.queue.remove(pod.key)
+
+    async def _bound_by_extender(self, pod: PodInfo, node: str) -> bool:
+        for extender in self.extenders:
+            if extender.binds and extender.is_interested(pod):
+                try:
+                    await extender.bind(pod, node)
+                except ExtenderError as error:
+                    if not extender.is_ignorable:
+                        raise
+                    _log.warning("an extender is passed over: %s", error)
+                else:
+                    return True
+        return False
 
     @asynccontextmanager
     async def _out_of_the_way(self) -> AsyncIterator[None]:

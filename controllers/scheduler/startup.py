@@ -6,6 +6,7 @@ import argparse
 
 from controllers.scheduler.config.file import SchedulerConfigError, load_configuration
 from controllers.scheduler.config.models import API_VERSION, DEFAULT_SCHEDULER, KIND, KubeSchedulerConfiguration, LeaderElection
+from controllers.scheduler.extender import extenders_of
 from controllers.scheduler.profiles import check
 from kube.runtime.election import Terms
 
@@ -36,6 +37,7 @@ def _from_file(path: str) -> KubeSchedulerConfiguration:
     config = load_configuration(path)
     try:
         check(config)
+        extenders_of(config)
     except SchedulerConfigError as error:
         raise SchedulerConfigError(f"{path}: {error}") from None
     return config

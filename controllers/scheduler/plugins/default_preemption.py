@@ -8,10 +8,9 @@ Source: `plugins/defaultpreemption/default_preemption.go`, `framework/preemption
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from controllers.scheduler.config.arguments import DefaultPreemptionArgs
-from controllers.scheduler.framework import Code, PostFilterResult, Rejection, Trial, rejection
+from controllers.scheduler.framework import Candidate, Code, PostFilterResult, Rejection, Trial, rejection
 from controllers.scheduler.messages import unavailable
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_info import PodInfo, selector_of
@@ -23,15 +22,6 @@ PREEMPTED_REASON = "PreemptionByScheduler"
 _NOT_HELPFUL = rejection(NAME, Code.UNRESOLVABLE, "Preemption is not helpful for scheduling")
 _NO_VICTIMS = rejection(NAME, Code.UNRESOLVABLE, "No preemption victims found for incoming pod")
 _NEVER_STARTED = "9999"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A node and whom to delete there, the most important one first; `violations`: how many of them against a disruption budget."""
-
-    node: str
-    victims: tuple[PodInfo, ...]
-    violations: int
 
 
 class DefaultPreemption:
@@ -62,7 +52,7 @@ class DefaultPreemption:
         if not candidates:
             return PostFilterResult(f"preemption: {unavailable(snapshot.size, statuses, _NOT_HELPFUL)}", clears_nomination=True)
         best = least_harm(candidates)
-        return PostFilterResult("", best.node, best.victims)
+        return PostFilterResult("", best.node, best.victims, candidates=tuple(candidates))
 
 
 def _ineligible(pod: PodInfo, snapshot: Snapshot, rejections: Mapping[int, Rejection]) -> str:

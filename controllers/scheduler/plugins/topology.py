@@ -85,7 +85,11 @@ class HardSpread:
         self._begin(snapshot)
 
     def _begin(self, snapshot: Snapshot) -> None:
-        self._places = [None if node is None else self._place(node) for node in snapshot.slots]
+        if self._counts_all and len(self._constraints) == 1:  # mostly; and there may be thousands of nodes
+            key = self._constraints[0].key
+            self._places = [(node.labels[key],) if node is not None and key in node.labels else None for node in snapshot.slots]
+        else:
+            self._places = [None if node is None else self._place(node) for node in snapshot.slots]
         known = [place for place in self._places if place is not None]
         for index in range(len(self._constraints)):
             values = Counter(place[index] for place in known)
