@@ -87,4 +87,4 @@ async def test_a_node_is_initialized_and_goes_with_its_machine() -> None:
 def test_the_python_api_has_a_cloud() -> None:
     with Cluster(nodes=0, cloud=True) as cluster:
         cluster.apply({"apiVersion": "v1", "kind": "Service", **service("web")})
-        cluster.wait_until(lambda: addresses_of(cluster.get("services", "web")) == ["127.100.0.1"])
+        cluster.wait_until(lambda: addresses_of(cluster.client.get("services", "web")) == ["127.100.0.1"])
