@@ -97,7 +97,7 @@ def _shared_errors(spec: Object, old: Object | None) -> list[FieldError]:
         if not constraints.get("resourceRules"):
             errors.append(required(f"{path}.resourceRules"))
     if old is None or not all(same(spec.get(name), old.get(name)) for name in ("paramKind", "matchConditions")):
-        errors += validate_match_conditions(spec.get("matchConditions") or [], "spec.matchConditions")
+        errors += validate_match_conditions(spec.get("matchConditions") or [], "spec.matchConditions", in_policy=True)
     for index, variable in enumerate(spec.get("variables") or []):
         errors += _variable(variable, f"spec.variables[{index}]")
     return errors
