@@ -6,9 +6,12 @@ import argparse
 import re
 import socket
 import sys
+from pathlib import Path
 
 from kube.runtime.component import Component, add_flags, address, port, run_component
 from kubelet.process import Settings, serve
+from kubelet.stages.query import StageError
+from kubelet.stages.simulation import KINDS, Simulation
 
 HEALTH_PORT, SERVER_PORT, NODES_MAX = 10248, 10250, 100_000
 _RANGE = re.compile(r"(.*)\{(\d+)\.\.(\d+)\}(.*)\Z")
@@ -69,7 +72,30 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--node-labels", type=_labels, default={}, metavar="K=V,...", help="labels to register the node with")
     p.add_argument("--max-pods", type=_count, default=110, metavar="N", help="how many pods a node takes (default 110)")
+    p.add_argument(
+        "--stages",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="what simulated pods do: KWOK's Stage, (Cluster)ResourceUsage and Metric objects; repeatable (docs/simulation.md)",
+    )
+    p.add_argument(
+        "--enable-crds",
+        default=[],
+        type=_kinds,
+        metavar="KIND,...",
+        help=f"read objects of these kinds from the cluster, too ({', '.join(KINDS)})",
+    )
     return p
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = [each.strip() for each in text.split(",") if each.strip()]
+    for each in kinds:
+        if each not in KINDS:
+            raise argparse.ArgumentTypeError(f"{each!r} is not one of {', '.join(KINDS)}")
+    return kinds
 
 
 def _own_address() -> str:
@@ -88,7 +114,14 @@ def main() -> int:
     except OSError as error:
         print(f"kubelet: --node-ip auto: the name of this host, {socket.gethostname()}, has no address ({error.strerror})", file=sys.stderr)
         return 1
+    try:
+        simulation = Simulation.load(flags.stages)
+    except (StageError, OSError) as error:
+        print(f"kubelet: --stages {error}", file=sys.stderr)
+        return 1
     settings = Settings(
+        simulation=simulation,
+        custom_kinds=flags.enable_crds,
         node_names=names,
         address=flags.address,
         port=flags.port,

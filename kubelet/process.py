@@ -6,6 +6,7 @@ import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from kube.client.config import ClientConfig
@@ -15,6 +16,8 @@ from kubelet.agent import Agents
 from kubelet.node import DEFAULT_CAPACITY
 from kubelet.runtime.simulated import SimulatedRuntime
 from kubelet.server.server import KubeletServer
+from kubelet.simulation_objects import follow
+from kubelet.stages.simulation import Simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class Settings:
     node_ip: str = "127.0.0.1"
     labels: Mapping[str, str] = field(default_factory=dict)
     pods_max: int = 110
+    simulation: Simulation = field(default_factory=Simulation)
+    """What simulated pods do."""
+    custom_kinds: Sequence[str] = ()
+    """Which kinds of KWOK's objects are read from the cluster, too."""
 
 
 def serving_context(config: ClientConfig) -> ssl.SSLContext:
@@ -50,7 +57,7 @@ async def serve(component: Component, settings: Settings) -> None:
     agents = Agents(
         component.client,
         node_names=settings.node_names,
-        runtime_factory=SimulatedRuntime,
+        runtime_factory=partial(SimulatedRuntime, simulation=settings.simulation),
         informers=component.informers,
         clock=component.clock,
         rng=component.rng,
@@ -64,6 +71,7 @@ async def serve(component: Component, settings: Settings) -> None:
         await server.start()
     except OSError as error:
         raise cannot_listen(settings.address, settings.port, error, "--port (or --address)") from error
+    follow(settings.simulation, component.informers, settings.custom_kinds)
     try:
         agents.set_server_port(server.port)
         await agents.run()

@@ -25,7 +25,7 @@ from kube.errors import AlreadyExists
 from kube.objects import Object, condition_of, is_condition_true, name_of, namespace_of
 from kube.resources import NODES, SERVICE_ACCOUNTS, STORAGE_CLASSES
 from kubelet.runtime.simulated import SimulatedRuntime
-from kubelet.stages.stage import Stage, StageSet, compiled, defaults, load
+from kubelet.stages.simulation import Simulation, documents
 from wherry.conditions import Condition, check_of, described
 from wherry.endpoint import Endpoint, serving
 from wherry.in_process import InProcessCluster, in_process_cluster
@@ -101,7 +101,7 @@ class Cluster:
     minutes in milliseconds, and between calls nothing happens. The same seed and calls give the same cluster. "real": the machine's time,
     and a port, so that other programs can take part (`kubeconfig`).
     `nodes`: how many, or their names. `controllers`: as --controllers of kube-controller-manager; None for none at all.
-    `stages`: what simulated pods do (docs/simulation.md): files, or Stage objects; one replaces the default of the same name.
+    `stages`: what simulated pods do (docs/simulation.md): files, or KWOK's objects; a Stage replaces the default of the same name.
     `metrics`: whether there is a metrics server (`metrics.k8s.io`), which HorizontalPodAutoscalers need.
     `cloud`: whether there is a cloud controller manager, which gives Services of type LoadBalancer their addresses.
     """
@@ -132,7 +132,7 @@ class Cluster:
         self._nodes, self._controllers, self._scheduler, self._seed = nodes, controllers, scheduler, seed
         self._time: TimeMode = time
         self._start_time = start_time or START_TIME
-        self._stages = _stages(stages)
+        self._simulation = _simulation(stages)
         self._metrics, self._cloud = metrics, cloud
         self._thread: LoopThread | None = None
         self._inner: InProcessCluster | None = None
@@ -177,7 +177,7 @@ class Cluster:
                     seed=self._seed,
                     clock=clock,
                     authority=authority,
-                    runtime_factory=partial(SimulatedRuntime, stages=self._stages),
+                    runtime_factory=partial(SimulatedRuntime, simulation=self._simulation),
                     metrics=self._metrics,
                     cloud=self._cloud,
                 )
@@ -403,15 +403,11 @@ def _pod_line(pod: Object) -> str:
     return ", ".join([*parts, *waiting])
 
 
-def _stages(given: Stages) -> StageSet:
+def _simulation(given: Stages) -> Simulation:
     """The defaults and what is given. Raises StageError, OSError."""
-    if isinstance(given, str | Path | Mapping):
-        given = [given]
-    known: dict[str, Stage] = {each.name: each for each in defaults()}
-    for source in given:
-        found = [compiled(dict(source))] if isinstance(source, Mapping) else load([Path(source)])
-        known |= {each.name: each for each in found}
-    return StageSet(known.values())
+    sources = [given] if isinstance(given, str | Path | Mapping) else list(given)
+    found = [[dict(each)] if isinstance(each, Mapping) else documents(Path(each)) for each in sources]
+    return Simulation.of(obj for objects in found for obj in objects)
 
 
 def _real_loop() -> asyncio.AbstractEventLoop:

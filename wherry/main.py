@@ -40,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--bind-address", default="127.0.0.1", metavar="IP", help="the API server's address (default 127.0.0.1)")
     up.add_argument("--storage", choices=["sqlite", "memory"], default="sqlite", help="sqlite keeps everything (default), memory nothing")
     up.add_argument("--emulated-version", default="1.36", metavar="X.Y", help="the Kubernetes version to play (default 1.36)")
+    what = "what simulated pods do: a file of KWOK's objects; repeatable (docs/simulation.md)"
+    up.add_argument("--stages", action="append", default=[], type=Path, metavar="FILE", help=what)
+    kinds = "which kinds of KWOK's objects are read from the cluster, too: Stage,ResourceUsage,..."
+    up.add_argument("--enable-crds", default="", metavar="KIND,...", help=kinds)
     up.add_argument("--detach", action="store_true", help="run in the background; `wherry down` stops it")
     up.add_argument("-v", "--v", type=int, default=2, metavar="LEVEL", help="log level of the components (4 and more: debug)")
     commands.add_parser("down", parents=[shared], help="stop a cluster that runs in the background", allow_abbrev=False)
@@ -91,6 +95,8 @@ def _up(flags: argparse.Namespace, given: list[str]) -> int:
         storage=flags.storage,
         emulated_version=flags.emulated_version,
         verbosity=flags.v,
+        stages=tuple(flags.stages),
+        enable_crds=flags.enable_crds,
     )
     if options.runtime != "simulated":
         print(f"wherry: --runtime {options.runtime}: not implemented yet; this version has only the simulated runtime", file=sys.stderr)

@@ -31,6 +31,10 @@ class Options:
     storage: str = "sqlite"
     emulated_version: str = "1.36"
     verbosity: int = 2
+    stages: tuple[Path, ...] = ()
+    """What simulated pods do: files of KWOK's objects."""
+    enable_crds: str = ""
+    """Which kinds of KWOK's objects the kubelets read from the cluster, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,13 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         more = (*signing, f"--local-volume-directory={volumes_directory(options).resolve()}") if command == "manager" else ()
         argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity, *more)
         out.append(Process(name, argv, logs / f"{name}.log", config))
+    simulation = [*(f"--stages={each.resolve()}" for each in options.stages)]
+    simulation += [f"--enable-crds={options.enable_crds}"] if options.enable_crds else []
     for name in names:
         config = configs / name
         argv = (
             python, "-m", "kubelet", f"--kubeconfig={config}", f"--hostname-override={name}", f"--runtime={options.runtime}",
-            "--port=0", "--healthz-port=0", verbosity,
+            "--port=0", "--healthz-port=0", verbosity, *simulation,
         )  # fmt: skip
         out.append(Process(f"kubelet {name}", argv, logs / f"kubelet-{name}.log", config))
     config = issued[METRICS_USER]

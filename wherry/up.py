@@ -24,6 +24,8 @@ from kube.client.config import ConfigError, load_kubeconfig
 from kube.errors import AlreadyExists, ApiError
 from kube.objects import is_condition_true
 from kube.resources import NODES, STORAGE_CLASSES
+from kubelet.stages.query import StageError
+from kubelet.stages.simulation import Simulation
 from wherry import state
 from wherry.access import grant
 from wherry.plan import Options, Process, processes, volumes_directory
@@ -42,6 +44,10 @@ def check(options: Options) -> Options:
     """Find out early what would make a component fail; the options, with a real port in place of 0. Raises CannotStart, and SettingsError
     for what the API server would refuse."""
     read_settings(list(processes(options)[0].command[3:]))
+    try:
+        Simulation.load(options.stages)
+    except (StageError, OSError) as error:
+        raise CannotStart(f"--stages {error}") from error
     running = state.load(options.data_dir)
     if running is not None:
         raise CannotStart(f"this cluster is running already (process {running.pid}, {running.url}); `wherry down` stops it")

@@ -47,8 +47,10 @@ from kubelet.runtime.base import (
     SandboxStatus,
 )
 from kubelet.runtime.simulated_container import KILLED_EXIT_CODE, TERMINATED_EXIT_CODE, SimulatedContainer
-from kubelet.runtime.simulated_pod import SimulatedPod, annotation, container_annotations, usage_of
+from kubelet.runtime.simulated_pod import SimulatedPod, annotation, container_annotations
 from kubelet.runtime.simulated_program import Program, argv_of, program_of
+from kubelet.runtime.simulated_usage import usage_of
+from kubelet.stages.simulation import Simulation
 from kubelet.stages.stage import StageSet, defaults, seconds
 from kubelet.stages.template import Functions
 
@@ -77,10 +79,11 @@ class SimulatedRuntime:
         node_ip: str = "127.0.0.1",
         pod_cidr: str = "10.244.0.0/24",
         stages: StageSet | None = None,
+        simulation: Simulation | None = None,
     ) -> None:
         self._clock, self._rng, self._node_name, self._node_ip = clock, rng, node_name, node_ip
         self._addresses = AddressPool(pod_cidr)
-        self._stages = stages or StageSet(defaults())
+        self.simulation = simulation or Simulation(stages or StageSet(defaults()))
         self._pods: dict[str, SimulatedPod] = {}
         """By pod uid."""
         self._sandboxes: dict[str, SimulatedPod] = {}
@@ -245,7 +248,8 @@ class SimulatedRuntime:
 
     def _usage(self, container: SimulatedContainer) -> tuple[int, int]:
         """(nanocores, bytes) that a container uses now."""
-        return usage_of(self._pods[container.pod_uid].pod, container.spec)
+        pod, now = self._pods[container.pod_uid].pod, self._clock.now()
+        return usage_of(pod, container.spec, self.simulation.usages, node_name=self._node_name, now=now, rng=self._rng)
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
         return self._container(container_id).log.read(options)
@@ -293,7 +297,7 @@ class SimulatedRuntime:
         for container in all_containers(pod):
             if str(images.parse(str(container.get("image")))) == image:
                 wanted = simulated_streams.image_object(pod, container_annotations(pod, container["name"]), images.parse(image))
-                stage = self._stages.next("Image", wanted, self._rng)
+                stage = self.simulation.stages.next("Image", wanted, self._rng)
                 break
         if stage is None or wanted is None:
             return self._store(image, None)
@@ -342,7 +346,7 @@ class SimulatedRuntime:
         obj = simulated_streams.container_object(
             known.pod, container, is_known=Program.is_known(argv_of(container.spec, container.config.envs))
         )
-        stage = self._stages.next("Container", obj, self._rng)
+        stage = self.simulation.stages.next("Container", obj, self._rng)
         lived_s = (self._clock.now() - (container.started_at or self._clock.now())).total_seconds()
         if stage is None:
             self._program(container).run(lived_s=lived_s)
@@ -358,11 +362,11 @@ class SimulatedRuntime:
 
     def _stage_pod(self, known: SimulatedPod) -> None:
         """KWOK's Pod stages: the next one for the pod as it now is, if there are any."""
-        if not self._stages.has("Pod"):
+        if not self.simulation.stages.has("Pod"):
             return
         known.cancel_timer()
         obj = known.as_object(self.name)
-        stage = self._stages.next("Pod", obj, self._rng)
+        stage = self.simulation.stages.next("Pod", obj, self._rng)
         if stage is None:
             return
         delay_s = stage.delay_s(obj, self._rng, self._clock.now())

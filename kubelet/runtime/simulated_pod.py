@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kube import quantity
 from kube.clock import rfc3339
 from kube.objects import Object, annotations_of, uid_of
 from kubelet.observed import RuntimeState, newest_first
@@ -17,9 +16,6 @@ from kubelet.stages.template import Functions
 from kubelet.status import status_of
 
 PREFIX = "wherry.dev/"
-KWOK_PREFIX = "kwok.x-k8s.io/"
-_CPU_NANOS = 1_000_000
-_MEMORY_BYTES = 10 << 20
 
 
 def annotation(pod: Object, container: str, name: str) -> str | None:
@@ -34,25 +30,6 @@ def container_annotations(pod: Object, container: str) -> Mapping[str, str]:
     own = f"{container}.{PREFIX}"
     special = {f"{PREFIX}{key[len(own) :]}": value for key, value in annotations.items() if key.startswith(own)}
     return annotations | special if special else annotations
-
-
-def usage_of(pod: Object, container: Object) -> tuple[int, int]:
-    """(nanocores, bytes) that a container's statistics show: its annotations, or a tenth of its CPU and half of its memory request."""
-    cpu, memory = (_wanted(pod, container["name"], each) for each in ("cpu", "memory"))
-    requests = (container.get("resources") or {}).get("requests") or {}
-    own = quantity.parse(requests["cpu"]).nano // 10 if "cpu" in requests else _CPU_NANOS
-    own_bytes = quantity.parse(requests["memory"]).value() // 2 if "memory" in requests else _MEMORY_BYTES
-    return own if cpu is None else cpu.nano, own_bytes if memory is None else memory.value()
-
-
-def _wanted(pod: Object, container: str, resource: str) -> quantity.Quantity | None:
-    """The amount that an annotation asks for: ours, or KWOK's. What is no amount counts for nothing."""
-    text = annotation(pod, container, f"usage-{resource}") or annotations_of(pod).get(f"{KWOK_PREFIX}usage-{resource}")
-    try:
-        found = quantity.parse(text) if text else None
-    except quantity.QuantityError:
-        return None
-    return found if found is not None and found.nano >= 0 else None
 
 
 @dataclass(slots=True, eq=False)

@@ -28,11 +28,12 @@ from kubelet import metrics as kubelet_metrics
 from kubelet.agent import Agents, NodeAgent
 from kubelet.observed import newest_first
 from kubelet.runtime.base import ByteStream, CommandTimeout, ContainerState, ContainerStats, CRIError
-from kubelet.server import logs, port_forward, remote_command, statistics
+from kubelet.server import logs, pages, port_forward, remote_command, statistics
 from kubelet.server.callers import Callers
 from kubelet.server.http import HEAD_BYTES_MAX, Answer, BadRequest, Head, read_head, skip_body
 from kubelet.server.spdy import SpdyError
 from kubelet.server.websocket import WebSocketError
+from kubelet.stages.simulation import Simulation
 from kubelet.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -260,7 +261,20 @@ class KubeletServer:
         elif which in (("cadvisor",), ("probes",)):
             await answer.send(200, b"", metrics.CONTENT_TYPE)
         else:
-            raise BadRequest("404 page not found", status=404)
+            await self._page("/" + "/".join(head.segments), answer)
+
+    async def _page(self, path: str, answer: Answer) -> None:
+        """What a Metric object of the simulation describes at this path. Raises BadRequest where there is none."""
+        anyone = next(iter(self._agents.nodes.values()), None)
+        simulation: Simulation | None = getattr(anyone.host.runtime, "simulation", None) if anyone is not None else None
+        for metric in simulation.metrics if simulation is not None else ():
+            node = self._agents.nodes.get(metric.node_in(path) or "")
+            if node is not None:
+                pods, stats = await _usage([node])
+                text = pages.page(metric, node.node, pods, stats, node.host.clock.now(), node.host.rng)
+                await answer.send(200, text.encode(), metrics.CONTENT_TYPE)
+                return
+        raise BadRequest("404 page not found", status=404)
 
     async def _configz(self, head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
         port = next(iter(self._agents.nodes.values())).heartbeat.facts.port

@@ -13,7 +13,8 @@ says what happens `next`. Three kinds of object (`spec.resourceRef.kind`) are si
                                         The rest of what KWOK would do (phases, events, deletes) is the kubelet's own work here
 
 `metadata.annotations` of an Image's or Container's object are the pod's, with `<container>.wherry.dev/x` standing in for `wherry.dev/x`.
-The defaults are the YAML files beside this one. Not understood (StageError): CEL expressions, `steps` with `apply`, finalizers.
+The defaults are the YAML files beside this one; other kinds of KWOK's are in `simulation.py`.
+Not understood (StageError): CEL expressions, `steps` with `apply`, finalizers.
 """
 
 from __future__ import annotations

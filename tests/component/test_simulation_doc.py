@@ -11,11 +11,14 @@ import pytest
 import yaml
 
 from kube.objects import Object, is_condition_true
+from kube.quantity import parse
 from wherry import Cluster
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs/simulation.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-OBJECTS: dict[str, Object] = {each["metadata"]["name"]: each for block in BLOCKS for each in yaml.safe_load_all(block)}
+ALL: list[Object] = [each for block in BLOCKS for each in yaml.safe_load_all(block)]
+OBJECTS: dict[str, Object] = {each["metadata"]["name"]: each for each in ALL if each["kind"] != "HorizontalPodAutoscaler"}
+AUTOSCALERS = [each for each in ALL if each["kind"] == "HorizontalPodAutoscaler"]
 STAGES = [each for each in OBJECTS.values() if each["kind"] == "Stage"]
 
 
@@ -172,6 +175,35 @@ def test_a_stage_in_place_of_a_default_one_makes_pulls_slow_or_fail() -> None:
         assert cluster.client.get("Pod", "slow")["status"]["phase"] == "Pending"
         cluster.wait_for("Pod", "slow", timeout_s=5)
         assert "slow.example.com/app:gone: not found" in waiting_for(cluster, "gone", "ErrImagePull")["message"]
+
+
+def test_load_by_annotation_is_measured_and_answered_by_an_autoscaler() -> None:
+    with Cluster(nodes=1, metrics=True) as cluster:
+        cluster.apply([OBJECTS["web"], *AUTOSCALERS])
+        cluster.wait_for("Deployment", "web", "Available")
+        cluster.wait_for("Deployment", "web", lambda found: found is not None and found["spec"]["replicas"] == 4)
+        cluster.wait_for("Deployment", "web", lambda found: found is not None and found["spec"]["replicas"] == 5)
+
+
+def test_load_and_pages_of_metrics_by_kwoks_objects() -> None:
+    with Cluster(nodes=1, metrics=True, stages=[OBJECTS["rush"], OBJECTS["busy"]]) as cluster:
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rush"}})
+        cluster.wait_for("ServiceAccount", "default", "create", namespace="rush")
+        for namespace in ("rush", "default"):
+            cluster.apply(pod("app"), namespace=namespace)
+            cluster.wait_for("Pod", "app", namespace=namespace)
+        cluster.wait_for("APIService", "v1beta1.metrics.k8s.io", "Available")
+        assert 100 <= milli(cluster, "rush") < 300
+        cluster.advance(minutes=5)
+        assert 590 <= milli(cluster, "rush") < 700
+        cluster.advance(minutes=10)
+        assert (milli(cluster, "rush"), milli(cluster, "default")) == (1100, 1)
+
+
+def milli(cluster: Cluster, namespace: str) -> int:
+    """The CPU that the pod is said to use."""
+    found = cluster.client.get(("metrics.k8s.io/v1beta1", "PodMetrics"), "app", namespace=namespace)
+    return parse(found["containers"][0]["usage"]["cpu"]).milli_value()
 
 
 def test_every_example_is_used_by_a_test() -> None:
