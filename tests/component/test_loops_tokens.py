@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 from apiserver.identity import Authority
+from apiserver.legacy_tokens import LAST_USED
 from controllers.manager.service_account_token import NAME, TYPE
 from controllers.manager.service_cidr import FINALIZER, SERVICE_CIDRS
 from kube.client.client import Client
@@ -38,6 +39,8 @@ async def test_a_secret_gets_a_token_that_holds_as_long_as_its_account(tmp_path:
         bot = Client(cluster.transport, user_agent="bot", token=tokens[0], clock=cluster.clock, rng=cluster.rng)
         review = await bot.create(REVIEWS, {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind})
         assert review["status"]["userInfo"]["username"] == "system:serviceaccount:default:bot"
+        used = (await client.get(SECRETS, "bot-token", namespace="default"))["metadata"]["labels"][LAST_USED]
+        assert used == cluster.clock.now().strftime("%Y-%m-%d")
         await client.delete(SERVICE_ACCOUNTS, "bot", namespace="default")
 
         async def gone() -> bool:
