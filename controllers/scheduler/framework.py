@@ -2,7 +2,7 @@
 
 A plugin is one small class in `plugins/` that has some of the extension points below; which ones it has is found out from its methods.
 Upstream's points are kept, in their order: PreEnqueue, (queue sort), PreFilter and Filter, PostFilter, PreScore, Score and Normalize,
-Reserve, Permit, PreBind, Bind. Two things differ, for speed in Python:
+Reserve, Permit, PreBind, Bind, PostBind. Two things differ, for speed in Python:
 
 - A plugin whose answer for a node depends on the pod and *that node alone* has `filter` and `score`: its answers are remembered for all
   pods with the same `PodInfo.signature` and asked for again only when the node changes (`evaluation.py`).
@@ -246,15 +246,20 @@ class ReservePlugin(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A Permit plugin's "not yet": for so long at most, and never for more than 15 minutes."""
+
+    timeout_s: float
+
+
 @runtime_checkable
 class PermitPlugin(Protocol):
-    """May refuse at the last moment."""
-
-    # deviates: upstream's third answer, "wait", is not there yet.
+    """May refuse at the last moment, or have the pod wait: until it is allowed or rejected (`waiting.py`), or until time is up."""
 
     name: str
 
-    def permit(self, pod: PodInfo, node: str) -> Rejection | None: ...
+    def permit(self, pod: PodInfo, node: str) -> Rejection | Wait | None: ...
 
 
 @runtime_checkable
@@ -279,3 +284,12 @@ class BindPlugin(Protocol):
     async def bind(self, pod: PodInfo, node: str) -> None:
         """Make it so. Raises ApiError or OSError."""
         ...
+
+
+@runtime_checkable
+class PostBindPlugin(Protocol):
+    """Is told of pods that have been bound."""
+
+    name: str
+
+    def post_bind(self, pod: PodInfo, node: str) -> None: ...

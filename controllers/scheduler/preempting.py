@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from controllers.scheduler.framework import PostFilterResult
-from controllers.scheduler.plugins.default_preemption import PREEMPTED_REASON
+from controllers.scheduler.plugins.default_preemption import NAME, PREEMPTED_REASON
 from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.waiting import WaitingPods
 from kube.client.client import Client
 from kube.clock import Clock, rfc3339
 from kube.errors import NotFound
@@ -17,9 +18,16 @@ from kube.runtime.events import EventRecorder
 _log = logging.getLogger(__name__)
 
 
-async def preempt(pod: PodInfo, result: PostFilterResult, *, client: Client, events: EventRecorder, clock: Clock) -> None:
-    """Delete the victims. Raises ApiError, OSError; those that are gone already are fine."""
+async def preempt(
+    pod: PodInfo, result: PostFilterResult, *, client: Client, events: EventRecorder, clock: Clock, waiting: WaitingPods
+) -> None:
+    """Delete the victims; those that wait for permission are only refused it. Raises ApiError, OSError; those that are gone already are
+    fine."""
     for victim in result.victims:
+        there = waiting.get(victim.key)
+        if there is not None and there.pod is victim:
+            there.reject(NAME, "preempted")
+            continue
         if victim.is_deleting:
             continue
         try:

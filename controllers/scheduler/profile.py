@@ -20,6 +20,7 @@ from controllers.scheduler.framework import (
     NormalizePlugin,
     PermitPlugin,
     Plugin,
+    PostBindPlugin,
     PostFilterPlugin,
     PreBindPlugin,
     PreEnqueuePlugin,
@@ -75,6 +76,7 @@ class Profile:
         self.permit = [each for each in of("permit") if isinstance(each, PermitPlugin)]
         self.pre_bind = [each for each in of("preBind") if isinstance(each, PreBindPlugin)]
         self.bind = [each for each in of("bind") if isinstance(each, BindPlugin)]
+        self.post_bind = [each for each in of("postBind") if isinstance(each, PostBindPlugin)]
         self._wakes = {each.name: each.wakes for each in self.filters} | {each.name: each.wakes for each in self.filter_tallies}
 
     def wakes(self, rejected_by: frozenset[str]) -> ClusterEvent:

@@ -29,6 +29,7 @@ from controllers.scheduler.queue import QueuedPod, SchedulingQueue
 from controllers.scheduler.reports import Report, Reporter
 from controllers.scheduler.schedule import Decision, Evaluations, schedule
 from controllers.scheduler.snapshot import Snapshot
+from controllers.scheduler.waiting import WaitingPod, WaitingPods
 from kube.client.client import Client
 from kube.client.informer import Informers
 from kube.clock import Clock
@@ -65,7 +66,8 @@ class Scheduler:
         self._informers = informers.scoped()
         self._pods = self._informers.of(PODS)
         self.extenders = extenders_of(config)
-        parts = Parts(client, resources_ignored(config.extenders))
+        self.waiting = WaitingPods()
+        parts = Parts(client, resources_ignored(config.extenders), self.waiting)
         self.profiles = {each.name: each for each in profiles_of(config, parts)}
         first, *others = self.profiles
         self._recorders = {first: events} | {name: EventRecorder(client, component=name, clock=clock, rng=rng) for name in others}
@@ -155,20 +157,35 @@ class Scheduler:
     def _assume(self, queued: QueuedPod, node: str) -> Coroutine[Any, Any, None] | None:
         pod = queued.info
         self.snapshot.assume(pod, node)
-        refused = self._reserve(pod, node)
+        refused = self._reserve(pod, node) or self._permit(pod, node)
         if refused is None:
             return self._bind(queued, node)
-        self._undo(pod, node)
-        message = unavailable(1, [refused], None)
-        self._rejected(queued, frozenset((refused.plugin,)), message, nominated_node=None)
+        self._turn_back(queued, node, refused)
         return None
+
+    def _turn_back(self, queued: QueuedPod, node: str, refused: Rejection) -> None:
+        """The node that was found is not to be, after all."""
+        self._undo(queued.info, node)
+        self._rejected(queued, frozenset((refused.plugin,)), unavailable(1, [refused], None), nominated_node=None)
 
     def _reserve(self, pod: PodInfo, node: str) -> Rejection | None:
         for plugin in self._profile(pod).reserve:
             refused = plugin.reserve(pod, self.snapshot.nodes[node], self.snapshot)
             if refused is not None:
                 return refused
-        return next((refused for each in self._profile(pod).permit if (refused := each.permit(pod, node)) is not None), None)
+        return None
+
+    def _permit(self, pod: PodInfo, node: str) -> Rejection | None:
+        waits: dict[str, float] = {}
+        for plugin in self._profile(pod).permit:
+            answer = plugin.permit(pod, node)
+            if isinstance(answer, Rejection):
+                return answer
+            if answer is not None:
+                waits[plugin.name] = answer.timeout_s
+        if waits:
+            self.waiting.put(WaitingPod(pod, node, waits))
+        return None
 
     def _undo(self, pod: PodInfo, node: str) -> None:
         for plugin in reversed(self._profile(pod).reserve):
@@ -181,6 +198,10 @@ class Scheduler:
         pod = queued.info
         profile = self._profile(pod)
         try:
+            refused = await self._permitted(pod)
+            if refused is not None:
+                self._not_permitted(queued, node, refused)
+                return
             for plugin in profile.pre_bind:
                 if plugin.pre_bind_pre_flight(pod, node):
                     doing = f'running PreBind plugin "{plugin.name}"'
@@ -201,6 +222,8 @@ class Scheduler:
             self._binds.release()
         self._record(pod, "Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
         self._forget_decision(pod.key)
+        for post_bind in profile.post_bind:
+            post_bind.post_bind(pod, node)
         self._count_success(queued)
         if self.queue.get(pod.key) is queued:
             self.queue.remove(pod.key)
@@ -217,6 +240,25 @@ class Scheduler:
                 else:
                     return True
         return False
+
+    async def _permitted(self, pod: PodInfo) -> Rejection | None:
+        """Wait where a plugin has asked for that; who it is that does not permit it."""
+        waiting = self.waiting.get(pod.key)
+        if waiting is None or waiting.pod is not pod:
+            return None
+        try:
+            async with self._out_of_the_way():
+                return await waiting.outcome()
+        finally:
+            self.waiting.remove(waiting)
+
+    def _not_permitted(self, queued: QueuedPod, node: str, refused: Rejection) -> None:
+        self._undo(queued.info, node)
+        pod = self._pods.get(queued.info.key)
+        if self.queue.get(queued.info.key) is not queued or pod is None:
+            return
+        self.queue.put(pod)  # changes of a pod that has a node were not looked at
+        self._rejected(queued, frozenset((refused.plugin,)), unavailable(1, [refused], None), nominated_node=None)
 
     @asynccontextmanager
     async def _out_of_the_way(self) -> AsyncIterator[None]:
@@ -267,7 +309,9 @@ class Scheduler:
                 self._reporter.report(Report(other.pod, nominated_node=""))
                 self.queue.activate(other.key)
         try:
-            await preempt(pod, result, client=self._client, events=self._recorders[pod.scheduler_name], clock=self._clock)
+            await preempt(
+                pod, result, client=self._client, events=self._recorders[pod.scheduler_name], clock=self._clock, waiting=self.waiting
+            )
         except (ApiError, OSError) as error:
             _log.warning("preemption for pod %s failed: %s", pod.key, error)
             self.queue.activate(pod.key)
@@ -298,6 +342,9 @@ class Scheduler:
 
     def _forget_decision(self, key: str) -> None:
         self.decisions.pop(key, None)
+        waiting = self.waiting.get(key)
+        if waiting is not None:
+            waiting.reject("", "it is gone or has a node")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controllers.scheduler.config.arguments import ARGUMENTS, Arguments
@@ -26,6 +26,7 @@ from controllers.scheduler.plugins.volume_binding import VolumeBinding
 from controllers.scheduler.plugins.volume_restrictions import VolumeRestrictions
 from controllers.scheduler.plugins.volume_zone import VolumeZone
 from controllers.scheduler.profile import Profile
+from controllers.scheduler.waiting import WaitingPods
 from kube.client.client import Client
 
 _FILTERS = ("preFilter", "filter")
@@ -36,10 +37,11 @@ _BOTH = (*_FILTERS, *_SCORES)
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What plugins may be made from besides their arguments. Without a client they can only decide. `ignored_resources`: see
-    NodeResourcesFit."""
+    NodeResourcesFit. `waiting`: the pods that Permit plugins have made wait."""
 
     client: Client | None = None
     ignored_resources: frozenset[str] = frozenset()
+    waiting: WaitingPods = field(default_factory=WaitingPods)
 
 
 @dataclass(frozen=True, slots=True)
