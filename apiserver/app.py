@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from fastapi import FastAPI
 
-from apiserver import routes
 from apiserver.handlers import extension_servers, resources
 from apiserver.handlers.connect import Upgraded
 from apiserver.handlers.extension_servers import extension_at
@@ -41,6 +39,7 @@ from apiserver.handlers.request import (
 )
 from apiserver.handlers.server import Server
 from apiserver.handlers.write_options import read_bool
+from apiserver.health import Health
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import Authenticator
 from apiserver.pipeline.authorization import authorize
@@ -77,9 +76,8 @@ class Pipeline:
 
 def create_app(pipeline: Pipeline) -> App:
     """The application. `pipeline.server.registries` must have been started (see `serving.py`) before requests come."""
-    api = _fastapi(pipeline)
     ordered = [_failures, _in_flight, _authentication, _authorization]
-    app = _routes(pipeline, api)
+    app = _routes(pipeline)
     for middleware in reversed(ordered):
         app = middleware(app, pipeline)
     return _lifespan(app)
@@ -193,11 +191,14 @@ def _authorization(app: App, pipeline: Pipeline) -> App:
     return authorization
 
 
-def _routes(pipeline: Pipeline, api: FastAPI) -> App:
-    """Resources go straight to their handlers (FastAPI's routing would cost more than the handlers do); all else is FastAPI's."""
-    server = pipeline.server
+def _routes(pipeline: Pipeline) -> App:
+    """Resources go straight to their handlers (FastAPI's routing would cost more than the handlers do), and so do health checks, which
+    a starting server is asked for first; all else is FastAPI's, which is loaded when it is asked for."""
+    server, health = pipeline.server, Health(pipeline.server)
+    api: App | None = None
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal api
         call: Call = scope["wherry"]
         request = call.request
         assert request is not None
@@ -208,7 +209,10 @@ def _routes(pipeline: Pipeline, api: FastAPI) -> App:
                 await _send(await extension_servers.serve(request, api_service), call, scope, send)
             elif info.is_resource:
                 await _send(PAGE_NOT_FOUND, call, scope, send)
+            elif (healthy := await health.answer(scope["path"], scope["query_string"])) is not None:
+                await _send(healthy, call, scope, send)
             else:
+                api = api or _fastapi(pipeline)
                 await api(scope, receive, _noting(call, scope, send))
             return
         await _send(await resources.serve(request), call, scope, send)
@@ -271,7 +275,11 @@ def _wants_watch(query: bytes) -> bool:
     return values is not None and read_bool(values[0])
 
 
-def _fastapi(pipeline: Pipeline) -> FastAPI:
+def _fastapi(pipeline: Pipeline) -> App:
+    from fastapi import FastAPI
+
+    from apiserver import routes
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield

@@ -35,9 +35,6 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
     @api.api_route("/{path:path}", methods=METHODS)
     async def everything_else(request: FastAPIRequest) -> FastAPIResponse:
         headers, query = dict(request.headers), request.scope["query_string"]
-        healthy = await health.answer(request.url.path, query)
-        if healthy is not None:
-            return _sent(healthy)
         try:
             if request.url.path == "/":
                 documents: Documents = server.extra["documents"]
