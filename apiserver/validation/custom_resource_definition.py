@@ -14,7 +14,6 @@ from apiserver.validation.custom.ca_bundle import ca_bundle_problem
 from apiserver.validation.custom.field_path import FieldPathError, field_at
 from apiserver.validation.metadata import immutable
 from apiserver.validation.names import byte_length, is_dns1035_label, is_dns1123_subdomain
-from apiserver.validation.structural_schema import validate_schema
 from apiserver.validation.webhook_client import validate_client_config
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required, too_many
 from kube.objects import Object, annotations_of, is_condition_true
@@ -213,6 +212,8 @@ def _parts(
     errors: list[FieldError] = []
     schema, at = _schema(version), f"{path}.validation" if path == "spec" else f"{path}.schema"
     if "schema" in parts and schema is not None:
+        from apiserver.validation.structural_schema import validate_schema  # and with it CEL, which a starting server can do without
+
         errors += validate_schema(schema, f"{at}.openAPIV3Schema", has_status=has_status)
     if "subresources" in parts:
         errors += _subresource_errors(version, path)

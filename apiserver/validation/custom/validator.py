@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from apiserver.validation.custom.checks import compile_check
 from apiserver.validation.custom.correlation import Correlation
 from apiserver.validation.custom.embedded import embedded_problems, has_embedded
 from apiserver.validation.custom.list_types import compile_unique, repeated_items
 from apiserver.validation.custom.problems import problems
-from apiserver.validation.custom.rules import NOT_CHECKED, RuleSet, evaluate, is_blocked, rule_set
 from apiserver.validation.custom.schema import Node, properties
 from apiserver.validation.names import is_qualified_name
 from kube.errors import FieldError, invalid
 from kube.objects import Object
 from kube.patch.golang import go_type, plain
+
+if TYPE_CHECKING:
+    from apiserver.validation.custom.rules import RuleSet
 
 INT32_MAX: Final = 2**31 - 1
 _OWN_FINALIZERS: Final = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
@@ -59,12 +61,16 @@ class Validator:
 
     @functools.cached_property
     def _rules(self) -> RuleSet | None:
+        from apiserver.validation.custom.rules import rule_set  # and with it CEL, which a starting server can do without
+
         return rule_set(self._node, is_root=True)
 
     def _broken(self, new: Object, old: Object | None, found: list[FieldError], warnings: list[str] | None) -> list[FieldError]:
         """The rules that are broken; not asked where the object is too wrong."""
         if self._rules is None:
             return []
+        from apiserver.validation.custom.rules import NOT_CHECKED, evaluate, is_blocked
+
         if is_blocked(found):
             return [NOT_CHECKED]
         outcome = evaluate(self._rules, new, old, correlation=Correlation(new, old, self._node) if old is not None else None)
