@@ -16,8 +16,15 @@ from kubelet.stages.query import StageError
 from kubelet.stages.simulation import GROUP, Simulation
 
 _log = logging.getLogger(__name__)
-_PLURALS = {"Stage": "stages", "ResourceUsage": "resourceusages", "ClusterResourceUsage": "clusterresourceusages", "Metric": "metrics"}
-_NAMESPACED = frozenset({"ResourceUsage"})
+_PLURALS = {
+    "Stage": "stages",
+    "ResourceUsage": "resourceusages",
+    "ClusterResourceUsage": "clusterresourceusages",
+    "Metric": "metrics",
+    "Exec": "execs",
+    "ClusterExec": "clusterexecs",
+}
+_NAMESPACED = frozenset({"ResourceUsage", "Exec"})
 
 
 def resource_of(kind: str) -> Resource:

@@ -47,9 +47,11 @@ from kubelet.runtime.base import (
     SandboxStatus,
 )
 from kubelet.runtime.simulated_container import KILLED_EXIT_CODE, TERMINATED_EXIT_CODE, SimulatedContainer
+from kubelet.runtime.simulated_log import lines_of
 from kubelet.runtime.simulated_pod import SimulatedPod, annotation, container_annotations
 from kubelet.runtime.simulated_program import Program, argv_of, program_of
 from kubelet.runtime.simulated_usage import usage_of
+from kubelet.stages.inside import first
 from kubelet.stages.simulation import Simulation
 from kubelet.stages.stage import StageSet, defaults, seconds
 from kubelet.stages.template import Functions
@@ -196,6 +198,7 @@ class SimulatedRuntime:
         if container.state is not ContainerState.CREATED:
             raise InvalidState(f"container {container_id} is in {container.state} state, not CREATED")
         known = self._pods[container.pod_uid]
+        self._begin_log(known, container)
         container.run(quiet=Program.is_known(argv_of(container.spec, container.config.envs)))
         self._tell(ContainerEvent(known.uid, container.id, "started"))
         self._live(known, container)
@@ -258,11 +261,11 @@ class SimulatedRuntime:
 
     async def exec_sync(self, container_id: str, command: Sequence[str], *, timeout_s: float) -> ExecResult:
         container = self._running(container_id)
-        return await simulated_streams.exec_sync(self._program(container), container, command, timeout_s=timeout_s)
+        return await simulated_streams.exec_sync(self._shell(container), container, command, timeout_s=timeout_s)
 
     async def exec(self, container_id: str, command: Sequence[str], streams: ExecStreams) -> int:
         container = self._running(container_id)
-        return await simulated_streams.exec_stream(self._program(container), container, command, streams)
+        return await simulated_streams.exec_stream(self._shell(container), container, command, streams)
 
     async def attach(self, container_id: str, streams: ExecStreams) -> None:
         await simulated_streams.attach(self._running(container_id), streams)
@@ -340,6 +343,24 @@ class SimulatedRuntime:
 
     def _program(self, container: SimulatedContainer) -> Program:
         return program_of(self._pods[container.pod_uid], container)
+
+    def _shell(self, container: SimulatedContainer) -> Program:
+        """What exec'd commands run in."""
+        program, pod = self._program(container), self._pods[container.pod_uid].pod
+        shell = first(self.simulation.execs, pod, container.name)
+        if shell is not None:
+            program.machine.env.update(shell.envs)
+            program.machine.cwd = shell.directory or program.machine.cwd
+        return program
+
+    def _begin_log(self, known: SimulatedPod, container: SimulatedContainer) -> None:
+        """Begin a container's log with the lines of its file, if it has one."""
+        path = first(self.simulation.logs, known.pod, container.name)
+        try:
+            for line in lines_of(path, self._clock.now()) if path is not None else ():
+                container.log.append(line)
+        except OSError as error:
+            log.warning("log of %s: %s: %s", container.name, path, error.strerror)
 
     def _live(self, known: SimulatedPod, container: SimulatedContainer) -> None:
         """A container that has just started (or come back) goes its way: its command's, or a Stage's, or on and on."""

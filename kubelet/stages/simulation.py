@@ -1,7 +1,8 @@
 """Everything that configures simulated nodes, by kind: KWOK's objects (`kwok.x-k8s.io/v1alpha1`), from files or from the cluster.
 
-Understood: Stage (`stage.py`), ResourceUsage and ClusterResourceUsage (`usage.py`), Metric (`metric.py`). Others are refused by name:
-Exec and Logs let whoever may write them run commands and read files of this machine, and simulated containers have both of their own.
+Understood: Stage (`stage.py`), ResourceUsage and ClusterResourceUsage (`usage.py`), Metric (`metric.py`), Exec, ClusterExec, Logs and
+ClusterLogs (`inside.py`). Others are refused by name. Logs name files of this machine, so they are read from files only, never from the
+cluster: whoever may write an object could read them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from kube.objects import Object, key_of
+from kubelet.stages.inside import Execs, Logs, compiled_execs, compiled_logs
 from kubelet.stages.metric import Metric, compiled_metric
 from kubelet.stages.query import StageError
 from kubelet.stages.stage import Stage, StageSet, compiled, defaults
@@ -21,14 +23,15 @@ from kubelet.stages.usage import PodUsage, UsageSet, compiled_usage
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 GROUP: Final = "kwok.x-k8s.io"
-KINDS: Final = ("Stage", "ResourceUsage", "ClusterResourceUsage", "Metric")
-_HOST: Final = "it would act on this machine itself; simulated containers have their own (docs/simulation.md)"
-REFUSED: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("Exec", "ClusterExec", "Logs", "ClusterLogs", "Attach", "ClusterAttach"), _HOST),
-    **dict.fromkeys(("PortForward", "ClusterPortForward"), _HOST),
-}
+KINDS: Final = ("Stage", "ResourceUsage", "ClusterResourceUsage", "Metric", "Exec", "ClusterExec")
+"""What may come from the cluster."""
+FROM_FILES: Final = (*KINDS, "Logs", "ClusterLogs")
+_HOST: Final = "it would act on this machine itself; simulated containers answer by themselves (docs/simulation.md)"
+REFUSED: Final[Mapping[str, str]] = dict.fromkeys(("Attach", "ClusterAttach", "PortForward", "ClusterPortForward"), _HOST)
 
-Compiled = Stage | PodUsage | Metric
+_ONLY: Final = f"only {', '.join(FROM_FILES)} are"
+
+Compiled = Stage | PodUsage | Metric | Execs | Logs
 
 
 def compiled_object(obj: Object) -> Compiled:
@@ -40,7 +43,11 @@ def compiled_object(obj: Object) -> Compiled:
         return compiled_usage(obj)
     if kind == "Metric":
         return compiled_metric(obj)
-    raise StageError(f"kind {kind!r} is not understood: {REFUSED.get(kind, f'only {chr(44).join(KINDS)} are')}")
+    if kind in ("Exec", "ClusterExec"):
+        return compiled_execs(obj)
+    if kind in ("Logs", "ClusterLogs"):
+        return compiled_logs(obj)
+    raise StageError(f"kind {kind!r} is not understood: {REFUSED.get(kind, _ONLY)}")
 
 
 def documents(path: Path) -> list[Object]:
@@ -66,6 +73,8 @@ class Simulation:
     stages: StageSet = field(default_factory=lambda: StageSet(defaults()))
     usages: UsageSet = field(default_factory=UsageSet)
     metrics: tuple[Metric, ...] = ()
+    execs: tuple[Execs, ...] = ()
+    logs: tuple[Logs, ...] = ()
     _known: dict[tuple[str, str], Compiled] = field(default_factory=dict)
 
     @classmethod
@@ -100,6 +109,8 @@ class Simulation:
         self.stages = StageSet(stages.values())
         self.usages = UsageSet(each for each in known if isinstance(each, PodUsage))
         self.metrics = tuple(each for each in known if isinstance(each, Metric))
+        self.execs = tuple(each for each in known if isinstance(each, Execs))
+        self.logs = tuple(each for each in known if isinstance(each, Logs))
 
 
 def _key(obj: Mapping[str, Any]) -> tuple[str, str]:

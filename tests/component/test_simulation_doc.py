@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from kube.clock import LoopClock
 from kube.objects import Object, is_condition_true
 from kube.quantity import parse
+from kubelet.runtime.base import ContainerConfig, SandboxConfig
+from kubelet.runtime.simulated import SimulatedRuntime
+from kubelet.stages.simulation import Simulation
+from tests.virtual import virtual
 from wherry import Cluster
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs/simulation.md").read_text()
@@ -198,6 +204,33 @@ def test_load_and_pages_of_metrics_by_kwoks_objects() -> None:
         assert 590 <= milli(cluster, "rush") < 700
         cluster.advance(minutes=10)
         assert (milli(cluster, "rush"), milli(cluster, "default")) == (1100, 1)
+
+
+def test_logs_begin_with_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "app.log"
+    file.write_text("2025-12-31T23:59:59.5Z stderr F from a file\nplain\n")
+    spec = {"selector": {"matchNames": ["app"]}, "logs": [{"containers": ["app"], "logsFile": str(file)}]}
+    logs = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": {"name": "file"}, "spec": spec}
+    with Cluster(nodes=1, stages=logs) as cluster:
+        cluster.apply([pod("app"), pod("other")])
+        for name in ("app", "other"):
+            cluster.wait_for("Pod", name)
+        assert cluster.client.logs("app").startswith("from a file\nplain\nWherry simulates this container")
+        assert cluster.client.logs("other").startswith("Wherry simulates this container")
+
+
+@virtual
+async def test_commands_have_the_environment_that_an_exec_names() -> None:
+    runtime = SimulatedRuntime(clock=LoopClock(), rng=random.Random(1), simulation=Simulation.of([OBJECTS["shell"]]))
+    for namespace, expected in (("default", b"hello /srv\n"), ("elsewhere", b" /\n")):
+        of = pod("app")
+        of["metadata"] |= {"namespace": namespace, "uid": namespace}
+        sandbox = await runtime.run_pod_sandbox(SandboxConfig(of))
+        container = await runtime.create_container(sandbox.id, ContainerConfig(of["spec"]["containers"][0], "ref"))
+        await runtime.start_container(container)
+        done = await runtime.exec_sync(container, ["sh", "-c", "echo $GREETING $(pwd)"], timeout_s=5)
+        assert (done.exit_code, done.stdout.lstrip()) == (0, expected.lstrip())
+    await runtime.close()
 
 
 def milli(cluster: Cluster, namespace: str) -> int:

@@ -17,11 +17,13 @@ from kube.clock import LoopClock
 from kube.objects import Object
 from kubelet.__main__ import main as kubelet_main
 from kubelet.runtime.base import ContainerStats
+from kubelet.runtime.simulated_log import read_line
 from kubelet.runtime.simulated_usage import usage_of
 from kubelet.server.pages import page
 from kubelet.server.statistics import resource_metrics
 from kubelet.simulation_objects import follow
 from kubelet.stages.expression import Expression, Unanswered, World
+from kubelet.stages.inside import Shell, first
 from kubelet.stages.metric import compiled_metric
 from kubelet.stages.query import StageError
 from kubelet.stages.simulation import Simulation, documents
@@ -146,11 +148,22 @@ def test_without_being_told_it_is_a_share_of_the_requests() -> None:
     assert usage_of(pod(), container, UsageSet(), node_name="n1", now=NOW, rng=random.Random(1)) == (20_000_000, 32 << 20)
 
 
+def inside(kind: str, **spec: Any) -> Object:
+    return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": {"name": "p", "namespace": "ns"}, "spec": spec}
+
+
 WRONG: dict[str, tuple[Object, str]] = {
     "a resource": (resource_usage({"usage": {"gpu": {"value": "1"}}}), "usage of 'gpu' is not understood"),
     "an amount": (resource_usage({"usage": {"cpu": {"value": "much"}}}), "value 'much'"),
     "nothing": (resource_usage({"usage": {"cpu": {}}}), "a usage needs a value or an expression"),
-    "Exec": ({"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterExec", "metadata": {"name": "e"}}, "it would act on this machine"),
+    "Attach": ({"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Attach", "metadata": {"name": "e"}}, "it would act on this machine"),
+    "a user of the machine": (
+        inside("Exec", execs=[{"local": {"securityContext": {"runAsUser": 0}}}]),
+        "simulated containers have one user",
+    ),
+    "a target that is nowhere": (inside("Exec", execs=[{}]), "an exec target needs `local`"),
+    "a previous log": (inside("Logs", logs=[{"previousLogsFile": "/x"}]), "previousLogsFile is not understood"),
+    "no log": (inside("ClusterLogs", logs=[{}]), "a log needs a logsFile"),
     "another kind": (
         {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Thing", "metadata": {"name": "e"}},
         "kind 'Thing' is not understood",
@@ -164,10 +177,36 @@ def test_objects_that_are_not_understood_are_refused(obj: Object, why: str) -> N
         Simulation.of([obj])
 
 
+def test_a_pods_own_comes_first_and_a_containers_own() -> None:
+    logs = [
+        inside("ClusterLogs", logs=[{"logsFile": "/all"}]),
+        inside("Logs", logs=[{"logsFile": "/pod"}, {"logsFile": "/side", "containers": ["side"]}]),
+    ]
+    found = Simulation.of(logs).logs
+    assert [str(first(found, pod(), name)) for name in ("app", "side")] == ["/pod", "/side"]
+    assert str(first(found, pod("q"), "app")) == "/all"
+    execs = Simulation.of([inside("ClusterExec", execs=[{"containers": ["x"], "local": {}}])]).execs
+    assert (first(execs, pod(), "x"), first(execs, pod(), "app")) == (Shell(), None)
+
+
+LINES = {
+    "2025-12-31T23:59:59.5Z stderr F a b": ("stderr", "a b", 2025),
+    "2025-12-31T23:59:59.5Z stdout P ": ("stdout", "", 2025),
+    "2025-99-31T23:59:59Z stdout F x": ("stdout", "2025-99-31T23:59:59Z stdout F x", 2026),
+    "just text": ("stdout", "just text", 2026),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), LINES.items())
+def test_a_line_of_a_log_file(text: str, expected: tuple[str, str, int]) -> None:
+    line = read_line(text, NOW)
+    assert (line.stream, line.text, line.time.year) == expected
+
+
 def test_a_file_that_is_not_understood_is_named(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
-    file.write_text("apiVersion: kwok.x-k8s.io/v1alpha1\nkind: Logs\nmetadata: {name: l}\n")
-    with pytest.raises(StageError, match=r"x\.yaml: kind 'Logs' is not understood"):
+    file.write_text("apiVersion: kwok.x-k8s.io/v1alpha1\nkind: Attach\nmetadata: {name: l}\n")
+    with pytest.raises(StageError, match=r"x\.yaml: kind 'Attach' is not understood"):
         documents(file)
 
 
@@ -217,7 +256,7 @@ async def test_custom_resources_are_followed_and_what_is_not_understood_counts_f
 
 FLAGS = {
     "a file that is not there": (["--stages", "/nowhere.yaml"], "kubelet: --stages", 1),
-    "a kind that there is not": (["--enable-crds", "Stage,Exec"], "'Exec' is not one of Stage, ResourceUsage", 2),
+    "a kind that is read from files only": (["--enable-crds", "Stage,Logs"], "'Logs' is not one of Stage, ResourceUsage", 2),
 }
 
 
