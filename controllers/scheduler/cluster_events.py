@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from controllers.scheduler.framework import ClusterEvent
+from controllers.scheduler.framework import Change, ClusterEvent
 from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.profile import Profile
 from controllers.scheduler.queue import SchedulingQueue
 from controllers.scheduler.snapshot import Snapshot
 from kube.client.informer import Informers
@@ -52,11 +53,21 @@ class Watcher:
         """A pod that was assumed on a node is not going there."""
         self._queue.move(ClusterEvent.POD_DELETE)
 
+    def _move(self, change: Change) -> None:
+        """Have those tried again whom the change may help."""
+        snapshot = self._snapshot
+
+        def hint(profile: Profile, pod: PodInfo, rejected_by: frozenset[str]) -> bool:
+            return profile.may_help(pod, rejected_by, change, snapshot)
+
+        self._queue.move(change.event, hint=hint)
+
     def on_node(self, old: Object | None, new: Object | None) -> None:
         if new is not None:
-            self._queue.move(self._snapshot.set_node(new))
+            event = self._snapshot.set_node(new)
+            self._move(Change(event, node=self._snapshot.nodes[name_of(new)]))
         elif old is not None:
-            self._queue.move(self._snapshot.remove_node(name_of(old)))
+            self._move(Change(self._snapshot.remove_node(name_of(old))))
 
     def on_namespace(self, old: Object | None, new: Object | None) -> None:
         self._queue.move(self._snapshot.set_namespace(old, new))
@@ -94,15 +105,17 @@ class Watcher:
             self._snapshot.nominate(queued.info, "")
             self._queue.remove(key)
         self._forget(key)
+        was = self._snapshot.pods.get(key)
         if self._snapshot.remove_pod(key):
-            self._queue.move(ClusterEvent.POD_DELETE)
+            self._move(Change(ClusterEvent.POD_DELETE, pod=was))
 
     def _on_node(self, pod: Object) -> None:
         key = key_of(pod)
         if self._queue.get(key) is not None:
             self._queue.remove(key)
             self._forget(key)
-        self._queue.move(self._snapshot.set_pod(PodInfo(pod)))
+        info = PodInfo(pod)
+        self._move(Change(self._snapshot.set_pod(info), pod=info))
 
     def _needs_node(self, pod: Object) -> None:
         key = key_of(pod)

@@ -79,6 +79,15 @@ NO_EVENT = ClusterEvent(0)
 ANY_EVENT = ~NO_EVENT
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has happened, and to whom: of node events the node as it is now (None: it is gone), of pod events the pod."""
+
+    event: ClusterEvent
+    node: NodeInfo | None = None
+    pod: PodInfo | None = None
+
+
 class PluginError(Exception):
     """A plugin cannot answer now: not a no, the pod is tried again after a back-off. The text is told of the pod."""
 
@@ -120,6 +129,15 @@ class FilterPlugin(Protocol):
         ...
 
     def filter(self, state: Any, node: NodeInfo) -> Rejection | None: ...
+
+
+@runtime_checkable
+class HintingPlugin(Protocol):
+    """Knows better than `wakes` whether a change may help a pod that it has rejected (upstream's queueing hints)."""
+
+    name: str
+
+    def worth_trying(self, pod: PodInfo, change: Change, snapshot: Snapshot) -> bool: ...
 
 
 @runtime_checkable

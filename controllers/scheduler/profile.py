@@ -8,14 +8,17 @@ Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from controllers.scheduler.framework import (
     ANY_EVENT,
     NO_EVENT,
     BindPlugin,
+    Change,
     ClusterEvent,
     FilterPlugin,
     FilterTallyPlugin,
+    HintingPlugin,
     NarrowingPlugin,
     NormalizePlugin,
     PermitPlugin,
@@ -29,6 +32,10 @@ from controllers.scheduler.framework import (
     ScorePlugin,
     ScoreTallyPlugin,
 )
+
+if TYPE_CHECKING:
+    from controllers.scheduler.pod_info import PodInfo
+    from controllers.scheduler.snapshot import Snapshot
 
 Normalize = Callable[[list[int]], list[int]]
 Weighted = tuple[Plugin, int]
@@ -77,7 +84,17 @@ class Profile:
         self.pre_bind = [each for each in of("preBind") if isinstance(each, PreBindPlugin)]
         self.bind = [each for each in of("bind") if isinstance(each, BindPlugin)]
         self.post_bind = [each for each in of("postBind") if isinstance(each, PostBindPlugin)]
+        self._hints = {each.name: each for each in (*of("filter"), *of("preFilter")) if isinstance(each, HintingPlugin)}
         self._wakes = {each.name: each.wakes for each in self.filters} | {each.name: each.wakes for each in self.filter_tallies}
+
+    def may_help(self, pod: PodInfo, rejected_by: frozenset[str], change: Change, snapshot: Snapshot) -> bool:
+        """Whether one of those plugins thinks so. They must be woken by the event (`wakes`)."""
+        for name in rejected_by:
+            if self._wakes.get(name, ANY_EVENT) & change.event:
+                hinting = self._hints.get(name)
+                if hinting is None or hinting.worth_trying(pod, change, snapshot):
+                    return True
+        return not rejected_by
 
     def wakes(self, rejected_by: frozenset[str]) -> ClusterEvent:
         """The events after which a pod that those plugins rejected is worth another try; any, where no plugin did."""

@@ -124,13 +124,24 @@ class SchedulingQueue:
             self._unschedulable.setdefault(queued.group, {})[queued.info.key] = queued
             self._wake.set()
 
-    def move(self, event: ClusterEvent, *, concerns: Callable[[PodInfo], bool] | None = None) -> None:
-        """Something has happened: try again those for whom it may matter; of these only those whom it `concerns`."""
+    def move(
+        self,
+        event: ClusterEvent,
+        *,
+        concerns: Callable[[PodInfo], bool] | None = None,
+        hint: Callable[[Profile, PodInfo, frozenset[str]], bool] | None = None,
+    ) -> None:
+        """Something has happened: try again those for whom it may matter, by the event; of these only those whom it `concerns`, and for
+        whom their profile has the `hint` that it may help (given also who rejected them)."""
         if not event or not self._unschedulable:
             return
         for waits_for in [each for each in self._unschedulable if self._profiles[each[0]].wakes(each[1]) & event]:
-            group = self._unschedulable[waits_for]
-            moved = [key for key, queued in group.items() if concerns is None or concerns(queued.info)]
+            group, profile = self._unschedulable[waits_for], self._profiles[waits_for[0]]
+            moved = [
+                key
+                for key, queued in group.items()
+                if (concerns is None or concerns(queued.info)) and (hint is None or hint(profile, queued.info, waits_for[1]))
+            ]
             for queued in [group.pop(key) for key in moved]:
                 self._requeue(queued)
             if not group:

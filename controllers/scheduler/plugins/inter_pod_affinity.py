@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from controllers.scheduler.config.arguments import InterPodAffinityArgs
-from controllers.scheduler.framework import MAX_NODE_SCORE, ClusterEvent, Code, Rejection, rejection
+from controllers.scheduler.framework import MAX_NODE_SCORE, Change, ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_info import AffinityTerm, PodInfo
 from controllers.scheduler.snapshot import Snapshot
@@ -29,6 +29,19 @@ class InterPodAffinity:
     def __init__(self, args: InterPodAffinityArgs | None = None) -> None:
         args = args or InterPodAffinityArgs()
         self._args = args
+
+    def worth_trying(self, pod: PodInfo, change: Change, snapshot: Snapshot) -> bool:
+        """A new pod must be one that it wants near, one that is gone one that it does not, or the other way round; a node must have the
+        labels."""
+        if change.node is not None:
+            return all(term.topology_key in change.node.labels for term in pod.affinity)
+        other = change.pod
+        if other is None or not change.event & (ClusterEvent.POD_ADD | ClusterEvent.POD_DELETE):
+            return True
+        if ClusterEvent.POD_ADD in change.event:
+            return any(term.matches(other, snapshot.namespaces) for term in pod.affinity)
+        unwanted = any(term.matches(other, snapshot.namespaces) for term in pod.anti_affinity)
+        return unwanted or any(term.matches(pod, snapshot.namespaces) for term in other.anti_affinity)
 
     def filter_tally(self, pod: PodInfo, snapshot: Snapshot) -> RequiredTally:
         return RequiredTally(self.name, pod, snapshot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controllers.scheduler.config.arguments import NodeAffinityArgs
-from controllers.scheduler.framework import ClusterEvent, Code, Rejection, rejection
+from controllers.scheduler.framework import Change, ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.node_selector import NodeTerm, RequiredNodes, preferred_terms, required_nodes, weighted_terms
 from controllers.scheduler.plugins.normalize import normalized
@@ -42,6 +42,13 @@ class NodeAffinity:
                 return None
             names |= found
         return names or rejection(self.name, Code.UNRESOLVABLE, "pod affinity terms conflict")
+
+    def worth_trying(self, pod: PodInfo, change: Change, snapshot: Snapshot) -> bool:
+        """Only a node that it could go to is."""
+        node, required = change.node, RequiredNodes.of(pod)
+        if node is None or (self._added is not None and not self._added.matches(node)):
+            return False
+        return required is None or required.matches(node)
 
     def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> State | None:
         required = RequiredNodes.of(pod)

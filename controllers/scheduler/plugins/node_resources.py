@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controllers.scheduler.config.arguments import NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs
-from controllers.scheduler.framework import MAX_NODE_SCORE, ClusterEvent, Code, Rejection, rejection
+from controllers.scheduler.framework import MAX_NODE_SCORE, Change, ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.resource_scoring import CPU_AND_MEMORY, balance, strategy_of, used_and_there
 from controllers.scheduler.pod_info import PodInfo
@@ -32,6 +32,15 @@ class NodeResourcesFit:
         self._weights = tuple((each.name, each.weight) for each in args.scoring_strategy.resources)
         self._is_default = args.scoring_strategy.type == "LeastAllocated" and self._weights == CPU_AND_MEMORY
         self._strategy = strategy_of(args.scoring_strategy)
+
+    def worth_trying(self, pod: PodInfo, change: Change, snapshot: Snapshot) -> bool:
+        """A node must be large enough for it, were it empty."""
+        node = change.node
+        if node is None:
+            return True
+        if pod.cpu > node.cpu or pod.memory > node.memory or pod.ephemeral_storage > node.ephemeral_storage or node.pods_max < 1:
+            return False
+        return all(value <= node.scalars.get(name, 0) or self._ignores(name) for name, value in pod.scalars.items())
 
     def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> PodInfo:
         return pod

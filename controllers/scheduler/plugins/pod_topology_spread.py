@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from controllers.scheduler.config.arguments import PodTopologySpreadArgs
-from controllers.scheduler.framework import ClusterEvent
+from controllers.scheduler.framework import Change, ClusterEvent
 from controllers.scheduler.node_info import ZONE
 from controllers.scheduler.plugins.topology import HOSTNAME, Constraint, HardSpread, SoftSpread
 from controllers.scheduler.pod_info import PodInfo
@@ -40,6 +40,18 @@ class PodTopologySpread:
         args = args or PodTopologySpreadArgs()
         self._is_system = args.defaulting_type == "System"
         self._defaults: Sequence[Mapping[str, Any]] = _SYSTEM_DEFAULTS if self._is_system else args.default_constraints
+
+    def worth_trying(self, pod: PodInfo, change: Change, snapshot: Snapshot) -> bool:
+        """A pod must be one of those that are spread with it; a node must have the labels. One that goes may make things even."""
+        constraints = self._constraints(pod, snapshot, "DoNotSchedule")
+        if change.node is not None:
+            return all(each.key in change.node.labels for each in constraints)
+        other = change.pod
+        if other is None:
+            return True
+        return other.namespace == pod.namespace and any(
+            each.selector.matches(other.labels) or ClusterEvent.POD_LABEL in change.event for each in constraints
+        )
 
     def filter_tally(self, pod: PodInfo, snapshot: Snapshot) -> HardSpread | None:
         constraints = self._constraints(pod, snapshot, "DoNotSchedule")

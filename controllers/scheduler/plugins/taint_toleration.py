@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controllers.scheduler.framework import ClusterEvent, Code, Rejection, rejection
+from controllers.scheduler.framework import Change, ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.normalize import normalized
 from controllers.scheduler.plugins.toleration import HARD, first_untolerated, tolerated
@@ -21,6 +21,10 @@ class TaintToleration:
 
     name = "TaintToleration"
     wakes = ClusterEvent.NODE_ADD | ClusterEvent.NODE_TAINT
+
+    def worth_trying(self, pod: PodInfo, change: Change, snapshot: Snapshot) -> bool:
+        """A node whose taints it does not tolerate is no help."""
+        return change.node is not None and first_untolerated(change.node.taints, pod.tolerations, HARD) is None
 
     def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> Tolerations | None:
         return pod.tolerations if snapshot.has_taints else None
