@@ -76,8 +76,7 @@ async def test_the_condition_changes_only_with_the_reasons_and_keeps_its_time() 
     async with scheduling(make_node("a", cpu="1")) as (api, _):
         api.put(PODS, make_pod("p", cpu="2"))
         await asyncio.sleep(10)
-        api.put(NODES, make_node("a", cpu="1", taints=[taint("x")]))
-        api.put(NODES, make_node("b", cpu="1"))
+        api.put(NODES, make_node("b", cpu="4", taints=[taint("x")]))
         await asyncio.sleep(10)
         first, *_, last = [status["conditions"][0] for _, status in api.patches]
         assert last["message"].startswith("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s).")

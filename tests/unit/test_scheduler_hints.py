@@ -19,7 +19,9 @@ def near(kind: str, key: str = HOSTNAME) -> dict[str, Any]:
     return {"affinity": {kind: {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
 
 
-SPREAD = {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": WEB}]}
+SPREAD: dict[str, Any] = {
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": WEB}]
+}
 NODE, ADDED, GONE = ClusterEvent.NODE_ADD, ClusterEvent.POD_ADD, ClusterEvent.POD_DELETE
 web, other = make_pod("w", node="a", labels={"app": "web"}), make_pod("o", node="a", labels={"app": "db"})
 
