@@ -228,6 +228,27 @@ async def test_client_certificates(name: str, groups: tuple[str, ...], status: i
         assert answered.status == status
 
 
+async def test_the_metrics_server_reads_statistics_and_nothing_else(tmp_path: Path) -> None:
+    pki = Pki(tmp_path, "cluster-ca")
+    certificate, key = pki.issue("n1")
+    context = server_context(certificate=certificate, key=key, client_ca=pki.pem)
+    reader = client_context(pki.issue("system:metrics-server"))
+    async with serving(context=context, callers=Callers()) as (agents, server):
+        await agents.add("web")
+        found = {path: (await get(server, path, token="", ssl=reader)).status for path in READABLE}
+        assert found == READABLE
+
+
+READABLE = {
+    "/stats/summary": 200,
+    "/metrics/resource": 200,
+    "/pods": 401,
+    "/containerLogs/default/web/c": 401,
+    "/run/default/web/c?cmd=echo+hello": 401,
+    "/healthz": 401,
+}
+
+
 async def test_a_certificate_of_another_ca_does_not_get_in(tmp_path: Path) -> None:
     ours, theirs = Pki(tmp_path, "ours"), Pki(tmp_path, "theirs")
     certificate, key = ours.issue("n1")
