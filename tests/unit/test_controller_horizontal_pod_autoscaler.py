@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from controllers.manager.horizontal_pod_autoscaler import (
 from controllers.manager.horizontal_pod_autoscaler_behavior import Bounds, History, Moment, decide
 from controllers.manager.horizontal_pod_autoscaler_metrics import (
     Measured,
+    MetricsReader,
     NoMetrics,
     container_usage,
     custom_pods_path,
@@ -45,11 +47,15 @@ from controllers.manager.horizontal_pod_autoscaler_replicas import (
     per_pod,
     request_of,
 )
-from kube.clock import rfc3339
+from kube.client.client import Client
+from kube.client.transport import AsgiTransport
+from kube.clock import LoopClock, rfc3339
 from kube.errors import ApiError, NotFound
 from kube.objects import Object, condition_of
 from kube.resources import DEPLOYMENTS
 from kube.runtime.perform import Record
+from tests.fake_api import FakeApi
+from tests.virtual import virtual
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 USUAL = Tolerance()
@@ -725,3 +731,50 @@ def test_selectors_are_shown_as_go_shows_them() -> None:
         "&LabelSelector{MatchLabels:map[string]string{a: 1,b: 2,},"
         "MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}"
     )
+
+
+# --- asking -------------------------------------------------------------------------------------------------------------------------
+
+V1BETA1 = "/apis/external.metrics.k8s.io/v1beta1/namespaces/ns"
+CUSTOM = "/apis/custom.metrics.k8s.io/v1beta1/namespaces/ns"
+
+
+def custom(name: str, value: str) -> Object:
+    return {"describedObject": {"name": name}, "timestamp": "2026-01-01T12:00:00Z", "value": value}
+
+
+SERVED: dict[str, list[Object]] = {
+    "/apis/metrics.k8s.io/v1beta1/namespaces/ns/pods": [measured("p0", app={"cpu": "100m"})],
+    f"{CUSTOM}/pods/*/hits": [custom("p0", "10"), custom("p1", "20")],
+    f"{CUSTOM}/deployments.apps/front/hits": [custom("front", "2500m")],
+    f"{V1BETA1}/queue": [{"value": "10"}, {"value": "5"}],
+    f"{V1BETA1}/empty": [],
+}
+OBJECT_OF_FRONT = {"type": "Object", "object": {"metric": {"name": "hits"}, "describedObject": FRONT, "target": {}}}
+READ: dict[str, tuple[Object, Measured | str]] = {
+    "a resource": (resource_metric(), Measured({"p0": PodMetric(100, NOW, 15.5)})),
+    "a resource of a container": (CONTAINER, Measured({"p0": PodMetric(100, NOW, 15.5)})),
+    "pods": (PODS_METRIC, Measured({"p0": PodMetric(10_000, NOW, 60.0), "p1": PodMetric(20_000, NOW, 60.0)})),
+    "an object": (OBJECT_OF_FRONT, Measured(value=2500)),
+    "something outside": (external(), Measured(value=15_000)),
+    "nothing outside": (external("empty"), "no metrics returned from external metrics API"),
+}
+
+
+@virtual
+async def test_metrics_are_asked_of_who_serves_them() -> None:
+    api = FakeApi(random.Random(1))
+    for path, items in SERVED.items():
+        api.put(path, {"items": items})
+    client = Client(AsgiTransport(api), user_agent="test", clock=LoopClock(NOW))
+    reader = MetricsReader(client)
+
+    async def read(spec: Object) -> Measured | str:
+        sample = await reader.read(spec, namespace="ns", selector="a=b", resource_of=known)
+        return str(sample) if isinstance(sample, NoMetrics) else sample
+
+    assert await read(PODS_METRIC) == str(NOT_REGISTERED)
+    api.put("/apis/custom.metrics.k8s.io", {"versions": [{"version": "v1beta1"}]})
+    assert {name: await read(spec) for name, (spec, _) in READ.items()} == {name: expected for name, (_, expected) in READ.items()}
+    assert ("GET", "/apis/metrics.k8s.io/v1beta1/namespaces/ns/pods?labelSelector=a%3Db") in api.requests
+    await client.close()
