@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+COMPILED := $(BIN)/python -m compileall -q apiserver controllers kubelet kube wherry
 
 .PHONY: up test check fix bench docs replay
 
@@ -30,10 +31,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.user: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable .
+	$(COMPILED)
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(COMPILED)
 	touch $@ $(VENV)/.user
 
 docs: $(VENV)/.dev

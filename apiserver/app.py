@@ -131,6 +131,7 @@ def _failures(app: App, pipeline: Pipeline) -> App:
                 send,
             )
         finally:
+            del scope["wherry"]  # it holds the request, which holds the scope: the collector would have to find out
             metrics.observe((info.verb, info.group, info.version, info.resource, info.subresource), call.status, metrics.now() - started)
 
     return failures

@@ -39,12 +39,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process: what it is called, its command, and where its log goes. `kubeconfig` is the file it waits for, if it needs one."""
+    """One process: what it is called, its command, and where its log goes. `kubeconfig` is the file it waits for, if it needs one.
+    What is not `is_needed_first` is started when the nodes are Ready."""
 
     name: str
     command: tuple[str, ...]
     log: Path
     kubeconfig: Path | None = None
+    is_needed_first: bool = True
 
 
 def volumes_directory(options: Options) -> Path:
@@ -78,26 +80,24 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         f"--cluster-signing-cert-file={data / 'pki' / 'ca.crt'}", f"--cluster-signing-key-file={data / 'pki' / 'ca.key'}",
         f"--service-account-private-key-file={data / 'pki' / 'sa.key'}",
     )  # fmt: skip
-    argv: tuple[str, ...]
-    loops = (
-        ("controller-manager", "manager", MANAGER_USER), ("scheduler", "scheduler", SCHEDULER_USER),
-        ("cloud-controller-manager", "cloud", CLOUD_USER),
-    )  # fmt: skip
-    for name, command, user in loops:
-        config = issued[user]
-        more = (*signing, f"--local-volume-directory={volumes_directory(options).resolve()}") if command == "manager" else ()
-        argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity, *more)
-        out.append(Process(name, argv, logs / f"{name}.log", config))
-    simulation = [*(f"--stages={each.resolve()}" for each in options.stages)]
+    simulation = [f"--stages={each.resolve()}" for each in options.stages]
     simulation += [f"--enable-crds={options.enable_crds}"] if options.enable_crds else []
     for name in names:
         config = configs / name
-        argv = (
+        argv: tuple[str, ...] = (
             python, "-m", "kubelet", f"--kubeconfig={config}", f"--hostname-override={name}", f"--runtime={options.runtime}",
             "--port=0", "--healthz-port=0", verbosity, *simulation,
         )  # fmt: skip
         out.append(Process(f"kubelet {name}", argv, logs / f"kubelet-{name}.log", config))
-    config = issued[METRICS_USER]
-    argv = (python, "-m", "controllers", "metrics", f"--kubeconfig={config}", "--secure-port=0", "--healthz-port=0", verbosity)
-    out.append(Process("metrics-server", argv, logs / "metrics-server.log", config))
+    volumes = f"--local-volume-directory={volumes_directory(options).resolve()}"
+    loops: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+        ("controller-manager", "manager", MANAGER_USER, (*signing, volumes)),
+        ("scheduler", "scheduler", SCHEDULER_USER, ()),
+        ("cloud-controller-manager", "cloud", CLOUD_USER, ()),
+        ("metrics-server", "metrics", METRICS_USER, ("--secure-port=0",)),
+    )
+    for name, command, user, more in loops:
+        config = issued[user]
+        argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity, *more)
+        out.append(Process(name, argv, logs / f"{name}.log", config, is_needed_first=command in ("manager", "scheduler")))
     return out

@@ -150,7 +150,8 @@ async def _run(options: Options, supervisor: Supervisor, started: float, stop: a
     await supervisor.start(server)
     await _until_written(admin, before, [each.kubeconfig for each in components if each.kubeconfig], server)
     for process in components:
-        await supervisor.start(process)
+        if process.is_needed_first:
+            await supervisor.start(process)
     url = load_kubeconfig(admin).server
     run = state.Run(os.getpid(), state.process_start(os.getpid()), options.nodes, url, supervisor.pids())
     state.save(options.data_dir, run)
@@ -162,6 +163,10 @@ async def _run(options: Options, supervisor: Supervisor, started: float, stop: a
         with contextlib.suppress(AlreadyExists):
             await client.create(STORAGE_CLASSES, standard_class(str(volumes_directory(options).resolve())))
         await _until_nodes_ready(client, options.nodes, started)
+        for process in components:
+            if not process.is_needed_first:
+                await supervisor.start(process)
+        state.save(options.data_dir, replace(run, children=supervisor.pids()))
     finally:
         await client.close()
     supervisor.restarts = True

@@ -101,11 +101,12 @@ def test_without_kubectl_it_says_where_to_get_it(
 
 def test_the_server_comes_first_and_each_node_is_a_process(tmp_path: Path) -> None:
     planned = processes(Options(tmp_path, nodes=2))
-    loops = ["apiserver", "controller-manager", "scheduler", "cloud-controller-manager"]
-    assert [each.name for each in planned] == [*loops, "kubelet wherry-1", "kubelet wherry-2", "metrics-server"]
+    loops = ["controller-manager", "scheduler", "cloud-controller-manager", "metrics-server"]
+    assert [each.name for each in planned] == ["apiserver", "kubelet wherry-1", "kubelet wherry-2", *loops]
+    assert [each.name for each in planned if not each.is_needed_first] == loops[2:], "these can wait until the nodes are Ready"
     assert len({each.log for each in planned}) == len(planned)
     assert all(each.log.parent == tmp_path / "logs" for each in planned)
-    assert [each.name for each in processes(Options(tmp_path, nodes=0))] == [*loops, "metrics-server"]
+    assert [each.name for each in processes(Options(tmp_path, nodes=0))] == ["apiserver", *loops]
 
 
 def test_the_server_understands_the_command_and_issues_every_kubeconfig_that_is_waited_for(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_the_server_understands_the_command_and_issues_every_kubeconfig_that_is_
     settings = server_settings.read(list(server.command[3:]))
     assert (settings.data_dir, settings.secure_port, settings.storage) == (tmp_path, 0, "memory")
     assert (settings.emulated_version, settings.v) == ("1.30", 4)
-    assert [each.path for each in settings.issue_kubeconfig] == [each.kubeconfig for each in components]
+    assert {each.path for each in settings.issue_kubeconfig} == {each.kubeconfig for each in components}
     issued = {each.user: each.groups for each in settings.issue_kubeconfig}
     assert issued["system:node:wherry-2"] == ("system:nodes",)
     assert issued["system:kube-scheduler"] == ()
