@@ -1,18 +1,23 @@
 """The small HTTP server of every component: /healthz, /livez, /readyz, /metrics, /version. Plain HTTP, on loopback by default.
 
-Source of paths and texts: k8s.io/apiserver `pkg/server/healthz/healthz.go`.
+It listens at once, and answers a moment later: what serves the pages takes as long to load as all the rest of a component, which has better
+things to do when it starts. Who asks earlier waits. Source of paths and texts: k8s.io/apiserver `pkg/server/healthz/healthz.go`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+import logging
+import socket
 from collections.abc import Callable, Mapping
-
-from aiohttp import web
-
-from kube.runtime import metrics
+from typing import Any, Final
 
 Check = Callable[[], str | None]
 """Answers what is wrong, or None. Must not block."""
+
+LOAD_AFTER_S: Final = 1.5
+_log = logging.getLogger(__name__)
 
 
 class HealthServer:
@@ -26,82 +31,38 @@ class HealthServer:
         checks: Mapping[str, Check] | None = None,
         ready_checks: Mapping[str, Check] | None = None,
         version: Mapping[str, str] | None = None,
+        load_after_s: float = LOAD_AFTER_S,
     ) -> None:
         self.port, self.host = port, host
-        self._version = dict(version or {})
-        self._runner: web.AppRunner | None = None
-        alive = {"ping": _ping, **(checks or {})}
-        app = web.Application()
-        for path, which in (("healthz", alive), ("livez", alive), ("readyz", {**alive, **(ready_checks or {})})):
-            endpoint = _Endpoint(path, which)
-            app.router.add_get(f"/{path}", endpoint.all)
-            app.router.add_get(f"/{path}/{{check}}", endpoint.one)
-        app.router.add_get("/metrics", _metrics)
-        app.router.add_get("/version", self._serve_version)
-        self._app = app
+        self._pages = (dict(checks or {}), dict(ready_checks or {}), dict(version or {}))
+        self._load_after_s = load_after_s
+        self._socket: socket.socket | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._runner: Any = None
 
     async def start(self) -> None:
         """Listen; `port` is then the real one (0 lets the system choose). Raises OSError when it is taken."""
-        self._runner = web.AppRunner(self._app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)
+        self.port = self._socket.getsockname()[1]
+        self._serving = asyncio.create_task(self._serve(self._socket), name="health server")
+
+    async def _serve(self, sock: socket.socket) -> None:
+        await asyncio.sleep(self._load_after_s)
         try:
-            await site.start()
-        except BaseException:
-            await self.stop()
-            raise
-        self.port = self._runner.addresses[0][1]
+            pages = await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "kube.runtime.health_pages")
+            self._runner = await pages.serve(sock, *self._pages)
+        except Exception:
+            _log.exception("health is not served")
 
     async def stop(self) -> None:
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-
-    async def _serve_version(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._version)
-
-
-def _ping() -> str | None:
-    return None
-
-
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
-
-
-class _Endpoint:
-    """One of the health paths."""
-
-    def __init__(self, name: str, checks: Mapping[str, Check]) -> None:
-        self._name, self._checks = name, checks
-
-    async def all(self, request: web.Request) -> web.Response:
-        left_out = set(request.query.getall("exclude", []))
-        lines, is_well = [], True
-        for name, check in self._checks.items():
-            if name in left_out:
-                lines.append(f"[+]{name} excluded: ok")
-            elif _failed(check):
-                is_well = False
-                lines.append(f"[-]{name} failed: reason withheld")
-            else:
-                lines.append(f"[+]{name} ok")
-        if not is_well:
-            return web.Response(status=500, text="\n".join([*lines, f"{self._name} check failed\n"]))
-        verbose = "\n".join([*lines, f"{self._name} check passed\n"])
-        return web.Response(text=verbose if "verbose" in request.query else "ok")
-
-    async def one(self, request: web.Request) -> web.Response:
-        check = self._checks.get(request.match_info["check"])
-        if check is None:
-            return web.Response(status=404, text="404 page not found\n")
-        why = _failed(check)
-        return web.Response(status=500, text=f"internal server error: {why}\n") if why else web.Response(text="ok")
-
-
-def _failed(check: Check) -> str | None:
-    """What is wrong; a check that raises is one that fails."""
-    try:
-        return check()
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

@@ -23,6 +23,7 @@ async def test_health_paths_answer_as_upstreams() -> None:
         checks={"etcd": lambda: trouble[0] if trouble else None},
         ready_checks={"informers": lambda: "not synced"},
         version={"gitVersion": "v1.36.0"},
+        load_after_s=0,
     )
     await server.start()
 
