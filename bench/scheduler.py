@@ -37,6 +37,8 @@ class Case:
     name: str
     spec: Spec
     aim: int
+    is_owned: bool = False
+    """By a ReplicaSet: upstream's default spreading applies."""
 
 
 def _selects(app: str) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def _preferred(kind: str, key: str) -> Spec:
 
 CASES = (
     Case("plain", lambda app: {}, 300),
+    Case("of a ReplicaSet", lambda app: {}, 300, is_owned=True),
     Case("spread over zones, required", _spread("DoNotSchedule", ZONE), 100),
     Case("spread over zones, preferred", _spread("ScheduleAnyway", ZONE), 100),
     Case("affinity by zone, required", _affinity("podAffinity", ZONE), 30),
@@ -76,14 +79,23 @@ CASES = (
 def node(number: int) -> dict[str, Any]:
     name = f"node-{number}"
     labels = {HOSTNAME: name, ZONE: f"zone-{number % ZONES}"}
-    allocatable = {"cpu": "4", "memory": "32Gi", "pods": "110"}
-    return {"kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {}, "status": {"allocatable": allocatable}}
+    status: dict[str, Any] = {"allocatable": {"cpu": "4", "memory": "32Gi", "pods": "110"}}
+    if number % 2:
+        status["images"] = [{"names": ["app:1"], "sizeBytes": 100 << 20}]
+    return {"kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {}, "status": status}
 
 
-def pod(number: int, app: str, spec: dict[str, Any], *, on: str = "") -> dict[str, Any]:
+def owner(app: str) -> dict[str, Any]:
+    spec = {"selector": _selects(app)}
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": app, "namespace": "default", "uid": app}, "spec": spec}
+
+
+def pod(number: int, app: str, case: Case, *, on: str = "") -> dict[str, Any]:
     container = {"name": "app", "image": "app:1", "resources": {"requests": {"cpu": "10m", "memory": "50Mi"}}}
-    metadata = {"name": f"pod-{number}", "namespace": "default", "uid": f"uid-{number}", "labels": {"app": app}}
-    whole = {"containers": [container], **({"nodeName": on} if on else {}), **spec}
+    metadata: dict[str, Any] = {"name": f"pod-{number}", "namespace": "default", "uid": f"uid-{number}", "labels": {"app": app}}
+    if case.is_owned:
+        metadata["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app, "uid": app, "controller": True}]
+    whole = {"containers": [container], **({"nodeName": on} if on else {}), **case.spec(app)}
     return {"kind": "Pod", "metadata": metadata, "spec": whole, "status": {"phase": "Pending"}}
 
 
@@ -95,9 +107,11 @@ async def pods_per_s(case: Case, *, nodes: int, before: int, pods: int, distinct
         snapshot.set_node(node(number))
     for number in range(before):
         app = "there" if distinct else "bench"
-        snapshot.set_pod(PodInfo(pod(number, app, case.spec(app), on=f"node-{number % nodes}")))
+        snapshot.set_pod(PodInfo(pod(number, app, case, on=f"node-{number % nodes}")))
     apps = [f"app-{number}" if distinct else "bench" for number in range(pods)]
-    told = [pod(before + number, app, case.spec(app)) for number, app in enumerate(apps)]
+    told = [pod(before + number, app, case) for number, app in enumerate(apps)]
+    for app in dict.fromkeys(("there", *apps)):
+        snapshot.workloads.owner(None, owner(app))
     began, began_cpu, done = time.perf_counter(), time.process_time(), 0
     for each in told:
         queue.put(each)

@@ -15,50 +15,85 @@ from controllers.scheduler.snapshot import Snapshot
 
 _BYTES_MIN = 23 << 20
 _BYTES_MAX = 1000 << 20
+_TALLIES_MAX = 64
+_Images = tuple[tuple[str, int], ...]
+"""(name, size) of each."""
 
 
 class ImageLocality:
     name = "ImageLocality"
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], _ImageTally] = {}
 
     def score_tally(self, pod: PodInfo, snapshot: Snapshot) -> _ImageTally | None:
         containers = [*(pod.spec.get("initContainers") or ()), *(pod.spec.get("containers") or ())]
         volumes = [each["image"] for each in pod.spec.get("volumes") or () if each.get("image")]
         images = [_with_tag(each.get("image") or "") for each in containers]
         images += [_with_tag(each.get("reference") or "") for each in volumes]
-        tally = _ImageTally(images, snapshot)
-        for slot in snapshot.image_slots:
-            tally.update(slot, snapshot.slots[slot])
-        return tally
+        return self._tally(tuple(images), snapshot)
+
+    def _tally(self, images: tuple[str, ...], snapshot: Snapshot) -> _ImageTally:
+        """Pods with the same images share a tally, whatever else they are: it is about nodes only."""
+        known = self._known.get(images)
+        if known is None or not known.catch_up(snapshot):
+            if len(self._known) >= _TALLIES_MAX:
+                del self._known[next(iter(self._known))]
+            known = self._known[images] = _ImageTally(images, snapshot)
+        return known
 
 
 class _ImageTally:
-    def __init__(self, images: list[str], snapshot: Snapshot) -> None:
+    def __init__(self, images: Sequence[str], snapshot: Snapshot) -> None:
         self._images, self._snapshot = images, snapshot
         self._limit = _BYTES_MAX * max(len(images), 1)
-        self._there: dict[int, dict[str, int]] = {}
+        self._there: dict[int, _Images] = {}
         """By slot: those of the images that the node has, with their sizes."""
-        self._nodes: Counter[str] = Counter()
+        self._kinds: Counter[_Images] = Counter()
+        """How many nodes have the same of them: they get the same score."""
+
+        self._position = snapshot.position
+        for slot in snapshot.image_slots:
+            self.update(slot, snapshot.slots[slot])
+
+    def catch_up(self, snapshot: Snapshot) -> bool:
+        """Look at the nodes that have changed since the first count, or the last time. False when that is not known."""
+        changed = snapshot.changed_since(self._position) if snapshot is self._snapshot else None
+        if changed is None:
+            return False
+        self._position = snapshot.position
+        for slot in changed:
+            self.update(slot, snapshot.slots[slot])
+        return True
 
     def update(self, slot: int, node: NodeInfo | None) -> None:
-        for image in self._there.pop(slot, ()):
-            self._nodes[image] -= 1
+        before = self._there.pop(slot, ())
+        if before:
+            self._kinds[before] -= 1
+            if not self._kinds[before]:
+                del self._kinds[before]
         if node is None or not node.has_images:
             return
-        there = {image: size for image in set(self._images) if (size := node.images.get(image)) is not None}
+        there = tuple([(image, node.images[image]) for image in self._images if image in node.images])
         if there:
             self._there[slot] = there
-            self._nodes.update(there.keys())
+            self._kinds[there] += 1
 
     def score(self, slots: Sequence[int], nodes: Sequence[NodeInfo]) -> list[int] | None:
         if not self._there:
             return None
-        return [self._score(self._there.get(slot)) for slot in slots]
+        spread: Counter[str] = Counter()
+        for kind, count in self._kinds.items():
+            for image in {image for image, _ in kind}:
+                spread[image] += count
+        points: dict[_Images, int] = {kind: self._points(kind, spread) for kind in self._kinds}
+        points[()] = 0
+        there = self._there.get
+        return [points[there(slot, ())] for slot in slots]
 
-    def _score(self, there: dict[str, int] | None) -> int:
-        if not there:
-            return 0
+    def _points(self, there: _Images, spread: Counter[str]) -> int:
         total = self._snapshot.size
-        weighed = sum(int(there[image] * (self._nodes[image] / total)) for image in self._images if image in there)
+        weighed = sum(int(size * (spread[image] / total)) for image, size in there)
         weighed = min(max(weighed, _BYTES_MIN), self._limit)
         return MAX_NODE_SCORE * (weighed - _BYTES_MIN) // (self._limit - _BYTES_MIN)
 

@@ -217,7 +217,10 @@ class SoftSpread:
         lowest, highest = min(known), max(known)
         if ignored:
             return [0 if left_out else _normalized(score, lowest, highest) for score, left_out in zip(raw, ignored, strict=True)]
-        return None if lowest == highest else [_normalized(score, lowest, highest) for score in raw]
+        if lowest == highest:
+            return None
+        points = {score: _normalized(score, lowest, highest) for score in set(raw)}  # few differ
+        return [points[score] for score in raw]
 
     def _column(self, index: int, slots: Sequence[int], values: list[str | None], ignored: list[bool], scored: int) -> list[float]:
         """What one constraint adds to the raw score of each node: the fewer, the better."""
