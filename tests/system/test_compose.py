@@ -21,7 +21,16 @@ from tests.system.client import Api
 from tests.system.running import ROOT, Processes, free_port, wait_until
 from wherry.plan import Process
 
-COMPONENTS = ["apiserver", "controller-manager", "scheduler", "cloud-controller-manager", "metrics-server", "kubelet-1", "kubelet-2", "kubelet-3"]
+COMPONENTS = [
+    "apiserver",
+    "controller-manager",
+    "scheduler",
+    "cloud-controller-manager",
+    "metrics-server",
+    "kubelet-1",
+    "kubelet-2",
+    "kubelet-3",
+]
 PARSERS = {"apiserver": "apiserver.settings", "controllers": "controllers.__main__", "kubelet": "kubelet.__main__"}
 
 

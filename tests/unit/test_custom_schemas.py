@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from apiserver.validation.custom.field_path import FieldPathError, field_at
-from kube.go_regexp import regexp_problem
 from apiserver.validation.structural_schema import DEPTH_MAX, validate_schema
+from kube.go_regexp import regexp_problem
 
 Schema = dict[str, Any]
 INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]

@@ -10,8 +10,8 @@ import pytest
 from apiserver.kinds import all_kinds
 from apiserver.registry.emulation import emulated, prune
 from apiserver.registry.kind import Context, Kind, User
-from apiserver.version import git_version, version_document
 from apiserver.settings import VERSIONS, SettingsError, read
+from apiserver.version import git_version, version_document
 from kube.schema import definitions
 
 LATER = {
