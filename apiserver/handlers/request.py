@@ -64,7 +64,21 @@ def json_response(status: int, document: Any) -> Response:
 class Request:
     """See the module. `server` holds what the handlers work with."""
 
-    __slots__ = ("_body", "_query", "headers", "info", "likeness", "method", "receive", "scope", "sent", "server", "user", "warnings")
+    __slots__ = (
+        "_body",
+        "_query",
+        "headers",
+        "info",
+        "likeness",
+        "method",
+        "receive",
+        "scope",
+        "sent",
+        "server",
+        "texts",
+        "user",
+        "warnings",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, info: RequestInfo, user: User, server: Server) -> None:
         self.scope, self.receive, self.info, self.user, self.server = scope, receive, info, user, server
@@ -75,6 +89,8 @@ class Request:
         self.warnings: list[str] = []
         self.sent: Callable[[], Any] = dict
         """The body as it was parsed: see `Context.was_empty`."""
+        self.texts: dict[str, bytes] = {}
+        """See `Context.texts`."""
         self.likeness: Likeness | None = None
         """The body's place in the memory of its kind, where it has one."""
 
@@ -129,6 +145,7 @@ class Request:
             timestamp=rfc3339(now),
             warnings=self.warnings,
             sent=self.sent,
+            texts=self.texts,
             likeness=self.likeness,
         )
 

@@ -22,6 +22,7 @@ from apiserver.registry.registry import Served, Written
 from kube import errors
 from kube.errors import BadRequest, MethodNotAllowed
 from kube.objects import Object, name_of, namespace_of
+from kube.schema.member_text import member_text
 from kube.schema.types import StructType
 
 
@@ -53,6 +54,10 @@ async def read_object(request: Request, served: Served, part: Subresource | None
             known["apiVersion"], known["kind"] = expected.api_version, expected.kind
             return known
     obj, warnings = decode_recognized(parsed, found, expected, of, validation, request.warnings)
+    for name in served.registry.kind.texts if parsed.text and own else ():
+        text = member_text(body, name)
+        if text is not None:
+            request.texts[name] = text
     if keeps_empty:
         _keep_empty(of, obj, request.sent() or {}, served.registry.kind.fills_lists)
     if own:

@@ -6,6 +6,7 @@ revision). Because kind, apiVersion and metadata come first and are of one lengt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -28,8 +29,9 @@ class Encoding:
         self.item_head = b'{"metadata":{"resourceVersion":"'
         self.cut = len(start) + len('"metadata":{')
 
-    def encode(self, obj: Object) -> bytes:
-        """The stored form of an object, without its resourceVersion. `obj` is not changed. Raises BadRequest when it is nested too deep."""
+    def encode(self, obj: Object, texts: Mapping[str, bytes] = {}) -> bytes:
+        """The stored form of an object, without its resourceVersion. `obj` is not changed. Members in `texts` are written as they stand
+        there. Raises BadRequest when it is nested too deep."""
         meta = obj["metadata"]
         if "resourceVersion" in meta:
             meta = {key: value for key, value in meta.items() if key != "resourceVersion"}
@@ -37,6 +39,8 @@ class Encoding:
         for key, value in obj.items():
             if key not in ordered:
                 ordered[key] = value
+        for key, written in texts.items():
+            ordered[key] = orjson.Fragment(written)
         try:
             text = orjson.dumps(ordered)
         except TypeError:

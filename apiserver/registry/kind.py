@@ -50,6 +50,10 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     sent: Callable[[], Any] = dict
     """The document that this write was decoded from."""
+    texts: dict[str, bytes] = field(default_factory=dict)
+    """See `Kind.texts`: the text of each such member as it was sent. What was not sent as text is compact."""
+    old_texts: dict[str, bytes] = field(default_factory=dict)
+    """The same of the stored object, in an update."""
     likeness: Likeness | None = None
     """What is remembered of objects like this one (`alike.py`), while it is as it was decoded and defaulted."""
 
@@ -209,6 +213,8 @@ class Kind:
     default: Callable[[Object], None] = no_defaults
     fills_lists: tuple[str, ...] = ()
     """Lists that `default` fills in when they are absent, but not when they were sent empty: their names."""
+    texts: tuple[str, ...] = ()
+    """Members that upstream keeps as the text that was sent, white space included, and compares as text."""
     alike: bool = False
     """Many objects of this kind differ in nothing but their metadata, which `default` neither reads nor changes: see `alike.py`."""
     prepare: Prepare = nothing

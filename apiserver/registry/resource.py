@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from apiserver.registry import deletion
 from apiserver.registry.admission import Attributes
 from apiserver.registry.cache import Entry, ResourceCache
@@ -24,6 +26,7 @@ from kube.clock import rfc3339
 from kube.labels import Selector
 from kube.objects import Object
 from kube.patch.managed import with_old_times
+from kube.schema.member_text import compacted, member_text
 from kube.schema.types import StructType
 
 if TYPE_CHECKING:
@@ -162,7 +165,7 @@ class Registry:
             raise self._exists(present, meta)
         if ctx.dry_run:
             return Written(obj, None, created=True)
-        value = self._encoded(obj)
+        value = self._encoded(obj, ctx)
         try:
             revision = await self.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
         except KeyExists as error:
@@ -285,6 +288,8 @@ class Registry:
             kind.prepare(new, old, ctx)
         if kind.has_generation:
             count_generation(new, old)
+        if kind.texts:
+            self._have_texts(new, old, entry, ctx)
         validate = part.validate if part is not None and part.validate is not None else kind.validate
         warned = len(ctx.warnings)
         problems = [*self._metadata_problems(new["metadata"], old["metadata"], part), *validate(new, old, ctx)]
@@ -294,7 +299,7 @@ class Registry:
         await self.registries.admission.validate(attributes)
         if not managed:
             new = with_old_times(old, new)
-        value = self._encoded(new)
+        value = self._encoded(new, ctx)
         if value == entry.value or same(new, old):
             return Written(old, encoding.served(entry.value, entry.revision))
         if deletion.is_released(kind, new, old):
@@ -389,16 +394,25 @@ class Registry:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def _encoded(self, obj: Object) -> bytes:
+    def _have_texts(self, new: Object, old: Object, entry: Entry, ctx: Context) -> None:
+        """Have both texts of what is kept as text at hand. A patch, which sends none, writes anew what it leaves alone."""
+        for name in self.kind.texts:
+            before = ctx.old_texts[name] = member_text(entry.value, name) or b"null"
+            if name not in ctx.texts and name in new:
+                value = orjson.dumps(new[name])
+                ctx.texts[name] = compacted(before) if value == orjson.dumps(old.get(name)) else value
+
+    def _encoded(self, obj: Object, ctx: Context | None = None) -> bytes:
         """The bytes to store; `obj` becomes what will be read back."""
         if self.kind.custom is not None:
             if self.kind.custom.as_stored is not None:
                 self.kind.custom.as_stored(obj)
             return self.cache.encoding.encode(obj)
-        value = self.cache.encoding.encode(obj)
+        texts = ctx.texts if ctx is not None and self.kind.texts else {}
+        value = self.cache.encoding.encode(obj, texts)
         if b":[]" in value:
             null_empty_lists(self.type, obj)
-            value = self.cache.encoding.encode(obj)
+            value = self.cache.encoding.encode(obj, texts)
         return value
 
     async def _lease_for(self, ttl_s: int) -> int:

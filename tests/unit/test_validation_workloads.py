@@ -351,12 +351,6 @@ def test_that_an_indexed_job_is_scaled_in_tandem() -> None:
     ]
 
 
-def test_that_data_of_a_revision_does_not_change() -> None:
-    old: Object = {"metadata": {"name": "r"}, "revision": 1, "data": {"a": 1}}
-    assert said(CONTROLLER_REVISION, {**old, "revision": 2}, old) == []
-    assert said(CONTROLLER_REVISION, {**old, "data": {"a": 2}}, old) == [f'data: Invalid value: {{"a":2}}: {IMMUTABLE}']
-
-
 # --- status -----------------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,7 @@ CONTROLLER_REVISION = Kind(
         AGE,
     ),
     row=_row,
+    texts=("data",),
     validate=validation.validate,
 )
 
