@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from controllers.scheduler.devices import RESOURCES as DEVICES
 from controllers.scheduler.evaluation import Evaluation
 from controllers.scheduler.framework import Rejection
 from controllers.scheduler.node_info import NodeInfo
@@ -37,6 +38,7 @@ from kube.resources import (
 RESOURCES: Final = (
     *(NODES, NAMESPACES, SERVICES, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS, POD_DISRUPTION_BUDGETS, PODS),
     *STORAGE,
+    *DEVICES,
 )
 """What decisions are made from."""
 PROFILE: Final = default_profile()
@@ -98,6 +100,9 @@ def snapshot_of(objects: Mapping[Resource, Sequence[Object]], *, without: str) -
     for resource in STORAGE:
         for each in objects.get(resource, ()):
             snapshot.volumes.take(resource, None, each)
+    for resource in DEVICES:
+        for each in objects.get(resource, ()):
+            snapshot.devices.take(resource, None, each)
     snapshot.budgets.update((key_of(each), each) for each in objects.get(POD_DISRUPTION_BUDGETS, ()))
     for pod in objects.get(PODS, ()):
         if key_of(pod) != without and (pod.get("status") or {}).get("phase") not in _FINISHED:

@@ -46,6 +46,7 @@ class Watcher:
         for owners in (REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS):
             informers.of(owners).add_handler(workloads.owner)
         self._snapshot.volumes.watch(informers, self.on_storage)
+        self._snapshot.devices.watch(informers, self.on_devices)
         informers.of(POD_DISRUPTION_BUDGETS).add_handler(self.on_budget)
         informers.of(PODS).add_handler(self.on_pod)
 
@@ -79,6 +80,9 @@ class Watcher:
             self._queue.move(event, concerns=lambda pod: pod.has_claims and key in claim_keys(pod.pod))
         else:
             self._queue.move(event, concerns=lambda pod: pod.has_claims)
+
+    def on_devices(self, event: ClusterEvent) -> None:
+        self._queue.move(event, concerns=lambda pod: bool(pod.resource_claims))
 
     def on_budget(self, old: Object | None, new: Object | None) -> None:
         budgets = self._snapshot.budgets

@@ -73,6 +73,8 @@ class ClusterEvent(Flag):
     CSI_DRIVER = auto()
     CSI_CAPACITY = auto()
     ATTACHMENT_DELETE = auto()
+    DEVICES = auto()
+    """A ResourceClaim, a DeviceClass or a ResourceSlice is new, has changed or is gone."""
 
 
 NO_EVENT = ClusterEvent(0)

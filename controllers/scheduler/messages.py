@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 from controllers.scheduler.framework import Rejection
 
-# deviates: v1.36 says "no new claims to deallocate, " before "preemption: " of pods without claims (its DynamicResources plugin does, which
-# is not there yet; upstream has dropped these words again).
 NO_NODES = "no nodes available to schedule pods"
 
 

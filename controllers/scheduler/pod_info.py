@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from controllers.scheduler.requests import CPU, EPHEMERAL_STORAGE, MEMORY, pod_requests, pod_requests_nonzero
+from kube import pod_claims
 from kube.labels import NOTHING, LabelSelectorError, Selector, from_object
 from kube.objects import Object, controller_of, is_deleting, key_of, labels_of
 from kube.storage import claims_of
@@ -65,6 +66,7 @@ class PodInfo:
         self.scored_cpu, self.scored_memory = pod_requests_nonzero(spec, self.requests)
         self.ports = _host_ports(spec)
         self.claims = tuple(claims_of(pod))
+        self.resource_claims = tuple(pod_claims.claims_of(pod))
         affinity = spec.get("affinity") or {}
         self.affinity = _terms(affinity.get("podAffinity"), self.namespace)
         self.anti_affinity = _terms(affinity.get("podAntiAffinity"), self.namespace)
@@ -110,7 +112,7 @@ class PodInfo:
             spec.get("topologySpreadConstraints"),
             spec.get("overhead"),
             spec.get("resources"),
-            spec.get("resourceClaims"),
+            self.uid if self.resource_claims else None,
             [_signature_of(each) for each in spec.get("containers") or ()],
             [_signature_of(each) for each in spec.get("initContainers") or ()],
             volumes,

@@ -3,7 +3,7 @@
 Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 """
 
-# deviates: not there yet, of upstream's list, are DynamicResources, GangScheduling and NodeDeclaredFeatures.
+# deviates: not there yet, of upstream's list, are GangScheduling and NodeDeclaredFeatures.
 
 from __future__ import annotations
 

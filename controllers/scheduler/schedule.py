@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from controllers.scheduler.evaluation import Evaluation
@@ -239,10 +239,15 @@ def _all_rejections(snapshot: Snapshot, evaluation: Evaluation, slots: list[int]
 def _with_post_filter(decision: Decision, pod: PodInfo, snapshot: Snapshot, evaluation: Evaluation) -> Decision:
     """Ask the PostFilter plugins whether something can be done for a pod that fits nowhere."""
     by_slot = {snapshot.nodes[name].slot: each for name, each in decision.rejections.items()}
+    told: list[str] = []
     for plugin in evaluation.profile.post_filters:
         result = plugin.post_filter(pod, snapshot, by_slot, evaluation)
-        if result is not None:
-            decision.preemption = result
-            if result.node is not None:
-                break
+        if result is None:
+            continue
+        decision.preemption = result
+        if result.node is not None:
+            return decision
+        told.append(result.message)
+    if decision.preemption is not None:
+        decision.preemption = replace(decision.preemption, message=", ".join(filter(None, told)))
     return decision

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 
+from controllers.scheduler.devices import Devices
 from controllers.scheduler.framework import NO_EVENT, ClusterEvent
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_index import PodIndex
@@ -48,6 +49,7 @@ class Snapshot:
         """The labels of each namespace."""
         self.workloads = Workloads()
         self.volumes = Volumes()
+        self.devices = Devices()
         self.budgets: dict[str, Object] = {}
         """PodDisruptionBudgets by key."""
         self.affinity_slots: set[int] = set()
@@ -73,12 +75,13 @@ class Snapshot:
     @property
     def version(self) -> int:
         """Grows with every change."""
-        return self._version + self.volumes.version
+        return self._version + self.volumes.version + self.devices.version
 
     def rules_version(self, pod: PodInfo) -> tuple[object, ...]:
         """Changes when something other than nodes and pods does that matters to the pod: what was worked out before is void then."""
         volumes = self.volumes.version if pod.has_claims else 0
-        return self.workloads.version, self._namespaces_version, volumes, self.has_taints, self.has_cordoned
+        devices = self.devices.version if pod.resource_claims else 0
+        return self.workloads.version, self._namespaces_version, volumes, devices, self.has_taints, self.has_cordoned
 
     @property
     def has_taints(self) -> bool:

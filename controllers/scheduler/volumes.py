@@ -47,6 +47,9 @@ class Assumed:
     def get(self, key: str) -> Object | None:
         return self._latest.get(key)
 
+    def values(self) -> Iterable[Object]:
+        return self._latest.values()
+
     def api(self, key: str) -> Object | None:
         """As the API has it."""
         return self._api.get(key)

@@ -205,7 +205,7 @@ async def test_pods_wait_for_their_claims_and_say_why() -> None:
     async with storage_cluster(nodes=2) as (cluster, storage):
         await cluster.client.create(PODS, pod("web", "data"))
         message = await storage.until_told("web", "FailedScheduling")
-        helpless = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+        helpless = "no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
         assert message == f'0/2 nodes are available: persistentvolumeclaim "data" not found. {helpless}'
         await cluster.client.create(PERSISTENT_VOLUME_CLAIMS, claim("data", storageClassName=""))
 

@@ -114,6 +114,16 @@ class FakeApi:
         self.put(PODS, {**pod, "status": status})
         return self.objects[PODS][f"{namespace}/{name}"]
 
+    async def update(self, resource: Resource, obj: Object, *, subresource: str = "", **_: Any) -> Object:
+        stored = self.objects[resource][key_of(obj)]
+        if obj["metadata"].get("resourceVersion") != stored["metadata"]["resourceVersion"]:
+            raise Conflict("the object has been modified")
+        if subresource == "status":
+            self.put(resource, {**stored, "status": obj["status"]})
+        else:
+            self.put(resource, {**obj, "status": stored.get("status") or {}})
+        return self.objects[resource][key_of(obj)]
+
     async def delete(self, resource: Resource, name: str, *, namespace: str = "", uid: str = "", **_: Any) -> Object:
         if f"{namespace}/{name}" not in self.objects.get(resource, {}):
             raise NotFound(name)

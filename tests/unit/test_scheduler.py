@@ -13,7 +13,10 @@ from tests.unit.scheduler_api import FakeApi, scheduling
 from tests.unit.scheduler_cluster import HOSTNAME, make_node, make_pod, taint
 from tests.virtual import virtual
 
-FITS_NOT = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+FITS_NOT = (
+    "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available:"
+    " 1 Preemption is not helpful for scheduling."
+)
 
 
 def node_of(pod: Object) -> str:

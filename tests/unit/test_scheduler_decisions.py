@@ -13,7 +13,7 @@ from controllers.scheduler.snapshot import Snapshot
 from kube.objects import Object
 from tests.unit.scheduler_cluster import HOSTNAME, PROFILE, ZONE, decide, make_node, make_pod, make_snapshot, owned_by, taint
 
-NOT_HELPFUL = "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+NOT_HELPFUL = "no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
 
 
 def test_a_cluster_without_nodes() -> None:
@@ -34,7 +34,8 @@ def test_nodes_that_preemption_could_free_are_told_apart() -> None:
     there = [make_pod("1", node="a", cpu="2"), make_pod("2", node="b", cpu="2")]
     decision = decide(make_pod("p", cpu="1"), make_snapshot(nodes, there))
     assert decision.message == (
-        "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu. preemption: 0/3 nodes are available:"
+        "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu."
+        " no new claims to deallocate, preemption: 0/3 nodes are available:"
         " 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod."
     )
 

@@ -136,14 +136,14 @@ def test_a_pod_that_names_its_node_in_a_field_is_compared_with_no_other() -> Non
     decision = decide(make_pod("p", cpu="2", affinity=required(on_field("In", "b"))), snapshot)
     assert decision.message == (
         "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]."
-        " preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+        " no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
     )
     assert decide(make_pod("p", affinity=required(on_field("In", "b"))), snapshot).node == "b"
     gone = decide(make_pod("p", affinity=required(on_field("In", "gone"))), snapshot)
     assert gone.message.startswith("0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity].")
     never = required({"matchFields": [*on_field("In", "a")["matchFields"], *on_field("In", "b")["matchFields"]]})
     conflict = "0/3 nodes are available: pod affinity terms conflict."
-    helpless = "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+    helpless = "no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
     assert decide(make_pod("p", affinity=never), snapshot).message == f"{conflict} {helpless}"
 
 

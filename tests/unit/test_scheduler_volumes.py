@@ -31,7 +31,7 @@ from kube.resources import (
 from tests.unit.scheduler_cluster import HOSTNAME, PROFILE, ZONE, decide, make_node, make_pod, make_snapshot
 from tests.virtual import virtual
 
-HELPLESS = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+HELPLESS = "no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
 DISK = "node(s) had no available disk"
 ONE_POD = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
 FULL = "node(s) exceed max volume count"

@@ -10,6 +10,7 @@ from controllers.scheduler.config.arguments import ARGUMENTS, Arguments
 from controllers.scheduler.framework import BindPlugin, Plugin
 from controllers.scheduler.plugins.default_binder import DefaultBinder
 from controllers.scheduler.plugins.default_preemption import DefaultPreemption
+from controllers.scheduler.plugins.dynamic_resources import DynamicResources
 from controllers.scheduler.plugins.image_locality import ImageLocality
 from controllers.scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from controllers.scheduler.plugins.node_affinity import NodeAffinity
@@ -73,6 +74,9 @@ PLUGINS: Mapping[str, Known] = {
     "VolumeZone": Known(_FILTERS, lambda args, parts: VolumeZone()),
     "PodTopologySpread": Known(_BOTH, lambda args, parts: PodTopologySpread(args), 2),
     "InterPodAffinity": Known(_BOTH, lambda args, parts: InterPodAffinity(args), 2),
+    "DynamicResources": Known(
+        ("preEnqueue", *_FILTERS, "postFilter", "reserve", "preBind"), lambda args, parts: DynamicResources(parts.client)
+    ),
     "DefaultPreemption": Known(("postFilter",), lambda args, parts: DefaultPreemption(args)),
     "NodeResourcesBalancedAllocation": Known(_SCORES, lambda args, parts: NodeResourcesBalancedAllocation(args), 1),
     "ImageLocality": Known(("score",), lambda args, parts: ImageLocality(), 1),

@@ -1,0 +1,152 @@
+"""DynamicResources: a pod with ResourceClaims goes where the devices are, and gets them before it is bound.
+
+Which devices those are is worked out in `device_allocation.py`. Source: `plugins/dynamicresources/dynamicresources.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from controllers.scheduler.devices import RESOURCE_CLAIMS, Devices
+from controllers.scheduler.framework import ClusterEvent, Code, PluginError, PostFilterResult, Rejection, Trial, rejection
+from controllers.scheduler.node_info import NodeInfo
+from controllers.scheduler.plugins.device_allocation import Offers, allocate, on_node
+from controllers.scheduler.pod_info import PodInfo
+from controllers.scheduler.snapshot import Snapshot
+from kube.client.client import Client
+from kube.errors import Conflict
+from kube.objects import Object, is_deleting, key_of
+from kube.pod_claims import is_reserved_for, not_for_pod
+
+NAME = "DynamicResources"
+FINALIZER = "resource.kubernetes.io/delete-protection"
+RESERVED_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The pod's claims: those that have devices, and those that need some."""
+
+    allocated: Sequence[Object]
+    pending: Sequence[Object]
+    offers: Offers
+
+
+class DynamicResources:
+    """`client` writes what was decided; without one the plugin can only decide."""
+
+    name = NAME
+    wakes = ClusterEvent.DEVICES | ClusterEvent.NODE_ADD | ClusterEvent.NODE_LABEL | ClusterEvent.POD_DELETE
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client
+        self._decided: dict[str, list[Object]] = {}
+        """By pod uid: its claims as they are to be."""
+
+    def pre_enqueue(self, pod: PodInfo) -> str | None:
+        """Claims by templates must have been made; their names come with the pod's status."""
+        for each in pod.resource_claims:
+            if each.claim is None and each.is_needed:
+                return f'waiting for the resource claim of pod claim "{each.name}" to be created'
+        return None
+
+    def pre_filter(self, pod: PodInfo, snapshot: Snapshot) -> State | Rejection | None:
+        if not pod.resource_claims:
+            return None
+        devices, claims = snapshot.devices, list[Object]()
+        for each in pod.resource_claims:
+            if not each.is_needed:
+                continue
+            claim = devices.claims.get(f"{pod.namespace}/{each.claim}")
+            why = f'resourceclaim.resource.k8s.io "{each.claim}" not found' if claim is None else _wrong(claim, each.template, pod, devices)
+            if why or claim is None:
+                return rejection(self.name, Code.UNRESOLVABLE, why)
+            claims.append(claim)
+        allocated = [each for each in claims if _allocation(each)]
+        if any(not is_reserved_for(each, pod.pod) and len(_reserved(each)) >= RESERVED_MAX for each in allocated):
+            return rejection(self.name, Code.UNSCHEDULABLE, "resourceclaim in use")
+        return State(allocated, [each for each in claims if not _allocation(each)], Offers(devices))
+
+    def filter(self, state: State, node: NodeInfo) -> Rejection | None:
+        for claim in state.allocated:
+            selector = _allocation(claim).get("nodeSelector")
+            if selector is not None and not on_node(selector, node):
+                return rejection(self.name, Code.UNRESOLVABLE, "resourceclaim not available on the node")
+        if state.pending and allocate(state.pending, node, state.offers) is None:
+            return rejection(self.name, Code.UNRESOLVABLE, "cannot allocate all claims")
+        return None
+
+    def post_filter(self, pod: PodInfo, snapshot: Snapshot, rejections: Mapping[int, Rejection], trial: Trial) -> PostFilterResult:
+        # deviates: claims that are allocated elsewhere, and nobody uses, are not deallocated to make the pod fit
+        return PostFilterResult("no new claims to deallocate")
+
+    # Keeping what was decided.
+
+    def reserve(self, pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> Rejection | None:
+        state = self.pre_filter(pod, snapshot)
+        if not isinstance(state, State):
+            return state
+        allocations = allocate(state.pending, node, state.offers) if state.pending else []
+        if allocations is None:
+            return rejection(self.name, Code.UNRESOLVABLE, "cannot allocate all claims")
+        reference = {"resource": "pods", "name": pod.name, "uid": pod.uid}
+        decided: list[Object] = []
+        for claim, allocation in [
+            *((each, _allocation(each)) for each in state.allocated if not is_reserved_for(each, pod.pod)),
+            *zip(state.pending, allocations, strict=True),
+        ]:
+            status = {**(claim.get("status") or {}), "allocation": allocation, "reservedFor": [*_reserved(claim), reference]}
+            decided.append({**claim, "status": status})
+        for claim in decided:
+            snapshot.devices.claims.assume(claim)
+        if decided:
+            self._decided[pod.uid] = decided
+        return None
+
+    def unreserve(self, pod: PodInfo, node: str, snapshot: Snapshot) -> None:
+        for claim in self._decided.pop(pod.uid, ()):
+            snapshot.devices.claims.restore(key_of(claim))
+
+    # Carrying it out.
+
+    def pre_bind_pre_flight(self, pod: PodInfo, node: str) -> bool:
+        return pod.uid in self._decided
+
+    async def pre_bind(self, pod: PodInfo, node: str) -> None:
+        """Write the allocations and reservations. Raises ApiError, OSError; PluginError where a claim has changed meanwhile."""
+        assert self._client is not None
+        for claim in self._decided[pod.uid]:
+            finalizers = claim["metadata"].get("finalizers") or []
+            try:
+                if FINALIZER not in finalizers:
+                    metadata = {**claim["metadata"], "finalizers": [*finalizers, FINALIZER]}
+                    written = await self._client.update(RESOURCE_CLAIMS, {**claim, "metadata": metadata})
+                    claim = {**written, "status": claim["status"]}
+                await self._client.update(RESOURCE_CLAIMS, claim, subresource="status")
+            except Conflict as error:
+                raise PluginError(f"the claim {key_of(claim)} has changed: {error}") from error
+        self._decided.pop(pod.uid, None)
+
+
+def _allocation(claim: Object) -> Object:
+    return (claim.get("status") or {}).get("allocation") or {}
+
+
+def _reserved(claim: Object) -> list[Object]:
+    return (claim.get("status") or {}).get("reservedFor") or []
+
+
+def _wrong(claim: Object, template: str, pod: PodInfo, devices: Devices) -> str:
+    """What keeps the claim from being used, whatever the node; "" when nothing does."""
+    if template and (why := not_for_pod(claim, pod.pod)):
+        return why
+    if is_deleting(claim):
+        return f'resourceclaim "{claim["metadata"]["name"]}" is being deleted'
+    if _allocation(claim):
+        return ""
+    for request in (claim["spec"].get("devices") or {}).get("requests") or ():
+        for told in (request.get("exactly"), *(request.get("firstAvailable") or ())):
+            if told is not None and told.get("deviceClassName") not in devices.classes:
+                return f"request {request['name']}: device class {told.get('deviceClassName')} does not exist"
+    return ""
