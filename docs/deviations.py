@@ -14,13 +14,10 @@ HEAD = """# Where Wherry differs from Kubernetes
 A request for one of these gets a clear error (501 with reason NotImplemented, or a message that names it).
 
 - Authorization: every authenticated user may do everything; RBAC objects are stored and have no effect. Impersonation is refused.
-- Admission webhooks, policies (CEL), PodSecurity, LimitRanger and ResourceQuota: their objects are stored and have no effect.
-- Custom resources: CustomResourceDefinitions are stored, their resources are not served. API aggregation likewise.
+- Admission webhooks, admission policies (their objects are stored and have no effect) and PodSecurity (the labels of namespaces are checked).
+- Conversion webhooks of custom resources: of a definition that asks for one, only the storage version is served.
 - Alpha and beta API versions.
-- Container runtimes other than the simulated one; kube-proxy and cluster DNS; the cloud controller manager; the etcd store.
-- Controllers: HorizontalPodAutoscaler, volumes (binding, provisioning, attaching), ResourceClaims, certificates, quota,
-  cluster role aggregation.
-- The scheduler's volume and dynamic resource plugins, extenders, and KubeSchedulerConfiguration files.
+- Container runtimes other than the simulated one; kube-proxy and cluster DNS; the etcd store.
 - Answers in protobuf or CBOR (requests in protobuf are read).
 
 ## Knowingly different

@@ -26,8 +26,8 @@ STRATEGIC: Final = "application/strategic-merge-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
 ACCEPTED: Final = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
 
-# deviates: upstream takes 10,000 levels of nesting, this server about 240 (what its JSON encoder takes, and some to spare)
 TOO_DEEP: Final = "exceeded max depth"
+"""Said of what is nested deeper than `bodies.py` takes."""
 _GO_MAP: Final = "Go value of type map[string]interface {}"
 _WRITTEN_ODDLY: Final = (b"<", b">", b"&", b"\\u", b"\\/", "\u2028".encode(), "\u2029".encode())
 _QUOTED_BYTES_MAX: Final = 64 * 1024

@@ -78,7 +78,7 @@ async def _node(request: Request) -> Target:
 async def _to_kubelet(request: Request, kubelet: Kubelet, *, is_allowed: bool) -> Line:
     """A line to a node's agent, which must prove to be one: the server's certificate may do everything, and whoever may write a Node's
     status could otherwise point it at the server itself."""
-    # deviates: upstream refuses every node whose address is loopback or link-local; here one is served whose peer has a node's certificate
+    # deviates: upstream refuses nodes at loopback and link-local addresses and takes any certificate of the CA; here it must be a node's
     try:
         line = await backends.open_kubelet(request, kubelet)
     except DialError as error:
@@ -88,7 +88,6 @@ async def _to_kubelet(request: Request, kubelet: Kubelet, *, is_allowed: bool) -
     line.close()
     if not is_allowed:
         raise BadRequest(_NOT_ALLOWED)
-    # deviates: upstream takes any certificate of the kubelet CA
     raise DialError(f"tls: the certificate of {kubelet.authority} is not a node's (organization {backends.NODE_GROUP})")
 
 

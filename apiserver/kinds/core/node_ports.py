@@ -1,7 +1,7 @@
 """Node ports: a set in memory, filled from the stored services when it is first needed.
 
-deviates: upstream keeps a bitmap in the store (`/registry/ranges/servicenodeports`); with several servers on one store, two of them may
-give out the same port at the same moment. Source: kubernetes `pkg/registry/core/service/portallocator`.
+deviates: upstream keeps the ports in the store; here two servers on one store may give out the same one at the same moment.
+Source: kubernetes `pkg/registry/core/service/portallocator`.
 """
 
 from __future__ import annotations
