@@ -14,7 +14,7 @@ HEAD = """# Where Wherry differs from Kubernetes
 A request for one of these gets a clear error (501 with reason NotImplemented, or a message that names it).
 
 - Authorization: every authenticated user may do everything; RBAC objects are stored and have no effect. Impersonation is refused.
-- Admission webhooks, admission policies (their objects are stored and have no effect) and PodSecurity (the labels of namespaces are checked).
+- Admission webhooks and policies (their objects are stored and have no effect) and PodSecurity (the labels of namespaces are checked).
 - Conversion webhooks of custom resources: of a definition that asks for one, only the storage version is served.
 - Alpha and beta API versions.
 - Container runtimes other than the simulated one; kube-proxy and cluster DNS; the etcd store.
