@@ -187,6 +187,4 @@ def test_drain_respects_a_disruption_budget(web: Kubectl) -> None:
 def test_what_may_i_do(walk: Kubectl) -> None:
     assert walk("auth", "can-i", "create", "pods").out == "yes\n"
     assert walk("auth", "can-i", "*", "*", "--all-namespaces").out == "yes\n"
-    for what in ("nodes", "pods"):
-        refused = walk("top", what, code=1)
-        assert (refused.out, refused.err) == ("", "error: Metrics API not available\n")
+    assert [row[0] for row in walk("top", "nodes").rows] == ["NAME", "wherry-1", "wherry-2", "wherry-3"]
