@@ -42,14 +42,14 @@ def complaint(ran: subprocess.CompletedProcess[str], code: int) -> str:
 
 IMPOSSIBLE_FLAGS = [
     ("apiserver --nonsense", "unrecognized arguments: --nonsense"),
-    ("apiserver --secure-port=99999", "--secure-port 99999: Input should be less than or equal to 65535"),
+    ("apiserver --secure-port=99999", "--secure-port 99999: must be at most 65535"),
     ("apiserver --secure-port=http", "argument --secure-port: invalid int value: 'http'"),
     ("apiserver --bind-address=nowhere", "--bind-address nowhere: 'nowhere' does not appear to be an IPv4 or IPv6 address"),
     ("apiserver --emulated-version=1.12", "--emulated-version 1.12: must be one of 1.25 to 1.37"),
     ("apiserver --service-cluster-ip-range=10.0.0.0/31", "--service-cluster-ip-range 10.0.0.0/31: must hold at least 8 addresses"),
     ("apiserver --issue-kubeconfig=someone", "--issue-kubeconfig someone: expected USER[,GROUP...][@SERVER]=FILE"),
     ("apiserver --storage=floppy", "argument --storage: invalid choice: 'floppy'"),
-    ("apiserver --v=99", "--v 99: Input should be less than or equal to 10"),
+    ("apiserver --v=99", "--v 99: must be at most 10"),
     ("controllers", "the following arguments are required: command"),
     ("controllers manager", "the following arguments are required: --kubeconfig"),
     (
@@ -70,7 +70,7 @@ IMPOSSIBLE_FLAGS = [
     ("wherry up --secure-port=http", "argument --secure-port: 'http' is not a port"),
     ("wherry up --bind-address=1.2.3", "--bind-address 1.2.3: '1.2.3' does not appear to be an IPv4 or IPv6 address"),
     ("wherry up --emulated-version=9.9", "--emulated-version 9.9: must be one of 1.25 to 1.37"),
-    ("wherry up --v=99", "--v 99: Input should be less than or equal to 10"),
+    ("wherry up --v=99", "--v 99: must be at most 10"),
 ]
 
 
