@@ -158,10 +158,11 @@ class ReplicaController:
                 error = None if is_namespace_terminating(caught) else caught
                 surplus = len(active) - int(desired["spec"].get("replicas", 1))
                 failure = None if error is None else ("FailedCreate" if surplus < 0 else "FailedDelete", str(caught))
-        active = await self._tell(desired, failure)
+        now = self.run.clock.now()  # one moment for both: who becomes available while the status is written is to be told of later
+        active = await self._tell(desired, failure, now)
         if error is not None:
             raise error
-        return available_in_s(active, min_ready_s=desired["spec"].get("minReadySeconds") or 0, now=self.run.clock.now())
+        return available_in_s(active, min_ready_s=desired["spec"].get("minReadySeconds") or 0, now=now)
 
     async def _claimed(self, desired: Object) -> list[Object]:
         pods = [pod for pod in candidates(self.pods, self.pod_writes, desired) if is_active(pod)]
@@ -188,14 +189,14 @@ class ReplicaController:
         siblings = self.sets.by_index(CONTROLLER, owner["uid"]) if owner else [desired]
         return [pod for each in siblings for pod in self.pods.by_index(CONTROLLER, uid_of(each))]
 
-    async def _tell(self, desired: Object, failure: tuple[str, str] | None) -> list[Object]:
+    async def _tell(self, desired: Object, failure: tuple[str, str] | None, now: datetime) -> list[Object]:
         """Write the status if it changed; the active pods it tells of."""
         selector = self.variant.selector_of(desired)
         pods = self.pod_writes.without_gone(self.pods.by_index(CONTROLLER, uid_of(desired)))
         pods = [pod for pod in pods if selector.matches(labels_of(pod))]
         active = [pod for pod in pods if is_active(pod)]
         terminating = sum(1 for pod in pods if is_terminating(pod)) if self.variant.counts_terminating else None
-        status = status_of(desired, active, terminating, self.run.clock.now(), failure=failure)
+        status = status_of(desired, active, terminating, now, failure=failure)
         if not same_status(status, desired.get("status")):
             answer = await self.run.client.update(self.variant.resource, {**desired, "status": status}, subresource="status")
             self.sets.put(answer)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from controllers.manager.claim import plan_claims
 from controllers.manager.pod_control import BURST
-from controllers.manager.replica_set import plan, status_of
+from controllers.manager.replica_set import ReplicaController, plan, status_of
 from controllers.manager.replication_controller import selector_of_controller
 from kube.labels import from_object
 from kube.objects import Object
@@ -137,3 +138,33 @@ def test_pods_are_claimed_by_selector_and_controller(candidate: Object, owner: O
     claims = plan_claims(owner, from_object(owner["spec"]["selector"]), [candidate])
     found = [name for name in ("kept", "adopt", "release") if getattr(claims, name)]
     assert found == ([what] if what else [])
+
+
+async def test_who_becomes_available_while_the_status_is_written_is_told_of_later() -> None:
+    """The status that was written did not count the pod, so its set has to be looked at again, however long the write took."""
+    told: list[datetime] = []
+    moments = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC)])
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    desired: Object = {"metadata": {"name": "web", "namespace": "default"}, "spec": {"replicas": 1, "minReadySeconds": 1}}
+
+    class Slow(ReplicaController):
+        async def _claimed(self, desired: Object) -> list[Object]:
+            return []
+
+        async def _manage(self, desired: Object, active: list[Object]) -> None:
+            return
+
+        async def _tell(self, desired: Object, failure: tuple[str, str] | None, now: datetime) -> list[Object]:
+            told.append(now)
+            return [{"metadata": {"name": "p"}, "status": {"phase": "Running", "conditions": [ready]}}]
+
+    async def settle(*_: object) -> None:
+        return
+
+    controller = Slow()
+    controller.run = cast(Any, SimpleNamespace(clock=SimpleNamespace(now=lambda: next(moments))))
+    controller.sets = cast(Any, SimpleNamespace(get=lambda _: desired))
+    controller.control = cast(Any, SimpleNamespace(settle=settle))
+    controller.variant = cast(Any, SimpleNamespace(selector_of=lambda _: None))
+    assert await controller.reconcile("default/web") == 1.0
+    assert told == [datetime(2026, 1, 1, tzinfo=UTC)]
