@@ -6,7 +6,7 @@ version and may be changed; objects handed out are fresh. Source: apiserver `pkg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,7 @@ from apiserver.registry import deletion
 from apiserver.registry.admission import Attributes
 from apiserver.registry.cache import Entry, ResourceCache
 from apiserver.registry.changes import count_generation, dedup_owners, null_empty_lists, same
-from apiserver.registry.kind import Context, Kind, Subresource
+from apiserver.registry.kind import Context, Finish, Kind, Subresource
 from apiserver.registry.metadata import check_no_version, fill_new, keep_system_fields, resource_version_number, wipe_new
 from apiserver.registry.ownership import Ownership
 from apiserver.store.base import KeyExists, RevisionMismatch, Store
@@ -129,15 +129,8 @@ class Registry:
     async def _create_once(self, namespace: str, obj: Object, ctx: Context, attributes: Attributes, *, first: bool) -> Written:
         fill_new(obj, timestamp=ctx.timestamp or rfc3339(ctx.now), rng=self.registries.rng)
         finish = await self.kind.begin(obj, None, ctx, self.registries) if self.kind.begin else None
-        try:
-            written = await self._create_begun(namespace, obj, ctx, attributes, first=first)
-        except BaseException:
-            if finish is not None:
-                await finish(False)
-            raise
-        if finish is not None:
-            await finish(True)
-        return written
+        writing = self._create_begun(namespace, obj, ctx, attributes, first=first)
+        return await (writing if finish is None else _finished(writing, finish))
 
     async def _create_begun(self, namespace: str, obj: Object, ctx: Context, attributes: Attributes, *, first: bool) -> Written:
         kind, meta = self.kind, obj["metadata"]
@@ -268,15 +261,8 @@ class Registry:
         await self.registries.admission.mutate(attributes)
         part = self._subresources.get(subresource)
         finish = await kind.begin(new, old, ctx, self.registries) if kind.begin and part is None else None
-        try:
-            written = await self._update_begun(entry, new, old, part, attributes, managed=managed)
-        except BaseException:
-            if finish is not None:
-                await finish(False)
-            raise
-        if finish is not None:
-            await finish(True)
-        return written
+        writing = self._update_begun(entry, new, old, part, attributes, managed=managed)
+        return await (writing if finish is None else _finished(writing, finish))
 
     async def _update_begun(
         self, entry: Entry, new: Object, old: Object, part: Subresource | None, attributes: Attributes, *, managed: bool
@@ -451,6 +437,17 @@ class Registry:
             f"UID in precondition: {asked}, UID in object meta: {found}"
         )
         return errors.conflict(self.resource.plural, self.resource.group, name, why)
+
+
+async def _finished(writing: Awaitable[Written], finish: Finish) -> Written:
+    """The outcome of a write, once what was claimed for it has been told whether it went through."""
+    try:
+        written = await writing
+    except BaseException:
+        await finish(False)
+        raise
+    await finish(True)
+    return written
 
 
 def _is_same_but_for_owners(new: Object, old: Object) -> bool:

@@ -9,7 +9,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from kube.cel.syntax import CelError
 from kube.cel.values import Duration, Timestamp
@@ -64,8 +64,10 @@ def pattern(text: str) -> Pattern:
     return found
 
 
-def _is(parse: Callable[[str], object]) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
+def is_one(parse: Callable[[Any], object]) -> Callable[[Any], bool]:
+    """Whether a text is what `parse` takes."""
+
+    def check(text: Any) -> bool:
         try:
             parse(text)
         except CelError:
@@ -79,7 +81,7 @@ SECONDS: Final = range(-62_135_596_800, 253_402_300_800)
 """What a timestamp can be, since 1970: the years 1 to 9999."""
 
 LITERALS: Final[Mapping[str, Callable[[str], bool]]] = {
-    "duration": _is(parse_duration),
-    "timestamp": _is(parse_timestamp),
-    "matches": _is(pattern),
+    "duration": is_one(parse_duration),
+    "timestamp": is_one(parse_timestamp),
+    "matches": is_one(pattern),
 }

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from kube.cel.literals import is_one
 from kube.cel.syntax import CelError
 from kube.cel.values import Opaque, no_overload
 
@@ -74,17 +75,6 @@ def parse_cidr(text: Any) -> CIDR:
     return CIDR(address, int(bits))
 
 
-def _is(parse: Callable[[Any], Any]) -> Callable[[Any], bool]:
-    def check(text: Any) -> bool:
-        try:
-            parse(text)
-        except CelError:
-            return False
-        return True
-
-    return check
-
-
 def ip(value: Any) -> IP:
     return IP(value.address) if isinstance(value, CIDR) else IP(_address(value))
 
@@ -113,7 +103,7 @@ def _is_link_local_multicast(address: _Address) -> bool:
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "ip": ip,
-    "isIP": _is(_address),
+    "isIP": is_one(_address),
     "ip.isCanonical": lambda text: str(_address(text)) == text,
     "family": lambda of: of.address.version,
     "isUnspecified": lambda of: of.address.is_unspecified,
@@ -122,7 +112,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "isLinkLocalUnicast": lambda of: of.address.is_link_local,
     "isGlobalUnicast": lambda of: _is_global(of.address),
     "cidr": parse_cidr,
-    "isCIDR": _is(parse_cidr),
+    "isCIDR": is_one(parse_cidr),
     "containsIP": contains_ip,
     "containsCIDR": contains_cidr,
     "masked": lambda block: CIDR(block.network.network_address, block.bits),
