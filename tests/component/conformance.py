@@ -18,6 +18,8 @@ from wherry.in_process import InProcessCluster, in_process_cluster
 T = TypeVar("T")
 PATIENCE_S = 300.0
 """Virtual seconds."""
+ALL = 1_000_000
+"""As a count of events: all that come within a few virtual seconds."""
 NAMESPACE = "/api/v1/namespaces/default"
 APPS = "/apis/apps/v1/namespaces/default"
 BATCH = "/apis/batch/v1/namespaces/default"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kube.objects import Object
-from tests.component.conformance import names, world
+from tests.component.conformance import ALL, names, world
 from tests.component.conformance_kinds import LIFE_CYCLES, LifeCycle
 from tests.component.served import MERGE, Api, served
 from tests.virtual import virtual
@@ -117,7 +117,7 @@ async def test_life_cycle(kind: LifeCycle) -> None:
             assert (await api.call("GET", two)).status == (await api.call("GET", three)).status == 404
 
         watch = f"{kind.path}?watch=true&{SELECTION}&resourceVersion={listed['metadata']['resourceVersion']}"
-        events = await api.events(watch, 0)
+        events = await api.events(watch, ALL)
         of_one = [each["type"] for each in events if each["object"]["metadata"]["name"] == kind.names[0]]
         assert (of_one[:2], of_one[-1]) == (["MODIFIED", "MODIFIED"], "DELETED")
         assert [each["type"] for each in events].count("DELETED") == (3 if kind.collection else 1)

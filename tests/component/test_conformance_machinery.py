@@ -8,17 +8,27 @@ from typing import Any
 import pytest
 
 from kube.objects import Object
-from tests.component.conformance import names
+from tests.component.conformance import ALL, names
 from tests.component.served import CONFIG_MAPS, DEPLOYMENTS, MERGE, Api, config_map, deployment, served
 from tests.virtual import virtual
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 TEMPLATES = "/api/v1/namespaces/default/podtemplates"
-GROUPS = set(
-    "admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io apps authentication.k8s.io authorization.k8s.io autoscaling "
-    "batch certificates.k8s.io coordination.k8s.io discovery.k8s.io events.k8s.io flowcontrol.apiserver.k8s.io networking.k8s.io node.k8s.io "
-    "policy rbac.authorization.k8s.io resource.k8s.io scheduling.k8s.io storage.k8s.io".split()
-)
+GROUPS = {
+    f"{name}.k8s.io"
+    for name in [
+        "admissionregistration",
+        "apiextensions",
+        "apiregistration",
+        "authentication",
+        "authorization",
+        "coordination",
+        "discovery",
+        "events",
+        "networking",
+    ]
+} | {"apps", "autoscaling", "batch", "certificates.k8s.io", "flowcontrol.apiserver.k8s.io", "node.k8s.io", "policy"}
+GROUPS |= {"rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io"}
 
 
 # --- discovery ---------------------------------------------------------------------------------------------------------------
@@ -146,7 +156,7 @@ async def test_many_watchers_see_what_their_selectors_say() -> None:
     async with served() as api:
         selectors = {"a": "w%3Da", "b": "w%3Db", "ab": "w%20in%20(a,b)"}
         watching = {
-            key: asyncio.create_task(api.events(f"{CONFIG_MAPS}?watch=1&labelSelector={each}", 0)) for key, each in selectors.items()
+            key: asyncio.create_task(api.events(f"{CONFIG_MAPS}?watch=1&labelSelector={each}", ALL)) for key, each in selectors.items()
         }
         await asyncio.sleep(1)
         await api.ok("POST", CONFIG_MAPS, config_map("one", labels={"w": "a"}))
@@ -168,7 +178,7 @@ async def test_a_watch_begins_where_it_is_told_to() -> None:
         await change(api, "one", "2")
         await api.ok("DELETE", f"{CONFIG_MAPS}/one")
         path = f"{CONFIG_MAPS}?watch=1&fieldSelector=metadata.name%3Done&resourceVersion={first['metadata']['resourceVersion']}"
-        assert told(await api.events(path, 0)) == [("MODIFIED", "one", "2"), ("DELETED", "one", "2")]
+        assert told(await api.events(path, ALL)) == [("MODIFIED", "one", "2"), ("DELETED", "one", "2")]
 
 
 @virtual
@@ -180,7 +190,7 @@ async def test_a_watch_that_was_closed_goes_on_where_it_ended() -> None:
         (last,) = await api.events(path + made["metadata"]["resourceVersion"], 1)
         await change(api, "one", "2")
         await api.ok("DELETE", f"{CONFIG_MAPS}/one")
-        rest = await api.events(path + last["object"]["metadata"]["resourceVersion"], 0)
+        rest = await api.events(path + last["object"]["metadata"]["resourceVersion"], ALL)
         assert told(rest) == [("MODIFIED", "one", "2"), ("DELETED", "one", "2")]
 
 
@@ -195,7 +205,7 @@ async def test_a_watch_sees_objects_come_into_and_leave_its_selection() -> None:
         await change(api, "one", "3", w="in")
         await api.ok("DELETE", f"{CONFIG_MAPS}/one")
         path = f"{CONFIG_MAPS}?watch=1&labelSelector=w%3Din&resourceVersion={int(made['metadata']['resourceVersion']) - 1}"
-        assert [(kind, value) for kind, _, value in told(await api.events(path, 0))] == [
+        assert [(kind, value) for kind, _, value in told(await api.events(path, ALL))] == [
             ("ADDED", ""), ("MODIFIED", "1"), ("DELETED", "1"), ("ADDED", "2"), ("MODIFIED", "3"), ("DELETED", "3"),
         ]  # fmt: skip
 
