@@ -107,9 +107,14 @@ def is_sidecar(container: Object) -> bool:
     return container.get("restartPolicy") == "Always"
 
 
+def has_ended(pod: Object) -> bool:
+    """The API says that it has succeeded or failed: for good, whoever wrote that."""
+    return pod.get("status", {}).get("phase") in TERMINAL_PHASES
+
+
 def is_ending(pod: Object, observed: RuntimeState) -> bool:
     """Nothing of this pod is to be started again."""
-    return observed.terminating or is_deleting(pod) or pod.get("status", {}).get("phase") in TERMINAL_PHASES
+    return observed.terminating or is_deleting(pod) or has_ended(pod)
 
 
 def is_started(container: Object, observed: RuntimeState) -> bool:

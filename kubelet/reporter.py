@@ -20,6 +20,7 @@ from kube.client.client import Client
 from kube.errors import ApiError, Conflict, NotFound
 from kube.objects import Object, name_of, namespace_of, resource_version_of, uid_of
 from kube.resources import PODS
+from kubelet.observed import has_ended
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,9 @@ class Reporter:
         entry.pod = pod
         if entry.answered is not None and resource_version_of(entry.answered) == resource_version_of(pod):
             return True
-        if not entry.is_busy and entry.wanted is not None and self._was_overwritten(entry, pod):
+        if has_ended(pod) and not has_ended({"status": entry.wanted or {}}):
+            entry.sent, entry.wanted = pod.get("status", {}), None  # ended by somebody else: what we had to say is void
+        elif not entry.is_busy and entry.wanted is not None and self._was_overwritten(entry, pod):
             entry.sent = pod.get("status", {})
             self._queue_up(entry)
         return False

@@ -16,10 +16,10 @@ from kube.objects import Object, annotations_of, is_deleting, key_of, labels_of,
 from kubelet import backoff, hooks, starting
 from kubelet.host import Host
 from kubelet.observed import (
-    TERMINAL_PHASES,
     RuntimeState,
     Waiting,
     all_containers,
+    has_ended,
     init_containers,
     is_ending,
     newest_first,
@@ -59,7 +59,7 @@ class PodWorker:
         self.host, self.pod, self.key, self.uid = host, pod, key_of(pod), uid_of(pod)
         self.prober = Prober(host.runtime, host.clock, changed=self.poke, failed=self._unhealthy)
         self.starts = starting.Starts()
-        self.is_finished = pod.get("status", {}).get("phase") in TERMINAL_PHASES
+        self.is_finished = has_ended(pod)
         """Nothing of it runs, and nothing will."""
         self._is_new, self._is_gone, self._is_changed, self._dirty = True, False, False, False
         self._task: asyncio.Task[None] | None = None
@@ -389,11 +389,11 @@ def _names(pod: Object, field: str, container: str) -> bool:
 
 
 def _differs(old: Object, new: Object) -> bool:
-    """Whether a new version of the pod can change what is to be done: spec, deletion, annotations, labels, or others' conditions."""
+    """Whether a new version of the pod can change what is to be done: spec, deletion, annotations, labels, its end, others' conditions."""
     before, after = old["metadata"], new["metadata"]
     if any(before.get(key) != after.get(key) for key in ("generation", "deletionTimestamp", "deletionGracePeriodSeconds")):
         return True
-    if annotations_of(old) != annotations_of(new) or labels_of(old) != labels_of(new):
+    if annotations_of(old) != annotations_of(new) or labels_of(old) != labels_of(new) or has_ended(old) != has_ended(new):
         return True
     if "generation" not in after and old.get("spec") != new.get("spec"):
         return True
