@@ -1,8 +1,9 @@
 """ResourceQuotas: their status says what is allowed (`hard`) and what is used, counted from everything that is there.
 
 Promises: a new or changed quota is counted at once, one whose objects go or cost less soon, and every one every few minutes, whatever
-happened. Charging what comes is the API server's (admission), so that counting is never too late for that. Custom resources are counted
-as soon as they are known. Nothing is watched for this while the cluster has no quota.
+happened. Charging what comes is the API server's (admission), so that counting is never too late for that; and what was charged is given
+back only by a count that cannot have missed it. Custom resources are counted as soon as they are known. Nothing is watched for this while
+the cluster has no quota.
 Read first: `kube/quota.py` (what an object costs). Source: upstream `pkg/controller/resourcequota`.
 """
 
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 
 from kube.amounts import Amounts, only, plus, read, written
 from kube.client.informer import Informer
-from kube.objects import Object, is_deleting, key_of, namespace_of
+from kube.objects import Object, is_deleting, key_of, namespace_of, resource_version_of
 from kube.quantity import ZERO
 from kube.quota import Evaluator, attributes_classes_of, evaluator_of, is_charged, storage_of
 from kube.resources import RESOURCE_QUOTAS, Resource
@@ -32,6 +33,9 @@ FIRST_LISTS_S = 30.0
 ADDED_COUNTED_IN_S = 5.0
 """What is new was charged when it was admitted. It is counted a little later, lest a count that ran beside its creation has lost it."""
 
+CHARGE_STORED_IN_S = 0.2
+"""So long after a charge at most, what it is for is stored: admission is the last that a request meets before the store."""
+
 Counted = tuple[Evaluator, Sequence[Object]]
 """All objects of one resource in the quota's namespace."""
 
@@ -46,6 +50,13 @@ def plan(desired: Object, observed: Iterable[Counted], now: datetime) -> list[Ac
         return []
     told = {"hard": written(hard), "used": written(used)}
     return [Update(RESOURCE_QUOTAS, {**desired, "status": told}, subresource="status")]
+
+
+def lowers(quota: Object, todo: Iterable[Action]) -> bool:
+    """Whether any of these writes gives back something that was charged."""
+    before = read((quota.get("status") or {}).get("used"))
+    after = [read(each.obj["status"]["used"]) for each in todo if isinstance(each, Update)]
+    return any(used[name] < amount for used in after for name, amount in before.items() if name in used)
 
 
 def counted(quota: Object, hard: Amounts, observed: Iterable[Counted], now: datetime) -> Amounts:
@@ -91,6 +102,7 @@ class ResourceQuotaController:
         self._watched: dict[Resource, Informer] = {}
         self._discovering = asyncio.Lock()
         self._next_resync = run.clock.now()
+        self._charged_at: dict[str, float] = {}
         self.quotas = run.informers.of(RESOURCE_QUOTAS)
         self.quotas.add_handler(self._quota_changed)
 
@@ -112,16 +124,31 @@ class ResourceQuotaController:
         quota = self.quotas.get(key)
         if quota is None or is_deleting(quota):
             return None
-        wanted = read((quota.get("spec") or {}).get("hard"))
-        observed = [
-            (evaluator, informer.list(namespace_of(quota)))
-            for resource, informer in self._watched.items()
-            if (evaluator := evaluator_of(resource.group, resource.plural)) is not None and evaluator.matching(wanted)
-        ]
-        for answer in await perform(plan(quota, observed, self.run.clock.now()), client=self.run.client, events=self.run.events):
+        todo = plan(quota, await self._observed(quota), self.run.clock.now())
+        if lowers(quota, todo):
+            early_s = self._charged_at.get(key, float("-inf")) + CHARGE_STORED_IN_S - self.run.clock.monotonic()
+            if early_s > 0:
+                return early_s
+            todo = plan(quota, await self._observed(quota, version=resource_version_of(quota)), self.run.clock.now())
+        for answer in await perform(todo, client=self.run.client, events=self.run.events):
             if answer is not None:
                 self.quotas.put(answer)
         return None
+
+    async def _observed(self, quota: Object, *, version: str = "") -> list[Counted]:
+        """What there is of everything that the quota limits; with a `version`, as of that or later, so that everything that had been
+        charged at that time is there: whoever watches many resources may be later with one than with another."""
+        wanted, namespace = read((quota.get("spec") or {}).get("hard")), namespace_of(quota)
+        found: list[Counted] = []
+        for resource, informer in list(self._watched.items()):
+            evaluator = evaluator_of(resource.group, resource.plural)
+            if evaluator is None or not evaluator.matching(wanted):
+                continue
+            if not version or informer.has_seen(version):
+                found.append((evaluator, informer.list(namespace)))
+            else:
+                found.append((evaluator, (await self.run.client.list(resource, namespace=namespace)).get("items") or ()))
+        return found
 
     async def _discover(self) -> None:
         """Watch every kind that can be created, listed, watched and deleted in a namespace; count all again when there are new ones."""
@@ -144,7 +171,12 @@ class ResourceQuotaController:
 
     def _quota_changed(self, old: Object | None, new: Object | None) -> None:
         """Status alone is admission's charging: the count it is part of will be seen by the objects."""
-        if new is not None and (old is None or old.get("spec") != new.get("spec") or _is_uncounted(new)):
+        if new is None:
+            self._charged_at.pop(key_of(old or {}), None)
+            return
+        if old is not None and _is_charged_more(old, new):
+            self._charged_at[key_of(new)] = self.run.clock.monotonic()
+        if old is None or old.get("spec") != new.get("spec") or _is_uncounted(new):
             self.run.queue.add(key_of(new))
 
     def _changed(self, resource: Resource, old: Object | None, new: Object | None) -> None:
@@ -159,6 +191,11 @@ class ResourceQuotaController:
                 self.run.queue.add_after(key_of(quota), ADDED_COUNTED_IN_S)
             else:
                 self.run.queue.add(key_of(quota))
+
+
+def _is_charged_more(old: Object, new: Object) -> bool:
+    before, after = (read((each.get("status") or {}).get("used")) for each in (old, new))
+    return any(amount > before.get(name, ZERO) for name, amount in after.items())
 
 
 def _is_uncounted(quota: Object) -> bool:

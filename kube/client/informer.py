@@ -85,6 +85,11 @@ class Informer:
     def __len__(self) -> int:
         return len(self._cache)
 
+    def has_seen(self, version: str) -> bool:
+        """Whether the cache is sure to hold every change up to that resourceVersion. It may hold them all without knowing."""
+        number = _number(version)
+        return number is not None and bool(self._seen) and number <= self._seen_number
+
     def add_index(self, name: str, fn: Callable[[Object], Iterable[str]]) -> None:
         """Index what is there and what will be. Adding the same function again is fine; another one of that name is a ValueError."""
         self._cache.add_index(name, fn)

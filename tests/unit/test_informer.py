@@ -124,6 +124,21 @@ async def test_bookmarks_move_the_version_to_resume_from() -> None:
 
 
 @virtual
+async def test_it_knows_which_version_its_cache_is_sure_to_be_as_new_as() -> None:
+    api = FakeApi(random.Random(0))
+    api.put(path("a"), pod("a"))
+    async with running(api) as (informer, _):
+        await informer.wait_synced()
+        api.put(path("b"), pod("b"))
+        version = api.objects[path("b")]["metadata"]["resourceVersion"]
+        assert not informer.has_seen(version)
+        await asyncio.sleep(1)
+        assert informer.has_seen(version)
+        assert not informer.has_seen(str(int(version) + 1))
+        assert not informer.has_seen("not-a-number")
+
+
+@virtual
 async def test_after_410_only_differences_are_told() -> None:
     api = FakeApi(random.Random(0))
     for name in ("kept", "changed", "gone", "again"):
