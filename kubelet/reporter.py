@@ -53,9 +53,9 @@ def patch_of(sent: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
         elif key not in wanted and sent.get(key) and key in ("reason", "message"):
             patch[key] = None
     if conditions := _changed_conditions(sent.get("conditions") or [], wanted.get("conditions") or []):
-        patch["conditions"] = conditions
         known = [each["type"] for each in sent.get("conditions") or []]
         order = known + [each["type"] for each in wanted["conditions"] if each["type"] not in known]
+        patch["conditions"] = sorted(conditions, key=lambda each: order.index(each["type"]))  # or the server refuses the patch
         patch["$setElementOrder/conditions"] = [{"type": each} for each in order]
     return patch
 

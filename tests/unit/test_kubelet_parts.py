@@ -194,6 +194,14 @@ PATCHES: dict[str, tuple[Object, Object, Object]] = {
             "$setElementOrder/conditions": [{"type": "PodScheduled"}, {"type": "Ready"}],
         },
     ),
+    "changed conditions come in the order that is asked for, or the server refuses them": (
+        {"conditions": [NOT_READY]},
+        {"conditions": [OTHER, READY]},
+        {
+            "conditions": [{**READY, "reason": None, "message": None}, OTHER],
+            "$setElementOrder/conditions": [{"type": "Ready"}, {"type": "PodScheduled"}],
+        },
+    ),
     "others' conditions are left alone": ({"conditions": [OTHER, READY]}, {"conditions": [READY]}, {}),
     "what the server adds to a condition is no difference": (
         {"conditions": [{**READY, "lastProbeTime": None}]},
