@@ -1,7 +1,8 @@
 """Pods leave nodes with NoExecute taints that they do not tolerate, or not for so long.
 
 Promises: a pod that does not tolerate a taint goes at once; one that tolerates all of them goes when the shortest of its
-tolerationSeconds is over, counted from when the taint was added, so that a restart of this process delays nobody.
+tolerationSeconds is over, counted from when the taint was added, so that a restart of this process delays nobody; a taint that does not
+say when (people's and kubectl's do not) counts from when it was first seen here with the pod, as all do upstream.
 Source: upstream `pkg/controller/tainteviction`.
 """
 
@@ -48,9 +49,9 @@ class Plan:
     again_s: float | None = None
 
 
-def plan(desired: Object, observed: Sequence[Object], now: datetime) -> Plan:
-    """Whether the pod `desired` has to go, its node having the taints `observed`."""
-    end = leaves_at(desired, observed, now)
+def plan(desired: Object, observed: Sequence[Object], now: datetime, seen: datetime | None = None) -> Plan:
+    """Whether the pod `desired` has to go, its node having the taints `observed`, first `seen` then (None: now)."""
+    end = leaves_at(desired, observed, now, seen)
     if end is None or is_deleting(desired):
         return Plan()
     if end > now:
@@ -69,8 +70,8 @@ def plan(desired: Object, observed: Sequence[Object], now: datetime) -> Plan:
     return Plan([told, deleted] if is_terminal(desired) else [told, marked, deleted])
 
 
-def leaves_at(pod: Object, taints: Sequence[Object], now: datetime) -> datetime | None:
-    """When the pod has to leave a node with these taints; None where it may stay."""
+def leaves_at(pod: Object, taints: Sequence[Object], now: datetime, seen: datetime | None = None) -> datetime | None:
+    """When the pod has to leave a node with these taints, first `seen` then (None: now); None where it may stay."""
     ends: list[datetime] = []
     created = parse_time(pod["metadata"].get("creationTimestamp")) or now
     for taint in taints:
@@ -81,7 +82,7 @@ def leaves_at(pod: Object, taints: Sequence[Object], now: datetime) -> datetime 
             return now
         limits = [each["tolerationSeconds"] for each in matching if each.get("tolerationSeconds") is not None]
         if limits:
-            since = max(parse_time(taint.get("timeAdded")) or created, created)
+            since = max(parse_time(taint.get("timeAdded")) or seen or now, created)
             ends.append(since + timedelta(seconds=max(0, min(limits))))
     return min(ends, default=None)
 
@@ -95,7 +96,8 @@ class TaintEvictionController:
         self.run = run
         self.nodes = run.informers.of(NODES)
         self.pods = with_nodes(run.informers.of(PODS))
-        self._pending: set[str] = set()
+        self._pending: dict[str, datetime] = {}
+        """Since when each pod has been waiting to leave."""
         self.nodes.add_handler(self._node_changed)
         self.pods.add_handler(self._pod_changed)
 
@@ -103,15 +105,15 @@ class TaintEvictionController:
         pod = self.pods.get(key)
         node = self.nodes.get(pod["spec"].get("nodeName", "")) if pod is not None else None
         if pod is None or node is None:
-            self._pending.discard(key)
+            self._pending.pop(key, None)
             return None
-        todo = plan(pod, _no_execute(node), self.run.clock.now())
+        now = self.run.clock.now()
+        seen = self._pending.get(key, now)
+        todo = plan(pod, _no_execute(node), now, seen)
         if todo.again_s is not None:
-            self._pending.add(key)
-        elif key in self._pending:
-            self._pending.discard(key)
-            if not todo.actions and not is_deleting(pod):
-                self.run.events.record(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
+            self._pending[key] = seen
+        elif self._pending.pop(key, None) is not None and not todo.actions and not is_deleting(pod):
+            self.run.events.record(pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}")
         await perform(todo.actions, client=self.run.client, events=self.run.events)
         return todo.again_s
 

@@ -117,7 +117,7 @@ async def test_rolling_updates_and_rollbacks_go_from_the_highest_ordinal_down() 
 
             def done(found: Object, wanted: str = wanted) -> bool:
                 status = found["status"]
-                return status["currentRevision"] == status["updateRevision"] == wanted and status["readyReplicas"] == 3
+                return bool(status["currentRevision"] == status["updateRevision"] == wanted and status["readyReplicas"] == 3)
 
             await api.where(f"{STATEFUL}/ss", done)
             assert [each for each in await comings_and_goings(api, since) if each[0] == "DELETED"] == [
@@ -126,6 +126,10 @@ async def test_rolling_updates_and_rollbacks_go_from_the_highest_ordinal_down() 
             assert {image_of(each) for each in await api.items(PODS)} == {name}
             assert len(await api.items(REVISIONS)) == revisions, "a template that was there before is not a new revision"
         assert wanted == before["updateRevision"]
+
+
+async def made_again(api: World, name: str, uid: str) -> None:
+    await api.where(f"{PODS}/{name}", lambda found: found["metadata"]["uid"] != uid and is_condition_true(found, "Ready"))
 
 
 @virtual
@@ -157,7 +161,7 @@ async def test_an_update_stops_at_its_partition() -> None:
         for name in ("ss-0", "ss-2"):
             uid = (await api.ok("GET", f"{PODS}/{name}"))["metadata"]["uid"]
             await api.ok("DELETE", f"{PODS}/{name}")
-            await api.where(f"{PODS}/{name}", lambda found, uid=uid: found["metadata"]["uid"] != uid and is_condition_true(found, "Ready"))
+            await made_again(api, name, uid)
         assert await images() == ["app:1", "app:1", "app:2"], "each comes back as its side of the partition says"
         await partition(0)
         await come_to(["app:2"] * 3)

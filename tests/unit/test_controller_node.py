@@ -182,6 +182,13 @@ def test_when_a_pod_has_to_leave(what: Object, taints: list[Object], in_s: int |
     assert end == (None if in_s is None else NOW + timedelta(seconds=in_s))
 
 
+def test_a_taint_that_does_not_say_since_when_counts_from_when_it_was_seen() -> None:
+    old = pod(tolerating("unreachable", 300), metadata={"name": "p", "creationTimestamp": "2020-01-01T00:00:00Z"})
+    by_hand = {key: value for key, value in taint("unreachable").items() if key != "timeAdded"}
+    assert leaves_at(old, [by_hand], NOW) == NOW + timedelta(seconds=300)
+    assert leaves_at(old, [by_hand], NOW, NOW - timedelta(seconds=100)) == NOW + timedelta(seconds=200)
+
+
 def test_a_pod_that_has_to_leave_is_marked_and_deleted() -> None:
     event, patch, delete = taint_eviction.plan(pod(), [taint("unreachable")], NOW).actions
     assert isinstance(event, Record)
