@@ -43,7 +43,7 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
         except ApiError as error:
             answer = error_response(error, headers.get("accept", ""))
         if not request.url.path.startswith("/openapi/") and pretty.is_wanted(
-            query, headers.get("user-agent", ""), headers.get("accept", "")
+            query, headers.get("user-agent", "").encode("latin-1"), headers.get("accept", "").encode("latin-1")
         ):
             answer = pretty.indented(answer)
         return _sent(answer)

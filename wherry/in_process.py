@@ -32,6 +32,7 @@ from kube.client.informer import Informers
 from kube.client.transport import Answer, AsgiTransport, ConnectionFailed, StreamAnswer, Transport
 from kube.clock import Clock, LoopClock
 from kube.runtime.events import EventRecorder
+from kube.runtime.garbage import settled
 from kubelet.agent import Agents, RuntimeFactory
 from kubelet.runtime.simulated import SimulatedRuntime
 from wherry.access import grant
@@ -212,7 +213,8 @@ async def in_process_cluster(
     for name in starters:
         cluster.start(name)
     try:
-        yield cluster
+        with settled():
+            yield cluster
         cluster.check()
     finally:
         for name in list(cluster._tasks):

@@ -28,11 +28,12 @@ Step = Callable[[Attributes], Awaitable[None]]
 
 
 class Chain:
-    """Several plugins as one. A plugin with `resources` (pairs of group and plural) or `operations` is asked about these alone."""
+    """Several plugins as one. A plugin with `resources` (pairs of group and plural), `operations` or `subresources` ("" for the object
+    itself) is asked about these alone."""
 
     def __init__(self, plugins: Sequence[Any]) -> None:
         self._plugins = list(plugins)
-        self._steps: dict[tuple[str, str, str, str], list[Step]] = {}
+        self._steps: dict[tuple[str, str, str, str, str], list[Step]] = {}
 
     async def mutate(self, attributes: Attributes) -> None:
         for step in self._of("mutate", attributes):
@@ -44,14 +45,17 @@ class Chain:
 
     def _of(self, what: str, attributes: Attributes) -> list[Step]:
         resource = attributes.kind.resource
-        key = (what, attributes.operation, resource.group, resource.plural)
+        key = (what, attributes.operation, attributes.ctx.subresource, resource.group, resource.plural)
         steps = self._steps.get(key)
         if steps is None:
-            of, operation = key[2:], attributes.operation
+            _, operation, subresource, *_ = key
+            of = (resource.group, resource.plural)
             concerned = [
                 each
                 for each in self._plugins
-                if of in getattr(each, "resources", (of,)) and operation in getattr(each, "operations", (operation,))
+                if of in getattr(each, "resources", (of,))
+                and operation in getattr(each, "operations", (operation,))
+                and subresource in getattr(each, "subresources", (subresource,))
             ]
             steps = self._steps[key] = [getattr(each, what) for each in concerned if hasattr(each, what)]
         return steps

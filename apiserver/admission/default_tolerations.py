@@ -21,6 +21,7 @@ class DefaultTolerationSeconds:
     """See the module."""
 
     resources = frozenset({("", "pods")})
+    subresources = frozenset({""})
 
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.subresource or attributes.obj is None:

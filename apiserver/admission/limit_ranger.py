@@ -25,6 +25,7 @@ class LimitRanger:
 
     resources = frozenset({("", "pods"), ("", "persistentvolumeclaims")})
     operations = frozenset({"CREATE", "UPDATE"})
+    subresources = frozenset({"", "resize"})
 
     async def mutate(self, attributes: Attributes) -> None:
         pod = attributes.obj

@@ -19,6 +19,7 @@ class Priority:
     """See the module."""
 
     resources = frozenset({("", "pods"), ("scheduling.k8s.io", "priorityclasses")})
+    subresources = frozenset({""})
 
     def __init__(self) -> None:
         self._default: Object | None = None

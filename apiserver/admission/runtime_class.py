@@ -23,10 +23,13 @@ class RuntimeClass:
 
     resources = frozenset({("", "pods")})
     operations = frozenset({"CREATE"})
+    subresources = frozenset({""})
 
     async def mutate(self, attributes: Attributes) -> None:
         spec = (attributes.obj or {}).get("spec")
         if attributes.subresource or attributes.operation != "CREATE" or not isinstance(spec, dict):
+            return
+        if spec.get("runtimeClassName") is None and not spec.get("overhead"):
             return
         found = await self._class(attributes, spec.get("runtimeClassName"))
         overhead = ((found or {}).get("overhead") or {}).get("podFixed") or {}

@@ -28,6 +28,7 @@ class ServiceAccount:
 
     resources = frozenset({("", "pods")})
     operations = frozenset({"CREATE"})
+    subresources = frozenset({""})
 
     async def mutate(self, attributes: Attributes) -> None:
         if attributes.subresource or attributes.obj is None or attributes.operation != "CREATE":

@@ -7,8 +7,7 @@ get here, their depth here. Not here: the fields of kinds (`decoding.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,8 +32,7 @@ class Unrecognized(ValueError):
     """A body that does not get as far as having a kind; the message is upstream's."""
 
 
-@dataclass(frozen=True, slots=True)
-class KindNames:
+class KindNames(NamedTuple):
     """What a body says it is, or is expected to be."""
 
     group: str
@@ -46,8 +44,7 @@ class KindNames:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """A body as JSON. `text` is what it was parsed from, if that was JSON: for a second, exact look when `value` is not as it should be."""
 
     value: Any

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -36,8 +36,7 @@ _MANY_DIGITS: Final = re.compile(rb"[0-9a-fA-F_]{13}")
 _OPERATION_FIELDS: Final = frozenset({"op", "path", "from", "value"})
 
 
-@dataclass(frozen=True, slots=True)
-class PatchBody:
+class PatchBody(NamedTuple):
     """A patch as it was sent. `strict_errors`: what field validation has to say of the text itself."""
 
     media: str
@@ -45,12 +44,14 @@ class PatchBody:
     strict_errors: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1024)
 def check_media_type(content_type: str) -> None:
     """Raises UnsupportedMediaType where no listed media type is one of a patch: what upstream's router looks at."""
     if not any(each.partition(";")[0].strip() in ACCEPTED for each in content_type.split(",")):
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})
 
 
+@lru_cache(maxsize=1024)
 def media_type_of(content_type: str) -> str:
     """The media type of a patch. Raises UnsupportedMediaType."""
     media = content_type.partition(";")[0].strip()

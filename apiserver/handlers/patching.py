@@ -34,6 +34,8 @@ from kube.schema.field_order import in_go_order
 from kube.schema.types import StructType
 
 _EMPTY_LIST = re.compile(rb"\[[ \t\r\n]*\]")
+TAKES_ITEMS = re.compile(rb"\$(?!setElementOrder/)|\\u0024")
+"""A directive that takes items away; keys can be written with escapes."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class Patching:
 
     def _may_empty(self) -> bool:
         """Whether the patch may leave empty lists: by saying so, or by taking their items away."""
-        takes = self.media == JSON_PATCH or (self.media == STRATEGIC and b"$" in self.text)
+        takes = self.media == JSON_PATCH or (self.media == STRATEGIC and TAKES_ITEMS.search(self.text) is not None)
         return takes or _EMPTY_LIST.search(self.text) is not None
 
     def _document(self, current: Object) -> Any:

@@ -12,15 +12,15 @@ import orjson
 from apiserver.handlers.request import JSON, Response
 from apiserver.pipeline.query import parse_query
 
-_READERS: Final = ("curl", "Wget", "Mozilla/5.0")
+_READERS: Final = (b"curl", b"Wget", b"Mozilla/5.0")
 _YES: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
-def is_wanted(query: bytes, user_agent: str, accept: str) -> bool:
+def is_wanted(query: bytes, user_agent: bytes, accept: bytes) -> bool:
     """Whether the client wants to read what it is answered."""
     if b"pretty" in query and (asked := parse_query(query).get("pretty", [""])[0]):
         return asked in _YES
-    return user_agent.startswith(_READERS) or "pretty=1" in accept
+    return user_agent.startswith(_READERS) or b"pretty=1" in accept
 
 
 def indented(answer: Response) -> Response:

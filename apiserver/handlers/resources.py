@@ -48,7 +48,8 @@ async def serve(request: Request) -> Answer:
 
 
 def _is_read(request: Request) -> bool:
-    return pretty.is_wanted(request.scope["query_string"], request.header(b"user-agent"), request.header(b"accept"))
+    headers = request.headers
+    return pretty.is_wanted(request.scope["query_string"], headers.get(b"user-agent", b""), headers.get(b"accept", b""))
 
 
 def _say_group(error: ApiError, info: RequestInfo) -> None:

@@ -24,12 +24,10 @@ def count_generation(new: Object, old: Object) -> None:
 
 def same(new: Object, old: Object) -> bool:
     """Equal but for the resourceVersion."""
-    if any(new.get(key) != old.get(key) for key in (new.keys() | old.keys()) if key != "metadata"):
+    was, now = old["metadata"], new["metadata"]
+    if {**now, "resourceVersion": None} != {**was, "resourceVersion": None}:
         return False
-    a, b = dict(new["metadata"]), dict(old["metadata"])
-    a.pop("resourceVersion", None)
-    b.pop("resourceVersion", None)
-    return a == b
+    return all(new.get(key) == old.get(key) for key in (new.keys() | old.keys()) - {"metadata"})
 
 
 def null_empty_lists(of: Type, value: Any) -> None:

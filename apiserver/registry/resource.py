@@ -160,7 +160,8 @@ class Registry:
             return Written(obj, None, created=True)
         value = self._encoded(obj, ctx)
         try:
-            revision = await self.store.create(key, value, lease=await self._lease_for(kind.ttl_s), hint=obj)
+            lease = await self._lease_for(kind.ttl_s) if kind.ttl_s else 0
+            revision = await self.store.create(key, value, lease=lease, hint=obj)
         except KeyExists as error:
             raise self._exists(None, meta) from error
         meta["resourceVersion"] = str(revision)
@@ -293,7 +294,7 @@ class Registry:
         if ctx.dry_run:
             new["metadata"]["resourceVersion"] = str(entry.revision)
             return Written(new, None)
-        lease = await self._lease_for(kind.ttl_s)
+        lease = await self._lease_for(kind.ttl_s) if kind.ttl_s else 0
         revision = await self.store.update(entry.key, value, expected=entry.revision, lease=lease, hint=new, previous=entry.value)
         new["metadata"]["resourceVersion"] = str(revision)
         return Written(new, encoding.served(value, revision))
@@ -403,8 +404,6 @@ class Registry:
 
     async def _lease_for(self, ttl_s: int) -> int:
         """A store lease that ends `ttl_s` from now; writes of one minute share one."""
-        if not ttl_s:
-            return 0
         lease, until = self._lease
         now = self.registries.clock.monotonic()
         if now >= until:
@@ -452,6 +451,4 @@ async def _finished(writing: Awaitable[Written], finish: Finish) -> Written:
 
 def _is_same_but_for_owners(new: Object, old: Object) -> bool:
     """Metadata as it was, apart from managedFields: nothing that was fine is wrong now."""
-    if len(new) - ("managedFields" in new) != len(old) - ("managedFields" in old):
-        return False
-    return all(key == "managedFields" or old.get(key) == value for key, value in new.items())
+    return {**new, "managedFields": None} == {**old, "managedFields": None}

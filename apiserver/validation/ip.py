@@ -16,6 +16,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TEXT_MAX = 256
 _leading_zeros_re = re.compile(r"(?<![0-9a-fA-F:])0+(?=[0-9])")
 
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_canonical_ipv4_re = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+"""What most addresses are: then there is nothing to find fault with."""
+
 _NOT_AN_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NOT_A_CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 
@@ -59,6 +63,8 @@ def _strict_ip_errors(value: str) -> list[str]:
 
 def is_valid_ip(value: str) -> list[str]:
     """A valid IP address in canonical form (RFC 5952)."""
+    if _canonical_ipv4_re.fullmatch(value):
+        return []
     found = parse_ip(value)
     if found is None:
         return [_NOT_AN_IP]
@@ -70,6 +76,8 @@ def is_valid_ip(value: str) -> list[str]:
 
 def is_valid_legacy_ip(value: str, *, strict: bool = False) -> list[str]:
     """An IP address in any form that older fields accept; `strict` (StrictIPCIDRValidation) refuses the ambiguous ones."""
+    if _canonical_ipv4_re.fullmatch(value):
+        return []
     if parse_ip(value) is None:
         return [_NOT_AN_IP]
     return _strict_ip_errors(value) if strict else []

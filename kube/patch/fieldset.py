@@ -174,6 +174,17 @@ def _difference_at(mine: FieldSet, theirs: FieldSet) -> FieldSet | None:
     return (LEAF if rest.keys() == {SELF} else rest) if rest else None
 
 
+def covers(one: FieldSet, other: FieldSet) -> bool:
+    """Whether all of `other` is in `one`."""
+    for key, theirs in other.items():
+        mine = one.get(key)
+        if key == SELF:
+            continue
+        if mine is None or (is_member(theirs) and not is_member(mine)) or (theirs and not covers(mine, theirs)):
+            return False
+    return True
+
+
 def difference_below(one: FieldSet, other: FieldSet) -> FieldSet:
     """What is in `one`, without the members of `other` and everything below them (upstream: RecursiveDifference)."""
     if not other:

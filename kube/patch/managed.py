@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from kube.memo import Memo, bytes_of
 from kube.objects import Object
 from kube.patch.elements import ElementError
-from kube.patch.fieldset import EMPTY, LEAF, SELF, FieldSet, FieldSetError, difference, difference_below, parse, reconciled, union
+from kube.patch.fieldset import EMPTY, LEAF, SELF, FieldSet, FieldSetError, covers, difference, difference_below, parse, reconciled, union
 from kube.patch.ownership import Changes, changes
 from kube.schema.types import StructType
 
@@ -73,8 +72,7 @@ def identity(manager: str, operation: str, api_version: str, subresource: str) -
     return Identity(manager or "unknown", operation, "" if operation == "Apply" else api_version, subresource)
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """One entry: `fields` in `api_version`, last changed at `time` ("" for never). `entry` is its wire form, while nothing has changed."""
 
     fields: FieldSet
@@ -83,7 +81,7 @@ class Owner:
     entry: Object | None = None
 
     def with_fields(self, fields: FieldSet) -> Owner:
-        return self if fields is self.fields else replace(self, fields=fields, entry=None)
+        return self if fields is self.fields else self._replace(fields=fields, entry=None)
 
 
 Managers = dict[Identity, Owner]
@@ -283,15 +281,20 @@ def updated(
     versions = Versions(of, live, new, api_version=api_version, reset_fields=reset_fields, convert=convert)
     if convert is None and versions.own == ({}, {}) and all(owner.entry is not None for owner in managers.values()):
         return managers  # nothing changed, and the entries are this server's own
+    own = versions.own
+    mine = without_never_owned(own.owned)
     after: Managers = {}
     for each, owner in managers.items():
         found = versions.at(owner.api_version)
         if found is not None:
             now = versions.reconciled(owner)
+            if each == who and mine is own.owned and not own.removed and covers(now.fields, mine):
+                after[each] = now._replace(time=time, entry=None) if mine else now
+                mine = EMPTY  # the writer owned all of it before
+                continue
             left = now.with_fields(difference(difference(now.fields, found.owned), found.removed))
             if left.fields:
                 after[each] = left
-    mine = without_never_owned(versions.own.owned)
     if mine:
         before = after.get(who)
         after[who] = Owner(union(mine, before.fields) if before else mine, api_version, time)

@@ -179,6 +179,9 @@ def _merge_member(out: dict[str, Any], key: str, value: Any, of: Type | None, *,
     if value is None:
         out.pop(key, None)
     elif type(old) is not type(value):
+        if not isinstance(value, dict | list):
+            out[key] = value
+            return
         _discard_nulls(value)
         taken = _without_directives(value)
         if taken is None:
@@ -202,7 +205,8 @@ def _discard_nulls(value: Any) -> None:
             del value[name]
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
-            _discard_nulls(each)
+            if isinstance(each, dict | list):
+                _discard_nulls(each)
 
 
 def _without_directives(value: Any) -> Any:
@@ -211,9 +215,10 @@ def _without_directives(value: Any) -> Any:
         if MARKER in value:
             return None
         for name, each in list(value.items()):
-            value[name] = _without_directives(each)
-            if value[name] is None and each is not None:
-                del value[name]
+            if isinstance(each, dict | list):
+                value[name] = _without_directives(each)
+                if value[name] is None:
+                    del value[name]
         return value
     if isinstance(value, list):
         kept = [(each, _without_directives(each)) for each in value]

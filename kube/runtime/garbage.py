@@ -8,6 +8,8 @@ at what was there when the process had started.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 YOUNG_MAX: Final = 25_000
@@ -19,3 +21,16 @@ def settle() -> None:
     """Call when the process has loaded what it keeps."""
     gc.freeze()
     gc.set_threshold(YOUNG_MAX, _MIDDLE, _OLD)
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """`settle` for a while, in a process that is somebody else's: afterwards all is as it was. May be nested."""
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    settle()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        if not frozen:
+            gc.unfreeze()

@@ -77,9 +77,25 @@ async def test_mutating_plugins_come_first_and_each_is_asked_only_what_it_answer
     assert said[3:] == ["mutate", "mutate"]
 
 
-def of(group: str, plural: str) -> Attributes:
+async def test_a_plugin_of_objects_themselves_is_not_asked_about_their_subresources() -> None:
+    said: list[str] = []
+
+    class OfObjects:
+        subresources = frozenset({""})
+
+        async def mutate(self, attributes: Attributes) -> None:
+            said.append(attributes.subresource)
+
+    chain = Chain([OfObjects()])
+    for subresource in ("", "status", ""):
+        await chain.mutate(of("", "pods", subresource))
+    assert said == ["", ""]
+
+
+def of(group: str, plural: str, subresource: str = "") -> Attributes:
     kind = Kind(resource=Resource(group, "v1", plural, "X"), definition="", singular="x")
-    return Attributes(kind, "CREATE", "", "", {}, None, Context(User("u"), datetime.now(UTC), "create"), None)
+    ctx = Context(User("u"), datetime.now(UTC), "create", subresource=subresource)
+    return Attributes(kind, "CREATE", "", "", {}, None, ctx, None)
 
 
 def test_every_plugin_of_the_default_chain_does_something() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from apiserver.handlers.empty_lists import keep_empty
 from apiserver.handlers.patch_bodies import APPLY, JSON_PATCH, MERGE, STRATEGIC, check_media_type, media_type_of, parse, repeated
+from apiserver.handlers.patching import TAKES_ITEMS
 from kube.errors import BadRequest, UnsupportedMediaType
 from kube.schema import definitions, gojson
 from kube.schema.decode import decode
@@ -98,3 +99,18 @@ def test_empty_lists_are_kept_where_go_writes_null() -> None:
     absent = decode(of, {}).value
     keep_empty(of, absent, {})
     assert absent["rules"] is None
+
+
+TAKING = {
+    "an item that is deleted": (rb'{"rules":[{"$patch":"delete","name":"a"}]}', True),
+    "values that are": (rb'{"$deleteFromPrimitiveList/finalizers":["a"]}', True),
+    "a key written with an escape": (rb'{"\u0024patch":"replace"}', True),
+    "an order takes nothing away": (rb'{"$setElementOrder/conditions":[{"type":"Ready"}],"conditions":[{"type":"Ready"}]}', False),
+    "an order beside what does": (rb'{"$setElementOrder/a":[],"$retainKeys":["a"]}', True),
+    "no directive": (rb'{"data":{"k":"1"}}', False),
+}
+
+
+@pytest.mark.parametrize(("text", "takes"), TAKING.values(), ids=TAKING.keys())
+def test_directives_that_take_items_away(text: bytes, takes: bool) -> None:
+    assert (TAKES_ITEMS.search(text) is not None) is takes

@@ -15,6 +15,7 @@ from kube.patch.fieldset import (
     EMPTY,
     FieldSet,
     FieldSetError,
+    covers,
     difference,
     difference_below,
     has,
@@ -217,6 +218,8 @@ def test_the_algebra_is_that_of_sets_of_paths(one: frozenset[tuple[str, ...]], o
     assert members_of(difference(a, b)) == one - other
     assert members_of(difference_below(a, b)) == {path for path in one if not any(path[: len(each)] == each for each in other)}
     assert {path for path in one | other if has(a, path)} == one
+    assert covers(a, b) == (other <= one)
+    assert covers(union(a, b), b)
     assert before == (a, b)
 
 
