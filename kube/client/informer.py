@@ -62,6 +62,7 @@ class Informer:
         self._seen = ""  # the resourceVersion to go on from; "" = list first
         self._seen_number = 0
         self._unconfirmed: set[str] = set()  # keys of what `put` brought and no watch has shown yet
+        self._put_meanwhile: dict[str, Object] = {}  # what `put` brought since it was clear that a list is needed
         self._backoff_s = BACKOFF_S
         self._complaint = ""
         self._is_useful = False  # whether the present watch has brought anything, or lasted
@@ -101,19 +102,22 @@ class Informer:
             self._tell(handler, None, obj)
 
     def put(self, obj: Object) -> None:
-        """Take in what the server answered to a write of ours, ahead of the watch. Ignored unless that is sure to be news: no list
-        may be under way, and its resourceVersion must be newer than both the cached one and what the watch has passed already."""
+        """Take in what the server answered to a write of ours, ahead of the watch. Ignored unless that is sure to be news: its
+        resourceVersion must be newer than both the cached one and what the watch has passed already. A list that is under way, and may
+        have begun before the write, does not undo it."""
         version = _number(resource_version_of(obj))
         if not self.synced.is_set() or self._label_selector or self._field_selector or version is None:
             return
         if self._namespace and obj.get("metadata", {}).get("namespace") != self._namespace:
             return
-        if version <= self._seen_number or not self._seen:
+        if version <= self._seen_number:
             return
         key = key_of(obj)
         old = self._cache.get(key)
         if old is not None and version <= (_number(resource_version_of(old)) or 0):
             return
+        if not self._seen:
+            self._put_meanwhile[key] = obj
         self._unconfirmed.add(key)
         self._replace(key, obj)
 
@@ -164,7 +168,7 @@ class Informer:
             items, version = await self._pages(limit=self._page_limit)
         except Expired:  # a page came too late for its snapshot: all in one
             items, version = await self._pages(limit=0)
-        self._take_list(items)
+        self._take_list(items, _number(version) or 0)
         self._seen, self._seen_number = version, _number(version) or 0
         self.synced.set()
 
@@ -190,14 +194,17 @@ class Informer:
                 return items, metadata.get("resourceVersion") or ""
             await asyncio.sleep(0)
 
-    def _take_list(self, items: Mapping[str, Object]) -> None:
+    def _take_list(self, items: dict[str, Object], version: int) -> None:
+        newer = {key: obj for key, obj in self._put_meanwhile.items() if (_number(resource_version_of(obj)) or 0) > version}
+        self._put_meanwhile.clear()
+        items |= newer
         known = self._cache.keys()
         for key in known:
             if key not in items:
                 self._replace(key, None)
         for key, obj in items.items():
             self._replace(key, obj)
-        self._unconfirmed.clear()
+        self._unconfirmed = set(newer)
 
     # --- watching -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -314,6 +315,36 @@ async def test_a_late_answer_does_not_bring_back_what_was_deleted() -> None:
         informer.put(answer)
         assert informer.get("default/a") is None
         assert mirror.told == [("added", "default/a"), ("deleted", "default/a")]
+
+
+class SlowLists(FakeApi):
+    """Takes its time between looking what there is and saying so."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def late(message: Any) -> None:
+            if "watch" not in scope["query_string"].decode() and scope["method"] == "GET":
+                await asyncio.sleep(5)
+            await send(message)
+
+        await super().__call__(scope, receive, late)
+
+
+@virtual
+async def test_a_list_under_way_does_not_undo_what_was_written_meanwhile() -> None:
+    api = SlowLists(random.Random(0))
+    api.put(path("a"), pod("a"))
+    async with running(api) as (informer, mirror):
+        await informer.wait_synced()
+        api.remove(path("a"))
+        api.compact()
+        await asyncio.sleep(2)  # now it lists again; what follows is not in that list
+        informer.put(api.put(path("b"), pod("b")))
+        assert sorted(informer.keys()) == ["default/a", "default/b"]
+        await asyncio.sleep(10)
+        assert sorted(informer.keys()) == ["default/b"]
+        await asyncio.sleep(60)
+        assert dict(mirror.objects) == {key_of(each): each for each in api.objects.values()}
+        assert mirror.wrong == []
 
 
 @virtual
