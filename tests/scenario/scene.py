@@ -82,13 +82,14 @@ async def scene(
     seed: int,
     *,
     nodes: int = 3,
-    controllers: Sequence[str] = ("*",),
+    controllers: Sequence[str] | None = ("*",),
     promises: Sequence[Promise] = (),
     rates: Rates | None = None,
     clock_jumps: bool = False,
     runtime_factory: RuntimeFactory = SimulatedRuntime,
 ) -> AsyncIterator[Scene]:
-    """The cluster of that seed, with faults from the start. At the end no promise may be broken."""
+    """The cluster of that seed, with faults from the start. At the end no promise may be broken. `controllers=None`: neither these nor a
+    scheduler run in it; the test starts its own."""
     rng = random.Random(seed)
     faults: list[FaultyTransport] = []
 
@@ -97,9 +98,14 @@ async def scene(
         return faults[-1]
 
     clock = JumpingClock()
-    chosen = list(controllers) if "*" in controllers else [*NODE_CONTROLLERS, *controllers]
     async with in_process_cluster(
-        nodes=nodes, controllers=chosen, seed=seed, wrap=wrap, clock=clock, runtime_factory=runtime_factory
+        nodes=nodes,
+        controllers=_chosen(controllers),
+        scheduler=controllers is not None,
+        seed=seed,
+        wrap=wrap,
+        clock=clock,
+        runtime_factory=runtime_factory,
     ) as cluster:
         witness = Witness(cluster.built.store, after=await cluster.built.store.revision(), promises=promises)
         tormentor = Tormentor(cluster, cluster, {part: part for part in PARTS if part != SERVER}, faults[0], rng)
@@ -110,6 +116,12 @@ async def scene(
             stage.check()
         finally:
             witness.close()
+
+
+def _chosen(controllers: Sequence[str] | None) -> list[str] | None:
+    if controllers is None or "*" in controllers:
+        return None if controllers is None else list(controllers)
+    return [*NODE_CONTROLLERS, *controllers]
 
 
 async def insist(work: Callable[[], Coroutine[Any, Any, Any]]) -> None:

@@ -48,14 +48,14 @@ class Tormentor:
                 await self.compact()
             elif chance < 0.2 and self.clock is not None:
                 self.clock.ahead_s += self._rng.uniform(-_JUMP_S_MAX, _JUMP_S_MAX)
-                self._say(f"the clock is {self.clock.ahead_s:+.0f} s ahead")
+                self.say(f"the clock is {self.clock.ahead_s:+.0f} s ahead")
             else:
                 await self.stop_one(self._rng.choice(parts))
 
     async def stop_one(self, part: str) -> None:
         """Kill a part at once or in the midst of one of its next requests, and start it again a little later."""
-        fuse = await self._lit(part) if self._rng.random() < 0.5 else None
-        self._say(f"{part} dies")
+        fuse = await self.lit(part) if self._rng.random() < 0.5 else None
+        self.say(f"{part} dies")
         down_s = self._rng.uniform(0, DOWN_S_MAX)
         if part == SERVER:
             await self._cluster.restart_server(down_s=down_s)
@@ -65,16 +65,16 @@ class Tormentor:
             self._processes.start(part)
         if fuse is not None:
             fuse.over.set()
-        self._say(f"{part} is back")
+        self.say(f"{part} is back")
 
     async def compact(self) -> None:
         """The store forgets everything but the present: watches that go on from the past, and pages of lists begun then, are refused."""
         store = self._cluster.built.store
         with suppress(Compacted):
             await store.compact(await store.revision())
-        self._say("compacted")
+        self.say("compacted")
 
-    async def _lit(self, part: str) -> Fuse:
+    async def lit(self, part: str) -> Fuse:
         """A fuse that has blown, or would not."""
         fuse = Fuse(self._agents.get(part, ""), self._rng.randrange(20), is_done=self._rng.random() < 0.5)
         self._faults.fuse = fuse
@@ -84,5 +84,5 @@ class Tormentor:
         self._faults.fuse = None
         return fuse
 
-    def _say(self, what: str) -> None:
+    def say(self, what: str) -> None:
         self.log.append(f"{asyncio.get_running_loop().time():9.3f} {what}")
