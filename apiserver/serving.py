@@ -45,6 +45,7 @@ from apiserver.service_accounts import ServiceAccountTokens
 from apiserver.settings import Settings
 from apiserver.store.base import Compacted, FutureRevision, Store
 from apiserver.store.memory import MemoryStore
+from apiserver.token_review import TokenReviewer
 from apiserver.version import git_version
 from kube.client.config import ClientConfig, write_kubeconfig
 from kube.clock import Clock, RealClock
@@ -130,6 +131,8 @@ def build(
     server.extra["documents"] = Documents(registries, extensions, git_version=git_version(settings.emulated_version))
     limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)
     authenticator = Authenticator(known, accounts.user if accounts is not None else None)
+    reviewing: Any = registries  # what only the hook of TokenReview asks for
+    reviewing.authenticate_token = TokenReviewer(authenticator, accounts, settings.issuer)
     client_ca = authority.certificate_pem.decode() if authority is not None else ""
     return Built(create_app(Pipeline(server, authenticator, limits, RequestMetrics())), server, store, [], client_ca)
 

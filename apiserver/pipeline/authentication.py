@@ -64,6 +64,10 @@ class Authenticator:
     ) -> None:
         self._tokens, self._service_account = tokens or {}, service_account
 
+    def static(self, token: bytes | str) -> User | None:
+        """Whose token of the static file it is."""
+        return self._tokens.get(hashlib.sha256(token.encode() if isinstance(token, str) else token).digest())
+
     async def user(self, authorization: bytes, peer_certificate: bytes | None) -> User:
         """Raises Unauthorized for credentials that are no good."""
         if peer_certificate:
@@ -74,7 +78,7 @@ class Authenticator:
         token = token.strip()
         if scheme.lower() != b"bearer" or not token:
             return ANONYMOUS
-        found = self._tokens.get(hashlib.sha256(token).digest())
+        found = self.static(token)
         if found is None and self._service_account is not None and token.count(b".") == 2:
             found = await self._service_account(token.decode("latin-1"))
         if found is None:

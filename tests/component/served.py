@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from apiserver.identity import Authority
 from apiserver.registry.kind import User
 from apiserver.serving import Built, build
 from apiserver.settings import Settings
@@ -89,12 +90,12 @@ class Api:
 
 
 @asynccontextmanager
-async def served(**settings: Any) -> AsyncIterator[Api]:
-    """A fresh server with namespace and service account `default`; `settings` as in `Settings`."""
+async def served(*, authority: Authority | None = None, **settings: Any) -> AsyncIterator[Api]:
+    """A fresh server with namespace and service account `default`; `settings` as in `Settings`. With an `authority` it issues tokens."""
     clock, rng = LoopClock(), random.Random(7)
     admin = User("admin", ("system:masters", "system:authenticated"))
     chosen = Settings(storage="memory", **{"max_requests_inflight": 0, "max_mutating_requests_inflight": 0, **settings})
-    built = build(MemoryStore(clock), clock=clock, rng=rng, tokens={_TOKEN: admin}, settings=chosen)
+    built = build(MemoryStore(clock), clock=clock, rng=rng, tokens={_TOKEN: admin}, settings=chosen, authority=authority)
     await built.start(advertise_address="", port=6443)
     api = Api(built, AsgiTransport(built.app))
     try:
