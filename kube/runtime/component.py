@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import random
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from kube.client.informer import Informers
 from kube.clock import Clock, RealClock
 from kube.errors import ApiError
 from kube.runtime.election import Terms, lead
+from kube.runtime.election_flags import ElectionFlagsError, add_election_flags, terms_of_flags
 from kube.runtime.events import EventRecorder
 from kube.runtime.health import HealthServer
 from kube.runtime.process import CannotRun, cannot_listen, run_until_signal, set_up_logging
@@ -43,9 +45,7 @@ def add_flags(parser: argparse.ArgumentParser, *, default_port: int, elects: boo
         "--healthz-port", type=port, default=default_port, metavar="PORT", help=f"their port, 0 for any (default {default_port})"
     )
     if elects:
-        parser.add_argument(
-            "--leader-elect", type=_flag, nargs="?", const=True, default=False, metavar="BOOL", help="work only while holding the Lease"
-        )
+        add_election_flags(parser)
     parser.add_argument("--logging-format", choices=["text", "json"], default="text")
     parser.add_argument("-v", "--v", type=int, default=2, metavar="LEVEL", help="log level as klog's (4 and more: debug)")
 
@@ -64,12 +64,6 @@ def port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
 
 
 @dataclass(slots=True)
@@ -150,14 +144,17 @@ def run_component(
     terms: Terms | None = None,
 ) -> int:
     """Read the kubeconfig, serve health, run `work` until a signal. The exit code; problems of the user's are one line on stderr.
-    `host` and `event_source` (default: `name`) are the source of its Events, `terms` those of `--leader-elect`."""
-    import sys
-
+    `host` and `event_source` (default: `name`) are the source of its Events, `terms` those of `--leader-elect`, unless flags say others."""
     set_up_logging(verbosity=flags.v, format=flags.logging_format)
+    elects = getattr(flags, "leader_elect", False)
     try:
         config = load_kubeconfig(flags.kubeconfig)
+        terms = terms_of_flags(flags, terms or Terms()) if elects else None
     except ConfigError as error:
         print(f"{name}: --kubeconfig {error}", file=sys.stderr)
+        return 1
+    except ElectionFlagsError as error:
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
 
     async def main() -> None:
@@ -174,7 +171,7 @@ def run_component(
             await component.client.close()
             raise cannot_listen(flags.bind_address, flags.healthz_port, error, "--healthz-port (or --bind-address)") from error
         try:
-            await component.run(work, elect=getattr(flags, "leader_elect", False), terms=terms)
+            await component.run(work, elect=elects, terms=terms)
         finally:
             await health.stop()
 

@@ -27,7 +27,8 @@ from kube.runtime.perform import Recorder
 LEASE_DURATION_S = 15
 RENEW_DEADLINE_S = 10.0
 RETRY_PERIOD_S = 2.0
-_JITTER = 1.2
+JITTER = 1.2
+"""Of how much more of a retry period whoever waits adds up to that, by chance."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ async def lead(
     """Wait to become the leader, then run `on_started()` while leading; return when it does, and release the lease.
 
     Raises LeadershipLost, or what the work raised. Cancelling stops the work, then releases the lease."""
-    if not lease_duration_s > renew_deadline_s > retry_period_s * _JITTER:
+    if not lease_duration_s > renew_deadline_s > retry_period_s * JITTER:
         raise ValueError("it takes lease_duration_s > renew_deadline_s > 1.2 * retry_period_s")
     lease = _Lease(client, name, namespace, identity, clock, lease_duration_s, on_new_leader)
     metric = metrics.LEADER.labels(name)
@@ -73,7 +74,7 @@ async def lead(
     while True:
         if await _in_time(lease.acquire_or_renew(), renew_deadline_s):
             break
-        await asyncio.sleep(retry_period_s * (1 + rng.random() * _JITTER))
+        await asyncio.sleep(retry_period_s * (1 + rng.random() * JITTER))
     metric.set(1)
     lease.say(events, "became leader")
     work = asyncio.create_task(on_started(), name=f"leader of {name}")
