@@ -21,10 +21,12 @@ from kube.client.informer import Informers
 from kube.clock import Clock, RealClock
 from kube.errors import ApiError
 from kube.runtime.election import Terms, lead
-from kube.runtime.election_flags import ElectionFlagsError, add_election_flags, terms_of_flags
+from kube.runtime.election_flags import ElectionFlagsError, add_election_flags, flag, terms_of_flags
 from kube.runtime.events import EventRecorder
 from kube.runtime.health import HealthServer
 from kube.runtime.process import CannotRun, cannot_listen, run_until_signal, set_up_logging
+
+__all__ = ["Component", "add_flags", "address", "flag", "port", "run_component"]
 
 SERVER_WAIT_S = 1.0
 

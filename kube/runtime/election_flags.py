@@ -17,7 +17,7 @@ class ElectionFlagsError(ValueError):
 def add_election_flags(parser: argparse.ArgumentParser) -> None:
     """Add them to a command line; those that are not given are None (--leader-elect: False)."""
     parser.add_argument(
-        "--leader-elect", type=_flag, nargs="?", const=True, default=False, metavar="BOOL", help="work only while holding the Lease"
+        "--leader-elect", type=flag, nargs="?", const=True, default=False, metavar="BOOL", help="work only while holding the Lease"
     )
     for name, what, default in (
         ("lease-duration", "how long a Lease that is not renewed keeps the others waiting", LEASE_DURATION_S),
@@ -55,7 +55,8 @@ def terms_of_flags(flags: argparse.Namespace, otherwise: Terms) -> Terms:
     return terms
 
 
-def _flag(text: str) -> bool:
+def flag(text: str) -> bool:
+    """An argument that is true or false."""
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() == "true"
