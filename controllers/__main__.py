@@ -28,6 +28,13 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time like 8760h or 30m") from error
 
 
+def true_or_false(text: str) -> bool:
+    """An argument that is `true` or `false`."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
 def network(text: str) -> Network:
     """An argument that is a range of addresses."""
     try:
@@ -62,6 +69,15 @@ def parser() -> argparse.ArgumentParser:
         default="8760h0m0s",
         metavar="TIME",
         help="for how long certificates are valid at most (default 8760h0m0s)",
+    )
+    manager.add_argument(
+        "--use-service-account-credentials",
+        type=true_or_false,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="BOOL",
+        help="have each controller act as a ServiceAccount of its own in kube-system, with the rights of its role",
     )
     scheduler = commands.add_parser("scheduler", help="the scheduler (kube-scheduler)", allow_abbrev=False)
     add_flags(scheduler, default_port=SCHEDULER_PORT, elects=True, needs_kubeconfig=False)
@@ -125,6 +141,7 @@ def _chosen(flags: argparse.Namespace, command: str, known: Mapping[str, Registe
 
 
 def _manager(flags: argparse.Namespace) -> int:
+    from controllers.manager.accounts import AccountClients, transport_of
     from controllers.manager.certificate_signing import Files
     from controllers.manager.manager import run_manager
     from controllers.manager.registry import CONTROLLERS, Options
@@ -142,7 +159,19 @@ def _manager(flags: argparse.Namespace) -> int:
             cluster_signing_duration=flags.cluster_signing_duration,
             service_account_private_key_file=flags.service_account_private_key_file,
         )
-        await run_manager(component.client, clock=component.clock, rng=component.rng, controllers=chosen, options=options)
+        client_of = None
+        if flags.use_service_account_credentials:
+            transport = transport_of(component.config)
+            component.closing.append(transport.close)
+            client_of = AccountClients(transport, component.client, clock=component.clock).of
+        await run_manager(
+            component.client,
+            clock=component.clock,
+            rng=component.rng,
+            controllers=chosen,
+            options=options,
+            client_of=client_of,
+        )
 
     return run_component("kube-controller-manager", flags, work)
 

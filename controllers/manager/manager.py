@@ -12,14 +12,23 @@ from controllers.running import run_controllers
 from kube.client.client import Client
 from kube.clock import Clock
 
+from .accounts import ClientOf
 from .registry import CONTROLLERS, Options, select
 
 ALL = ("*",)
 
 
 async def run_manager(
-    client: Client, *, clock: Clock, rng: random.Random, controllers: Iterable[str] = ALL, options: Options | None = None
+    client: Client,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    controllers: Iterable[str] = ALL,
+    options: Options | None = None,
+    client_of: ClientOf | None = None,
 ) -> None:
-    """Run the selected controllers until cancelled. `controllers` is what the flag `--controllers` says; raises UnknownController."""
+    """Run the selected controllers until cancelled. `controllers` is what the flag `--controllers` says; raises UnknownController.
+
+    `client_of` is for controllers that act as somebody else than `client` (`accounts.py`)."""
     chosen = {name: CONTROLLERS[name] for name in select(controllers)}
-    await run_controllers(chosen, options or Options(), client, clock=clock, rng=rng)
+    await run_controllers(chosen, options or Options(), client, clock=clock, rng=rng, client_of=client_of)
