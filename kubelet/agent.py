@@ -21,17 +21,18 @@ from kube.client.client import Client
 from kube.client.informer import Informer, Informers
 from kube.clock import Clock
 from kube.objects import Object, is_deleting, key_of, name_of, uid_of
-from kube.resources import NODES, PODS
+from kube.resources import NODES, PODS, SERVICES
 from kube.runtime.events import EventRecorder
 from kubelet.admission import Usage, refusal_of, requests_of
 from kubelet.heartbeat import Heartbeat
 from kubelet.host import Host
-from kubelet.node import DEFAULT_CAPACITY, NodeFacts
+from kubelet.node import DEFAULT_CAPACITY, NodeFacts, allocatable_of
 from kubelet.observed import TERMINAL_PHASES
 from kubelet.reporter import Reporter
 from kubelet.runtime.addresses import cidr_of_index
 from kubelet.runtime.base import RuntimeService
 from kubelet.runtime.simulated import SimulatedRuntime
+from kubelet.service_links import ServiceLinks
 from kubelet.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -193,6 +194,7 @@ class Agents:
             released=lambda worker: None,
             forgotten=lambda worker: None,
             attachments=heartbeat.attachments,
+            allocatable=allocatable_of(facts),
         )
         return NodeAgent(host, heartbeat, index)
 
@@ -231,7 +233,12 @@ class Agents:
         nodes = self._informer(NODES, "metadata.name")
         nodes.add_handler(self._on_node)
         await self._wait_for_cidrs()
+        services = self._informers.of(SERVICES)
+        links = ServiceLinks(services)
+        for node in self.nodes.values():
+            node.host.links = links
         pods = self._informer(PODS, "spec.nodeName")
+        await services.wait_synced()
         await pods.wait_synced()
         for pod in sorted(pods.list(), key=_admission_order):
             self._on_pod(None, pod)

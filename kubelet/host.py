@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ from kube.client.client import Client
 from kube.clock import Clock
 from kube.objects import Object, name_of, namespace_of, uid_of
 from kube.runtime.events import EventRecorder
+from kubelet.environment import Place
 from kubelet.reporter import Reporter
 from kubelet.runtime.base import RuntimeService
+from kubelet.service_links import ServiceLinks
 from kubelet.volumes.attached import Attachments
 
 if TYPE_CHECKING:
@@ -37,6 +39,14 @@ class Host:
     """Told when nothing of a removed pod is left."""
     log_root: str = "/var/log/pods"
     attachments: Attachments = field(default_factory=Attachments)
+    allocatable: Mapping[str, str] = field(default_factory=dict)
+    """What the node has for pods."""
+    links: ServiceLinks | None = None
+    """The Services, for those who are told of them."""
+
+    def place_of(self, pod: Object, pod_ips: Sequence[str]) -> Place:
+        """What the pod's containers are told of where they are."""
+        return Place(pod_ips, self.ips, self.allocatable, self.links.of(pod) if self.links is not None else {})
 
     def record(self, pod: Object, kind: str, reason: str, message: str, *, field_path: str = "") -> None:
         """An event about the pod; `kind` is Normal or Warning."""

@@ -169,12 +169,13 @@ async def _pull(worker: PodWorker, name: str, given: str, image: str) -> None:
 async def _create(worker: PodWorker, action: StartContainer, container: Object, image: ImageStatus, observed: RuntimeState) -> bool:
     assert observed.sandbox is not None
     name, host, starts = action.name, worker.host, worker.starts
+    place = host.place_of(worker.pod, observed.sandbox.ips)
     try:
-        envs = await environment_of(worker.pod, container, client=host.client, pod_ips=observed.sandbox.ips, host_ips=host.ips)
+        envs = await environment_of(worker.pod, container, client=host.client, place=place)
     except ConfigError as error:
         return _cannot(worker, name, "CreateContainerConfigError", str(error), told=str(error))
     try:
-        files = await files_of(worker.pod, container, client=host.client, pod_ips=observed.sandbox.ips, host_ips=host.ips)
+        files = await files_of(worker.pod, container, client=host.client, place=place)
     except MountError as error:
         return _cannot_mount(worker, name, image, str(error))
     log_path = f"{name}/{action.attempt}.log"

@@ -38,7 +38,7 @@ def status_of(
     make = _Statuses(pod, observed, runtime_name, PODS_WAIT if not has_init else PODS_INITIALIZE)
     init = [make.of(each, is_init=True) for each in init_containers(pod)]
     regular = sorted((make.of(each) for each in regular_containers(pod)), key=lambda each: str(each["name"]))
-    if ended and all(each["started"] or each["ready"] or "terminated" in each["state"] for each in init):
+    if ended and _has_initialized(init, regular):
         regular = [_located(each) for each in regular]
     phase = _final_phase(pod, observed, init, regular, ended=ended)
     status: Object = {"phase": phase}
@@ -219,6 +219,13 @@ class _Statuses:
             state["message"] = status.message
         state |= {"startedAt": _time(status.started_at), "finishedAt": _time(status.finished_at)}
         return {"terminated": state | {"containerID": f"{self._runtime}://{status.id}"}}
+
+
+def _has_initialized(init: Sequence[Object], regular: Sequence[Object]) -> bool:
+    """Whether the regular containers' turn had come: one has left its waiting, or the last init container has succeeded."""
+    if not init or any("waiting" not in state or "terminated" in last for state, last in map(_states, regular)):
+        return True
+    return any((state.get("terminated") or {}).get("exitCode") == 0 for state in _states(init[-1]))
 
 
 def _located(status: Object) -> Object:

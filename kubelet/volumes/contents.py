@@ -7,25 +7,25 @@ volume with a token (every pod has one) is left out whole, so that a pod's start
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 
 from kube.client.client import Client
 from kube.objects import Object
 from kube.resources import CONFIG_MAPS, SECRETS
-from kubelet.environment import ConfigError, Sources, field_of, resource_of
+from kubelet.environment import ConfigError, Place, Sources, field_of, named, resource_of
 
 
 class MountError(Exception):
     """A volume cannot be set up; the text is the FailedMount event's message."""
 
 
-async def files_of(pod: Object, container: Object, *, client: Client, pod_ips: Sequence[str], host_ips: Sequence[str]) -> Mapping[str, str]:
+async def files_of(pod: Object, container: Object, *, client: Client, place: Place) -> Mapping[str, str]:
     """The files under the container's mounts. Raises MountError, which names the volume."""
     volumes = {each["name"]: each for each in pod["spec"].get("volumes") or () if _has_contents(each)}
     mounts = [each for each in container.get("volumeMounts") or () if each["name"] in volumes]
     if not mounts:
         return {}
-    look_up = _LookUp(pod, container, Sources(pod, client), pod_ips, host_ips)
+    look_up = _LookUp(pod, container, Sources(pod, client), place)
     found: dict[str, str] = {}
     for mount in mounts:
         volume = volumes[mount["name"]]
@@ -54,8 +54,8 @@ def _mounted(contents: Mapping[str, str], mount: Object) -> dict[str, str]:
 
 
 class _LookUp:
-    def __init__(self, pod: Object, container: Object, sources: Sources, pod_ips: Sequence[str], host_ips: Sequence[str]) -> None:
-        self._pod, self._container, self._sources, self._pod_ips, self._host_ips = pod, container, sources, pod_ips, host_ips
+    def __init__(self, pod: Object, container: Object, sources: Sources, place: Place) -> None:
+        self._pod, self._container, self._sources, self._place = pod, container, sources, place
 
     async def volume(self, volume: Object) -> AsyncIterator[tuple[str, str]]:
         """(path, text) of every file of the volume. Raises ConfigError."""
@@ -81,9 +81,10 @@ class _LookUp:
 
     def _downward(self, item: Object) -> str:
         if "fieldRef" not in item:
-            return resource_of(self._container, item.get("resourceFieldRef") or {})
+            selector = item.get("resourceFieldRef") or {}
+            return resource_of(named(self._pod, self._container, selector), selector, self._place)
         path = item["fieldRef"].get("fieldPath", "")
         if path in ("metadata.labels", "metadata.annotations"):
             pairs = self._pod["metadata"].get(path.partition(".")[2]) or {}
             return "\n".join(f'{key}="{value}"' for key, value in sorted(pairs.items()))
-        return field_of(self._pod, path, self._pod_ips, self._host_ips)
+        return field_of(self._pod, path, self._place)

@@ -163,8 +163,12 @@ class Informer:
     def __init__(self, api: Api, resource: Resource) -> None:
         self._api, self._resource = api, resource
 
-    def list(self) -> list[Object]:
-        return [obj for (plural, _), obj in self._api.objects.items() if plural == self._resource.plural]
+    def list(self, namespace: str | None = None) -> list[Object]:
+        found = [obj for (plural, _), obj in self._api.objects.items() if plural == self._resource.plural]
+        return [obj for obj in found if namespace is None or obj["metadata"].get("namespace") == namespace]
+
+    def get(self, key: str) -> Object | None:
+        return self._api.objects.get((self._resource.plural, key))
 
     def add_handler(self, handler: Callable[[Object | None, Object | None], None]) -> None:
         self._api.handlers.setdefault(self._resource.plural, []).append(handler)

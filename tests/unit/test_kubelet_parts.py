@@ -11,11 +11,12 @@ from kube.objects import Object
 from kubelet import backoff, images
 from kubelet.admission import Usage, refusal_of, requests_of
 from kubelet.backoff import BackOff
-from kubelet.environment import expanded, field_of, resource_of
+from kubelet.environment import Place, expanded, field_of, named, resource_of
 from kubelet.node import NodeFacts, allocatable_of, is_same_but_time, node_of, registration_patch, status_of_node
 from kubelet.reporter import patch_of
 from kubelet.runtime.addresses import AddressPool, cidr_of_index
 from kubelet.runtime.base import CRIError, ImageStatus
+from kubelet.service_links import environment
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -315,12 +316,46 @@ FIELDS = {
 @pytest.mark.parametrize(("path", "expected"), FIELDS.items())
 def test_field_of(path: str, expected: str) -> None:
     given = {"metadata": {"name": "p", "labels": {"app": "web"}}, "spec": {"nodeName": "n1"}}
-    assert field_of(given, path, ["10.0.0.2"], ["192.0.2.1"]) == expected
+    assert field_of(given, path, Place(["10.0.0.2"], ["192.0.2.1"])) == expected
 
 
 def test_resource_of() -> None:
     container = {"resources": {"limits": {"cpu": "1500m", "memory": "64Mi"}}}
-    assert resource_of(container, {"resource": "limits.cpu"}) == "2"
-    assert resource_of(container, {"resource": "limits.cpu", "divisor": "1m"}) == "1500"
-    assert resource_of(container, {"resource": "limits.memory", "divisor": "1Mi"}) == "64"
-    assert resource_of(container, {"resource": "requests.cpu"}) == "0"
+    place = Place(allocatable={"cpu": "8", "ephemeral-storage": "1Gi"})
+    assert resource_of(container, {"resource": "limits.cpu"}, place) == "2"
+    assert resource_of(container, {"resource": "limits.cpu", "divisor": "1m"}, place) == "1500"
+    assert resource_of(container, {"resource": "limits.memory", "divisor": "1Mi"}, place) == "64"
+    assert resource_of(container, {"resource": "requests.cpu"}, place) == "0"
+    assert resource_of({}, {"resource": "limits.cpu"}, place) == "8", "without a limit the node is one"
+    assert resource_of({}, {"resource": "limits.ephemeral-storage", "divisor": "1Mi"}, place) == "1024"
+
+
+def test_a_resource_field_may_be_of_another_container() -> None:
+    one, other = {"name": "one"}, {"name": "other"}
+    pod = {"spec": {"containers": [one, other]}}
+    assert named(pod, one, {}) is one
+    assert named(pod, one, {"containerName": "other"}) is other
+
+
+def test_what_containers_are_told_of_a_service() -> None:
+    ports = [{"name": "a-b", "port": 80}, {"port": 53, "protocol": "UDP"}]
+    service = {"metadata": {"name": "my-svc"}, "spec": {"clusterIP": "10.0.0.9", "ports": ports}}
+    assert environment([service]) == {
+        "MY_SVC_SERVICE_HOST": "10.0.0.9",
+        "MY_SVC_SERVICE_PORT": "80",
+        "MY_SVC_SERVICE_PORT_A_B": "80",
+        "MY_SVC_PORT": "tcp://10.0.0.9:80",
+        "MY_SVC_PORT_80_TCP": "tcp://10.0.0.9:80",
+        "MY_SVC_PORT_80_TCP_PROTO": "tcp",
+        "MY_SVC_PORT_80_TCP_PORT": "80",
+        "MY_SVC_PORT_80_TCP_ADDR": "10.0.0.9",
+        "MY_SVC_PORT_53_UDP": "udp://10.0.0.9:53",
+        "MY_SVC_PORT_53_UDP_PROTO": "udp",
+        "MY_SVC_PORT_53_UDP_PORT": "53",
+        "MY_SVC_PORT_53_UDP_ADDR": "10.0.0.9",
+    }
+    headless = {"metadata": {"name": "h"}, "spec": {"clusterIP": "None", "ports": ports}}
+    elsewhere = {"metadata": {"name": "e"}, "spec": {"type": "ExternalName", "externalName": "example.com"}}
+    assert environment([headless, elsewhere]) == {}
+    six = {"metadata": {"name": "six"}, "spec": {"clusterIP": "fd00::9", "ports": [{"port": 80}]}}
+    assert environment([six])["SIX_PORT"] == "tcp://[fd00::9]:80"
