@@ -126,7 +126,14 @@ def build(
     accounts = ServiceAccountTokens(registries, authority, settings.issuer) if authority is not None else None
     if accounts is not None:
         registries.issue_token = accounts.issue
-    server = Server(registries, clock, rng, kubelets=kubelets)
+    server = Server(
+        registries,
+        clock,
+        rng,
+        kubelets=kubelets,
+        kubelet_address_types=settings.kubelet_preferred_address_types,
+        aggregator_routing=settings.enable_aggregator_routing,
+    )
     extensions = server.extra["extensions"] = Extensions()
     server.extra["documents"] = Documents(registries, extensions, git_version=git_version(settings.emulated_version))
     limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)

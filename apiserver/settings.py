@@ -11,6 +11,7 @@ from typing import Any, Final
 
 VERSIONS = tuple(f"1.{minor}" for minor in range(25, 38))
 STORAGES: Final = ("sqlite", "memory")
+NODE_ADDRESS_TYPES: Final = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +43,20 @@ class Settings:
     emulated_version: str = "1.36"
     max_requests_inflight: int = 400
     max_mutating_requests_inflight: int = 200
+    kubelet_preferred_address_types: tuple[str, ...] = NODE_ADDRESS_TYPES
+    enable_aggregator_routing: bool = False
     issuer: str = "https://kubernetes.default.svc.cluster.local"
     issue_kubeconfig: tuple[IssuedKubeconfig, ...] = ()
     v: int = 2
 
     def __post_init__(self) -> None:
-        problems = [f"--{name.replace('_', '-')} {getattr(self, name)}: {why}" for name, why in _problems(self)]
+        problems = [f"--{name.replace('_', '-')} {_shown(getattr(self, name))}: {why}" for name, why in _problems(self)]
         if problems:
             raise SettingsError("; ".join(problems))
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 _RANGES: Final = {
@@ -80,6 +87,9 @@ def _problems(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "service_cluster_ip_range", "must hold at least 8 addresses"
     except ValueError as error:
         yield "service_cluster_ip_range", str(error)
+    unknown = [each for each in settings.kubelet_preferred_address_types if each not in NODE_ADDRESS_TYPES]
+    if unknown:
+        yield "kubelet_preferred_address_types", f"each must be one of {', '.join(NODE_ADDRESS_TYPES)}"
     if settings.emulated_version not in VERSIONS:
         yield "emulated_version", f"must be one of {VERSIONS[0]} to {VERSIONS[-1]}"
 
@@ -112,6 +122,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--emulated-version", metavar="X.Y", help="the Kubernetes version to play, 1.25 to 1.37 (default 1.36)")
     p.add_argument("--max-requests-inflight", type=int, metavar="N", help="reads served at once, 0 for no limit (default 400)")
     p.add_argument("--max-mutating-requests-inflight", type=int, metavar="N", help="writes served at once, 0 for no limit (default 200)")
+    p.add_argument(
+        "--kubelet-preferred-address-types",
+        metavar="TYPE[,TYPE...]",
+        help=f"which of a node's addresses to reach its agent at, best first (default {','.join(NODE_ADDRESS_TYPES)})",
+    )
+    p.add_argument(
+        "--enable-aggregator-routing",
+        action="store_const",
+        const=True,
+        help="send requests for APIServices to endpoints of their Services, not to ClusterIPs",
+    )
     p.add_argument("--service-account-issuer", dest="issuer", metavar="URL", help="issuer of ServiceAccount tokens")
     p.add_argument(
         "--issue-kubeconfig",
@@ -128,6 +149,8 @@ def read(arguments: list[str] | None = None) -> Settings:
     given: dict[str, Any] = {key: value for key, value in vars(parser().parse_args(arguments)).items() if value is not None}
     if "issue_kubeconfig" in given:
         given["issue_kubeconfig"] = tuple(_issued(text) for text in given["issue_kubeconfig"])
+    if "kubelet_preferred_address_types" in given:
+        given["kubelet_preferred_address_types"] = tuple(each.strip() for each in given["kubelet_preferred_address_types"].split(","))
     if "tls_san" in given:
         given["tls_san"] = tuple(given["tls_san"])
     for name in ("data_dir", "token_auth_file"):

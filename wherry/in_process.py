@@ -165,7 +165,7 @@ class Line:
 
 def _build(store: Store, clock: Clock, rng: random.Random, *, secret: str, authority: Authority | None, kubelets: KubeletLine) -> Built:
     tokens = {_token(secret, name): user for name, user in USERS.items()}
-    settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0)
+    settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0, enable_aggregator_routing=True)
     return build(store, clock=clock, rng=rng, tokens=tokens, settings=settings, authority=authority, kubelets=kubelets)
 
 

@@ -18,6 +18,9 @@ CLOUD_GROUP: Final = "system:masters"
 """No role is made for it at the first start, upstream leaves that to whoever runs a cloud."""
 NODE_GROUP: Final = "system:nodes"
 
+REACHING: Final = ("--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname", "--enable-aggregator-routing")
+"""How the API server finds node agents and extension API servers here, where nobody need resolve node names or route ClusterIPs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -73,7 +76,7 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
     issue.append(f"--issue-kubeconfig={METRICS_USER}={issued[METRICS_USER]}")
     server = (
         python, "-m", "apiserver", f"--data-dir={data}", f"--secure-port={options.secure_port}", f"--bind-address={options.bind_address}",
-        f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", verbosity, *issue,
+        f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", *REACHING, verbosity, *issue,
     )  # fmt: skip
     out = [Process("apiserver", server, logs / "apiserver.log")]
     signing = (

@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -26,8 +27,6 @@ LINES_MAX: Final = 2_000
 DIAL_S_MAX: Final = 30.0
 KUBELET_PORT: Final = 10250
 NODE_GROUP: Final = "system:nodes"
-# deviates: upstream's default order begins with Hostname; kubeadm's, which this is, needs no DNS for node names
-ADDRESS_TYPES: Final = ("InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Hostname")
 _WORDS: Final = {
     errno.ECONNREFUSED: "connection refused",
     errno.EHOSTUNREACH: "no route to host",
@@ -164,14 +163,15 @@ async def proxyable_addresses(host: str) -> list[str]:
 
 async def kubelet_of(request: Request, node_name: str) -> Kubelet:
     """Where to find the agent of a node. Raises NotFound, ApiError."""
-    return kubelet_in(await request.server.registries.get(NODES).get("", node_name))
+    server = request.server
+    return kubelet_in(await server.registries.get(NODES).get("", node_name), server.kubelet_address_types)
 
 
-def kubelet_in(node: Object) -> Kubelet:
-    """What a Node says of its agent. Raises ApiError."""
+def kubelet_in(node: Object, address_types: Sequence[str]) -> Kubelet:
+    """What a Node says of its agent; its address is the first of the first of these types that it has. Raises ApiError."""
     status = node.get("status") or {}
     addresses = status.get("addresses") or ()
-    host = next((str(each["address"]) for kind in ADDRESS_TYPES for each in addresses if each["type"] == kind and each.get("address")), "")
+    host = next((str(each["address"]) for kind in address_types for each in addresses if each["type"] == kind and each.get("address")), "")
     if not host:
         raise ApiError(f"no preferred addresses found; known addresses: {_go_list(addresses)}", code=500, reason="")
     port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or 0

@@ -39,7 +39,7 @@ class Reply:
 
 async def ask(server: Server, api_service: Object, path: str, *, accept: str = "", etag: str = "", user: User = AGGREGATOR) -> Reply:
     """GET `path` of one of the servers behind an APIService. Raises NoAnswer, and Unreachable when its Service leads nowhere."""
-    host, port = extension_target.find(server.registries, api_service["spec"]["service"], server.rng)
+    host, port = extension_target.find(server.registries, api_service["spec"]["service"], server.rng, endpoints=server.aggregator_routing)
     authority = joined(host, port)
     url = f"https://{authority}{path}"
     headers = [(b"Host", authority.encode()), (b"Connection", b"close"), (b"User-Agent", b"kube-apiserver (wherry)"), *user_headers(user)]

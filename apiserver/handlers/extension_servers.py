@@ -60,7 +60,9 @@ async def serve(request: Request, api_service: Object) -> Answer:
         return _text(503, "service unavailable")
     server = request.server
     try:
-        host, port = extension_target.find(server.registries, api_service["spec"]["service"], server.rng)
+        host, port = extension_target.find(
+            server.registries, api_service["spec"]["service"], server.rng, endpoints=server.aggregator_routing
+        )
     except Unreachable:
         return _text(503, "service unavailable")
     target = _target(server, host, port, api_service)

@@ -1,4 +1,4 @@
-"""Where an APIService's Service leads: one of its ready endpoints, or the host that an ExternalName names.
+"""Where an APIService's Service leads: to its ClusterIP, or to one of its ready endpoints, or to the host that an ExternalName names.
 
 Source: apiserver `pkg/util/proxy/proxy.go` (ResolveEndpoint, ResolveCluster), kube-aggregator `pkg/apiserver/resolvers.go`.
 """
@@ -26,26 +26,46 @@ class Unreachable(Exception):
     """The Service leads nowhere; the text is upstream's."""
 
 
-def find(registries: Registries, reference: Object, rng: random.Random) -> Address:
-    """Host and port of one server behind `reference`, an APIService's `spec.service`. Raises Unreachable."""
+def find(registries: Registries, reference: Object, rng: random.Random, *, endpoints: bool) -> Address:
+    """Host and port of one server behind `reference`, an APIService's `spec.service`. `endpoints` (--enable-aggregator-routing): one of
+    the Service's endpoints, and not its ClusterIP, which something on this machine would have to route. Raises Unreachable."""
     namespace, name = reference.get("namespace", ""), reference.get("name", "")
     services, slices = registries.get(SERVICES).cache, registries.get(ENDPOINT_SLICES).cache
     entry = services.get(namespace, name)
     if entry is None:
         raise Unreachable(f"services {errors.quoted(name)} not found")
+    port, service = reference.get("port", PORT), services.object_of(entry)
+    if not endpoints:
+        return cluster_address(service, port)
     of_service = [slices.object_of(each) for each in slices.entries(namespace) if each.labels.get(SERVICE_LABEL) == name]
-    return resolve(services.object_of(entry), of_service, reference.get("port", PORT), rng)
+    return resolve(service, of_service, port, rng)
 
 
-# deviates: endpoints are asked, never the ClusterIP, as upstream does only with --enable-aggregator-routing: nothing need route ClusterIPs
+def cluster_address(service: Object, port: int) -> Address:
+    """The Service's own address. Raises Unreachable."""
+    spec = service["spec"]
+    if spec.get("type") == "ExternalName":
+        return str(spec.get("externalName", "")), port
+    if spec.get("clusterIP") == "None":
+        raise Unreachable('cannot route to service with ClusterIP "None"')
+    _port(service, port)
+    return str(spec.get("clusterIP", "")), port
+
+
+def _port(service: Object, port: int) -> Object:
+    """The Service's port of that number. Raises Unreachable."""
+    found: Object | None = next((each for each in service["spec"].get("ports") or () if each.get("port") == port), None)
+    if found is None:
+        raise Unreachable(f"no service port {port} found for service {errors.quoted(service['metadata']['name'])}")
+    return found
+
+
 def resolve(service: Object, slices: Sequence[Object], port: int, rng: random.Random) -> Address:
     """One address of the Service's port, by chance. Raises Unreachable."""
     name, spec = service["metadata"]["name"], service["spec"]
     if spec.get("type") == "ExternalName":
         return str(spec.get("externalName", "")), port
-    listening = next((each for each in spec.get("ports") or () if each.get("port") == port), None)
-    if listening is None:
-        raise Unreachable(f"no service port {port} found for service {errors.quoted(name)}")
+    listening = _port(service, port)
     families = spec.get("ipFamilies") or [""]
     ordered = rng.sample(list(slices), len(slices))
     ordered.sort(key=lambda each: each.get("addressType") != families[0])

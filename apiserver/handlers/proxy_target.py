@@ -66,7 +66,7 @@ async def find(request: Request, plural: str) -> Target:
 async def _node(request: Request) -> Target:
     text = request.info.name
     scheme, name, port = split("node", text)
-    kubelet = backends.kubelet_in(await request.server.registries.get(NODES).get("", name))
+    kubelet = await backends.kubelet_of(request, name)
     allowed = await backends.proxyable_addresses(kubelet.host)
     if port in ("", str(kubelet.port)):
         return Target(kubelet.authority, lambda: _to_kubelet(request, kubelet, is_allowed=bool(allowed)), kubelet.node)

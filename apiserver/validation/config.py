@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from apiserver.validation.key_pair import problem_of
 from apiserver.validation.metadata import complaints, immutable, validate_object_meta
 from apiserver.validation.names import byte_length, is_config_map_key
 from kube.errors import FieldError, invalid, not_allowed, required, too_long
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 SIZE_MAX = 1024 * 1024
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 _IMMUTABLE = "field is immutable when `immutable` is set"
-_PEM_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _REDACTED = "<secret contents redacted>"
 
 
@@ -71,7 +70,8 @@ def validate_secret(new: Object, old: Object | None, ctx: Context) -> list[Field
     check = _TYPES.get(new.get("type") or "")
     errors += check(new, data) if check else []
     if not errors and new.get("type") == "kubernetes.io/tls" and (old is None or (old.get("data") or {}) != data):
-        ctx.warnings += _pair_warnings(base64.b64decode(data["tls.crt"] or ""), base64.b64decode(data["tls.key"] or ""))
+        problem = problem_of(base64.b64decode(data["tls.crt"] or ""), base64.b64decode(data["tls.key"] or ""))
+        ctx.warnings += [problem] if problem else []
     return errors
 
 
@@ -105,23 +105,6 @@ def _object_error(text: bytes) -> str:
         return ""
     kinds = {list: "array", str: "string", bool: "bool"}
     return f"json: cannot unmarshal {kinds.get(type(value), 'number')} into Go value of type map[string]interface {{}}"
-
-
-def _pair_warnings(certificate: bytes, key: bytes) -> list[str]:
-    """What Go's tls.X509KeyPair has against a pair, for the first thing that is wrong.
-
-    deviates: only whether there is PEM data of the right kind is looked at, not whether it parses and belongs together."""
-    blocks = (("certificate", certificate, ("CERTIFICATE",)), ("key", key, ("PRIVATE KEY",)))
-    for what, text, endings in blocks:
-        found = [each.decode("utf-8", "replace") for each in _PEM_BEGIN.findall(text)]
-        if any(each.endswith(endings) for each in found):
-            continue
-        if not found:
-            return [f"tls: failed to find any PEM data in {what} input"]
-        wanted = '"CERTIFICATE" PEM block in certificate' if what == "certificate" else 'PEM block with type ending in "PRIVATE KEY" in key'
-        listed = " ".join(found)
-        return [f"tls: failed to find {wanted} input after skipping PEM blocks of the following types: [{listed}]"]
-    return []
 
 
 def _basic_auth(_secret: Object, data: Mapping[str, str]) -> list[FieldError]:

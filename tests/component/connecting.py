@@ -28,6 +28,7 @@ from kube.objects import Object
 
 TOKEN = "of-the-test"
 WITHIN_S = 20.0
+REACHING = Settings(storage="memory", kubelet_preferred_address_types=("InternalIP",), enable_aggregator_routing=True)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -202,9 +203,7 @@ async def site() -> AsyncIterator[Site]:
     """A fresh server that listens, with namespace and service account `default`."""
     clock, backends = RealClock(), Backends()
     admin = User("admin", ("system:masters", "system:authenticated"))
-    built = build(
-        MemoryStore(clock), clock=clock, rng=random.Random(7), tokens={TOKEN: admin}, settings=Settings(storage="memory"), kubelets=backends
-    )
+    built = build(MemoryStore(clock), clock=clock, rng=random.Random(7), tokens={TOKEN: admin}, settings=REACHING, kubelets=backends)
     await built.start(advertise_address="", port=6443)
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))

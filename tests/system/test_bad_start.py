@@ -46,6 +46,10 @@ IMPOSSIBLE_FLAGS = [
     ("apiserver --secure-port=http", "argument --secure-port: invalid int value: 'http'"),
     ("apiserver --bind-address=nowhere", "--bind-address nowhere: 'nowhere' does not appear to be an IPv4 or IPv6 address"),
     ("apiserver --emulated-version=1.12", "--emulated-version 1.12: must be one of 1.25 to 1.37"),
+    (
+        "apiserver --kubelet-preferred-address-types=InternalIP,Moon",
+        "--kubelet-preferred-address-types InternalIP,Moon: each must be one of Hostname, InternalDNS, InternalIP, ExternalDNS, ExternalIP",
+    ),
     ("apiserver --service-cluster-ip-range=10.0.0.0/31", "--service-cluster-ip-range 10.0.0.0/31: must hold at least 8 addresses"),
     ("apiserver --issue-kubeconfig=someone", "--issue-kubeconfig someone: expected USER[,GROUP...][@SERVER]=FILE"),
     ("apiserver --storage=floppy", "argument --storage: invalid choice: 'floppy'"),

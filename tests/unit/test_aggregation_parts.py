@@ -13,7 +13,7 @@ from apiserver.bootstrap.cluster import config_maps
 from apiserver.front_proxy import published
 from apiserver.handlers.discovery import Discovery
 from apiserver.handlers.extension_documents import Extension, converted, is_aggregated, openapi_entry, resources_in
-from apiserver.handlers.extension_target import Unreachable, resolve
+from apiserver.handlers.extension_target import Unreachable, cluster_address, resolve
 from apiserver.handlers.remote_user import user_headers, without_users
 from apiserver.registry.kind import User
 from kube.objects import Object
@@ -80,6 +80,24 @@ PLACES: dict[str, tuple[Object, list[Object], tuple[str, int]]] = {
 @pytest.mark.parametrize(("present", "slices", "expected"), PLACES.values(), ids=PLACES.keys())
 def test_where_a_service_leads(present: Object, slices: list[Object], expected: tuple[str, int]) -> None:
     assert resolve(present, slices, 443, random.Random(1)) == expected
+
+
+AT_THE_CLUSTER_ADDRESS: dict[str, tuple[Object, Any]] = {
+    "its own address": (service(clusterIP="10.0.0.7"), ("10.0.0.7", 443)),
+    "another name": (service(type="ExternalName", externalName="ext.test", ports=None), ("ext.test", 443)),
+    "a headless service": (service(clusterIP="None"), 'cannot route to service with ClusterIP "None"'),
+    "a port that it does not have": (service(clusterIP="10.0.0.7", ports=[]), 'no service port 443 found for service "svc"'),
+}
+
+
+@pytest.mark.parametrize(("present", "expected"), AT_THE_CLUSTER_ADDRESS.values(), ids=AT_THE_CLUSTER_ADDRESS.keys())
+def test_where_a_service_leads_by_its_own_address(present: Object, expected: Any) -> None:
+    if isinstance(expected, tuple):
+        assert cluster_address(present, 443) == expected
+    else:
+        with pytest.raises(Unreachable) as caught:
+            cluster_address(present, 443)
+        assert str(caught.value) == expected
 
 
 NOWHERE: dict[str, tuple[Object, list[Object], str]] = {

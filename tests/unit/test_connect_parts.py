@@ -14,6 +14,7 @@ import pytest
 from apiserver.handlers import backends, pod_log, proxy, proxy_target
 from apiserver.handlers.http_exchange import BadAnswer, Body, Head, parse_head, read_head, request_head
 from apiserver.handlers.pod_options import command_query, container_of, log_options, port_query
+from apiserver.settings import NODE_ADDRESS_TYPES
 from kube.errors import ApiError, BadRequest, Invalid
 from kube.objects import Object
 
@@ -164,11 +165,12 @@ def node(addresses: list[tuple[str, str]], port: int = 0) -> Object:
 
 
 def test_where_a_nodes_kubelet_listens() -> None:
-    assert backends.kubelet_in(node([("Hostname", "n"), ("InternalIP", "10.0.0.5")], 4711)).authority == "10.0.0.5:4711"
-    assert backends.kubelet_in(node([("Hostname", "n")])).authority == "n:10250"
-    assert backends.kubelet_in(node([("InternalIP", "fd00::5")])).authority == "[fd00::5]:10250"
+    both = [("Hostname", "n"), ("InternalIP", "10.0.0.5")]
+    assert backends.kubelet_in(node(both, 4711), ["InternalIP", "Hostname"]).authority == "10.0.0.5:4711"
+    assert backends.kubelet_in(node(both), NODE_ADDRESS_TYPES).authority == "n:10250"
+    assert backends.kubelet_in(node([("InternalIP", "fd00::5")]), NODE_ADDRESS_TYPES).authority == "[fd00::5]:10250"
     with pytest.raises(ApiError) as caught:
-        backends.kubelet_in(node([("Moon", "far")]))
+        backends.kubelet_in(node([("Moon", "far")]), NODE_ADDRESS_TYPES)
     assert caught.value.status["message"] == "no preferred addresses found; known addresses: [{Moon far}]"
     assert (caught.value.status["code"], "reason" in caught.value.status) == (500, False)
 

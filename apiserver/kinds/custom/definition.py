@@ -4,7 +4,7 @@ Upstream keeps one storage per version, and so does this: versions differ in sch
 the keys in the store (see `stored.py`). Source: apiextensions-apiserver `apiserver/customresource_handler.go` (getOrCreateServingInfoFor),
 `registry/customresource`.
 
-# deviates: conversion webhooks are not called: of a definition that asks for one, only the storage version is served
+Conversion webhooks are not called yet: of a definition that asks for one, only the storage version is served.
 """
 
 from __future__ import annotations
