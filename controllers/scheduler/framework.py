@@ -60,6 +60,7 @@ class ClusterEvent(Flag):
     NODE_LABEL = auto()
     NODE_TAINT = auto()
     NODE_IMAGES = auto()
+    NODE_DECLARED_FEATURES = auto()
     POD_ADD = auto()
     POD_DELETE = auto()
     POD_LABEL = auto()

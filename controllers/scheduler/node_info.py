@@ -20,6 +20,7 @@ class NodeInfo:
         "_images",
         "affinity_pods",
         "cpu",
+        "declared_features",
         "ephemeral_storage",
         "labels",
         "memory",
@@ -48,6 +49,7 @@ class NodeInfo:
         self.labels: Mapping[str, str] = {}
         self.taints: Sequence[Mapping[str, Any]] = ()
         self.unschedulable = False
+        self.declared_features: frozenset[str] = frozenset()
         self.cpu = self.memory = self.ephemeral_storage = self.pods_max = 0
         self.scalars: dict[str, int] = {}
         self.used_cpu = self.used_memory = self.used_ephemeral_storage = 0
@@ -81,6 +83,9 @@ class NodeInfo:
         if status.get("images") != was_status.get("images"):
             event |= ClusterEvent.NODE_IMAGES
             self._images = None
+        if status.get("declaredFeatures") != was_status.get("declaredFeatures"):
+            event |= ClusterEvent.NODE_DECLARED_FEATURES
+            self.declared_features = frozenset(status.get("declaredFeatures") or ())
         return event
 
     def _set_allocatable(self, allocatable: dict[str, int]) -> None:

@@ -1,9 +1,8 @@
 """Which plugins decide, in which order and with what weight. The default (`plugins/default.py`) is upstream's.
 
+GangScheduling and what else goes with the alpha API of Workloads is off in upstream's v1.36, and not here.
 Source: `pkg/scheduler/apis/config/v1/default_plugins.go`.
 """
-
-# deviates: not there yet, of upstream's list, are GangScheduling and NodeDeclaredFeatures.
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ ZONE, HOSTNAME = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 
 
 def make_node(name: str, *, cpu: str = "4", memory: str = "8Gi", pods: str = "110", zone: str = "", **rest: Any) -> Object:
-    """`labels`, `taints`, `unschedulable`, `allocatable` (more of it) and `images` may be given."""
+    """`labels`, `taints`, `unschedulable`, `allocatable` (more of it), `images` and `declaredFeatures` may be given."""
     labels = {HOSTNAME: name} | ({ZONE: zone} if zone else {}) | rest.get("labels", {})
     spec = {key: rest[key] for key in ("taints", "unschedulable") if key in rest}
     allocatable = {"cpu": cpu, "memory": memory, "pods": pods, "ephemeral-storage": "100Gi"} | rest.get("allocatable", {})
-    status: Object = {"allocatable": allocatable} | ({"images": rest["images"]} if "images" in rest else {})
+    status: Object = {"allocatable": allocatable} | {key: rest[key] for key in ("images", "declaredFeatures") if key in rest}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}
 
 

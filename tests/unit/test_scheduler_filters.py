@@ -18,6 +18,10 @@ PORTS = "node(s) didn't have free ports for the requested pod ports"
 SPREAD = "node(s) didn't match pod topology spread constraints"
 
 
+FEATURES = "node(s) didn't match Pod's required features"
+RESTART_ALL: Object = {"restartPolicyRules": [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}]}
+
+
 def required(*terms: Any) -> Object:
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}
 
@@ -69,6 +73,16 @@ def port(number: int, protocol: str = "TCP", ip: str = "") -> Object:
             id="ephemeral storage",
         ),
         pytest.param(make_pod("p"), make_node("n", pods="0"), "Too many pods", Code.UNSCHEDULABLE, id="no pods at all"),
+        pytest.param(
+            make_pod("p", container=RESTART_ALL), make_node("n"), FEATURES, Code.UNRESOLVABLE, id="a feature that is not declared"
+        ),
+        pytest.param(
+            make_pod("p", hostNetwork=True, hostUsers=False),
+            make_node("n", declaredFeatures=["RestartAllContainersOnContainerExits"]),
+            FEATURES,
+            Code.UNRESOLVABLE,
+            id="another feature is declared",
+        ),
     ],
 )
 def test_a_bare_node_is_refused(pod: Object, node: Object, reason: str, code: Code) -> None:
@@ -89,6 +103,15 @@ def test_a_bare_node_is_refused(pod: Object, node: Object, reason: str, code: Co
             {"affinity": required(expression("x", "Exists"), expression("y", "DoesNotExist"))}, {}, id="one of the terms is enough"
         ),
         pytest.param({"affinity": required(on_field("In", "n"))}, {}, id="the node's name as a field"),
+        pytest.param(
+            {"container": RESTART_ALL}, {"declaredFeatures": ["A", "RestartAllContainersOnContainerExits"]}, id="a feature that is declared"
+        ),
+        pytest.param(
+            {"hostNetwork": True, "hostUsers": False},
+            {"declaredFeatures": ["UserNamespacesHostNetworkSupport"]},
+            id="the host's network for users of its own",
+        ),
+        pytest.param({"hostUsers": False}, {}, id="what needs no feature"),
     ],
 )
 def test_a_bare_node_is_accepted(spec: dict[str, Any], node: dict[str, Any]) -> None:

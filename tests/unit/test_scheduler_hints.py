@@ -23,7 +23,11 @@ SPREAD: dict[str, Any] = {
     "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": WEB}]
 }
 NODE, ADDED, GONE = ClusterEvent.NODE_ADD, ClusterEvent.POD_ADD, ClusterEvent.POD_DELETE
+FEATURE = ClusterEvent.NODE_DECLARED_FEATURES
 web, other = make_pod("w", node="a", labels={"app": "web"}), make_pod("o", node="a", labels={"app": "db"})
+
+
+RESTART_ALL: dict[str, Any] = {"container": {"restartPolicyRules": [{"action": "RestartAllContainers"}]}}
 
 
 def port(number: int) -> dict[str, Any]:
@@ -38,6 +42,15 @@ def port(number: int) -> dict[str, Any]:
         pytest.param("NodeResourcesFit", make_pod("p", cpu="8"), GONE, other, True, id="room that is freed"),
         pytest.param("NodeUnschedulable", make_pod("p"), NODE, make_node("a", unschedulable=True), False, id="a node that is cordoned"),
         pytest.param("NodeUnschedulable", make_pod("p"), NODE, make_node("a"), True, id="a node that is not"),
+        pytest.param("NodeDeclaredFeatures", make_pod("p", **RESTART_ALL), FEATURE, make_node("a"), False, id="a feature less"),
+        pytest.param(
+            "NodeDeclaredFeatures",
+            make_pod("p", **RESTART_ALL),
+            FEATURE,
+            make_node("a", declaredFeatures=["RestartAllContainersOnContainerExits"]),
+            True,
+            id="the feature that was missing",
+        ),
         pytest.param("TaintToleration", make_pod("p"), NODE, make_node("a", taints=[taint("x")]), False, id="a tainted node"),
         pytest.param("TaintToleration", make_pod("p"), NODE, make_node("a"), True, id="a node without taints"),
         pytest.param("NodeAffinity", make_pod("p", nodeSelector={"x": "y"}), NODE, make_node("a"), False, id="a node without the label"),

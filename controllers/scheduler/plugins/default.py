@@ -14,6 +14,7 @@ from controllers.scheduler.plugins.dynamic_resources import DynamicResources
 from controllers.scheduler.plugins.image_locality import ImageLocality
 from controllers.scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from controllers.scheduler.plugins.node_affinity import NodeAffinity
+from controllers.scheduler.plugins.node_declared_features import NodeDeclaredFeatures
 from controllers.scheduler.plugins.node_name import NodeName
 from controllers.scheduler.plugins.node_ports import NodePorts
 from controllers.scheduler.plugins.node_resources import NodeResourcesBalancedAllocation, NodeResourcesFit
@@ -81,6 +82,7 @@ PLUGINS: Mapping[str, Known] = {
     "NodeResourcesBalancedAllocation": Known(_SCORES, lambda args, parts: NodeResourcesBalancedAllocation(args), 1),
     "ImageLocality": Known(("score",), lambda args, parts: ImageLocality(), 1),
     "DefaultBinder": Known(("bind",), _binder),
+    "NodeDeclaredFeatures": Known(_FILTERS, lambda args, parts: NodeDeclaredFeatures()),
 }
 """In the order of upstream's default profile, which has them all."""
 
