@@ -18,6 +18,7 @@ from apiserver.handlers.resources import no_such_path, not_allowed
 from apiserver.handlers.server import Server
 from apiserver.health import Health
 from apiserver.metrics import RequestMetrics
+from apiserver.openid import CONFIGURATION, KEYS, OpenId
 from apiserver.version import version_document
 from kube.errors import ApiError
 
@@ -38,7 +39,9 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
         try:
             if request.url.path == "/":
                 documents: Documents = server.extra["documents"]
-                return _sent(json_response(200, {"paths": sorted([*documents.paths(), *health.paths(), "/metrics", "/version"])}))
+                published = [CONFIGURATION, KEYS] if server.extra.get("openid") is not None else []
+                paths = [*documents.paths(), *health.paths(), *published, "/metrics", "/version"]
+                return _sent(json_response(200, {"paths": sorted(paths)}))
             answer = document_at(server, request.method, request.url.path, request.url.query, headers)
         except ApiError as error:
             answer = error_response(error, headers.get("accept", ""))
@@ -56,10 +59,13 @@ def _sent(answer: Response) -> FastAPIResponse:
 
 
 def document_at(server: Server, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
-    """Version, discovery and OpenAPI. Raises ApiError. Like upstream, some paths answer to any method and others to GET alone."""
+    """Version, discovery, OpenAPI and OpenID. Raises ApiError. Like upstream, some paths answer to any method and others to GET alone."""
     if path.rstrip("/") == "/version":
         _check_route(method, headers, (JSON,))
         return json_response(200, version_document(server.registries.definitions))
+    openid: OpenId | None = server.extra.get("openid")
+    if openid is not None and (found := openid.answer(method, path, headers)) is not None:
+        return found
     documents: Documents = server.extra["documents"]
     answer = documents.answer(method, path, query, headers)
     if answer is None:

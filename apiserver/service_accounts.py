@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm
 
 from apiserver.identity import Authority
 from apiserver.legacy_tokens import ISSUER, legacy_user
+from apiserver.openid import OpenId
 from apiserver.pipeline.authentication import AUTHENTICATED
 from apiserver.registry.kind import User
 from apiserver.registry.metadata import new_uid
@@ -50,6 +52,11 @@ class ServiceAccountTokens:
         self._public = self._key.public_key()
         der = self._public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         self._key_id = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+
+    def published(self) -> OpenId:
+        """What tells others how to verify these tokens."""
+        key = {"use": "sig", "kty": "EC", "kid": self._key_id, "crv": "P-256", "alg": ALGORITHM}
+        return OpenId(self._issuer, ALGORITHM, [key | ECAlgorithm.to_jwk(self._public, as_dict=True)])
 
     async def issue(self, account: Object, spec: Object) -> Object:
         """The status of a TokenRequest for `account` (a ServiceAccount): {"token", "expirationTimestamp"}. `spec` gets its audiences."""

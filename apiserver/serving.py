@@ -76,6 +76,8 @@ class Built:
     async def start(self, *, advertise_address: str, port: int) -> None:
         """Load the caches, make the bootstrap objects, begin the server's own loops and compaction."""
         place = Place(advertise_address, port, self.client_ca, self.front_proxy)
+        if (openid := self.server.extra.get("openid")) is not None:
+            openid.locate(advertise_address, port)
         await bootstrap(self.server.registries, place)
         self._tasks.extend(await start_loops(self.server, place))
         self.server.extra["started"] = True
@@ -136,6 +138,7 @@ def build(
     )
     extensions = server.extra["extensions"] = Extensions()
     server.extra["documents"] = Documents(registries, extensions, git_version=git_version(settings.emulated_version))
+    server.extra["openid"] = accounts.published() if accounts is not None else None
     limits = InFlight(settings.max_requests_inflight, settings.max_mutating_requests_inflight)
     authenticator = Authenticator(known, accounts.user if accounts is not None else None)
     reviewing: Any = registries  # what only the hook of TokenReview asks for
