@@ -8,13 +8,15 @@ metric), `..._metrics.py` (where they come from). Source: upstream `pkg/controll
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from kube import labels
 from kube.clock import rfc3339
-from kube.errors import ApiError
+from kube.errors import ApiError, Conflict
 from kube.labels import LabelSelectorError
 from kube.objects import Object, is_deleting, key_of, labels_of, namespace_of, with_condition
 from kube.quantity import parse
@@ -32,6 +34,8 @@ from .status import omit_zeros, same_status
 AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 SYNC_S = 15.0
 TOLERANCE = 0.1
+RESCALES_MAX = 5
+RESCALE_PAUSE_S = 0.01
 DISCOVERY_S = 30.0
 """How long it is remembered which kinds there are."""
 _DISABLED = ("ScalingActive", "False", "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
@@ -74,8 +78,9 @@ def plan(desired: Object, observed: Observed, now: datetime, *, history: History
     out = Plan(dict(desired.get("status") or {}), history=history.begun(current, now))
     _say(out, *_GOT_SCALE, now)
     low, high = least(desired), int(spec["maxReplicas"])
-    if current == 0 and low != 0:
+    if current == 0:  # whoever may have none (minReplicas 0) gets there by its metrics, and does not come back by them in v1.36
         _say(out, *_DISABLED, now)
+        out.status["conditions"] = [each for each in out.status["conditions"] if each["type"] != "ScaledToZero"]
         return _told(out, current, 0, [])
     if current > high:
         out.replicas, out.reason = high, "Current number of replicas above Spec.MaxReplicas"
@@ -298,12 +303,23 @@ class HorizontalPodAutoscalerController:
         return Observed(scale, pods, samples)
 
     async def _rescale(self, autoscaler: Object, resource: Resource, scale: Object, todo: Plan) -> list[Action]:
-        changed = {**scale, "spec": {**(scale.get("spec") or {}), "replicas": todo.replicas}}
-        try:
-            await self.run.client.update(resource, changed, subresource="scale")
-        except ApiError as error:
-            return not_rescaled(autoscaler, todo, error, self.run.clock.now())
-        return rescaled(autoscaler, todo, replicas_of(scale), self.run.clock.now())
+        before = replicas_of(scale)
+        for attempt in range(RESCALES_MAX):
+            changed = {**scale, "spec": {**(scale.get("spec") or {}), "replicas": todo.replicas}}
+            try:
+                await self.run.client.update(resource, changed, subresource="scale")
+            except Conflict as error:  # somebody else has written the target; what it should have is as true as before
+                if attempt == RESCALES_MAX - 1:
+                    return not_rescaled(autoscaler, todo, error, self.run.clock.now())
+                await asyncio.sleep(RESCALE_PAUSE_S)
+                with suppress(ApiError):
+                    name, namespace = autoscaler["spec"]["scaleTargetRef"].get("name", ""), namespace_of(autoscaler)
+                    scale = await self.run.client.get(resource, name, namespace=namespace, subresource="scale")
+            except ApiError as error:
+                return not_rescaled(autoscaler, todo, error, self.run.clock.now())
+            else:
+                break
+        return rescaled(autoscaler, todo, before, self.run.clock.now())
 
     async def _tell(self, autoscaler: Object, todo: Plan) -> None:
         await perform(todo.actions, client=self.run.client, events=self.run.events)

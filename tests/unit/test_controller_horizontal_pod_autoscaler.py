@@ -461,10 +461,13 @@ def external(name: str = "queue", **target: Any) -> Object:
     return {"type": "External", "external": {"metric": {"name": name}, "target": target}}
 
 
-def test_an_autoscaler_that_may_have_none_goes_to_none_and_back() -> None:
+def test_an_autoscaler_that_may_have_none_goes_to_none_and_stays_there() -> None:
     of = autoscaler(external(type="Value", value="10"), minReplicas=0)
-    back = plan(of, Observed(scale(0), [], [Measured(value=25_000)]), NOW, history=History())
-    assert (back.replicas, back.reason) == (3, "external metric queue(nil) above target")
+    before = {**of, "status": {"conditions": [{"type": "ScaledToZero", "status": "True", "reason": "x"}]}}
+    still = plan(before, Observed(scale(0), [], [Measured(value=25_000)]), NOW, history=History())
+    assert still.replicas is None
+    assert conditions(still.status)["ScalingActive"] == ("False", "ScalingDisabled")
+    assert "ScaledToZero" not in conditions(still.status)
     down = plan(of, seen(2, Measured(value=0)), NOW, history=History((Moment(0, ago(seconds=600)),)))
     assert (down.replicas, down.reason) == (0, "All metrics below target")
 
