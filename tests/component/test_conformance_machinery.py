@@ -305,3 +305,29 @@ async def test_a_deployment_scales_through_its_subresource() -> None:
         assert scaled["spec"]["replicas"] == 2
         await api.ok("PATCH", f"{DEPLOYMENTS}/web/scale", {"spec": {"replicas": 4}}, content_type=MERGE)
         assert (await api.ok("GET", f"{DEPLOYMENTS}/web"))["spec"]["replicas"] == 4
+
+
+@pytest.mark.parametrize("kind", ["Mutating", "Validating"])
+async def test_match_conditions_of_webhooks_are_kept_and_compiled(kind: str) -> None:
+    path = f"/apis/admissionregistration.k8s.io/v1/{kind.lower()}webhookconfigurations"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    webhook: Object = {
+        "name": "e2e.example.com",
+        "clientConfig": {"url": "https://192.0.2.7/hook"},
+        "rules": [rule],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+
+    def conditions(expression: str) -> Object:
+        return {"webhooks": [{**webhook, "matchConditions": [{"name": "expression", "expression": expression}]}]}
+
+    async with served() as api:
+        first = "object.metadata.namespace == 'default'"
+        made = await api.ok("POST", path, {"metadata": {"name": "w"}, **conditions(first)})
+        assert made["webhooks"][0]["matchConditions"] == [{"name": "expression", "expression": first}]
+        second = "object.metadata.name != 'skip-me'"
+        await api.ok("PUT", f"{path}/w", {**made, **conditions(second)})
+        assert (await api.ok("GET", f"{path}/w"))["webhooks"][0]["matchConditions"] == [{"name": "expression", "expression": second}]
+        refused = await api.call("POST", path, {"metadata": {"name": "bad"}, **conditions("... [] bad expression")})
+        assert (refused.status, "compilation failed" in refused.message) == (422, True)
