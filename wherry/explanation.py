@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from controllers.scheduler.columns import picker
 from controllers.scheduler.devices import RESOURCES as DEVICES
 from controllers.scheduler.evaluation import Evaluation
 from controllers.scheduler.framework import Rejection
@@ -180,10 +181,10 @@ def _points(
         if any(scores):  # else it makes no difference
             scores = normalize(scores) if normalize is not None else scores
             weights[plugin.name], points[plugin.name] = weight, [weight * score for score in scores]
-    slots = [node.slot for node in nodes]
+    pick = picker([node.slot for node in nodes])
     for comparing, weight in profile.score_tallies:
         tally = comparing.score_tally(pod, snapshot)
-        counted = tally.score(slots, nodes) if tally is not None else None
+        counted = tally.score(pick) if tally is not None else None
         if counted is not None:
             weights[comparing.name], points[comparing.name] = weight, [weight * score for score in counted]
     return weights, points

@@ -7,7 +7,6 @@ gets one as soon as another Node goes. Source: upstream `pkg/controller/nodeipam
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 from typing import Final
 
 from kube.client.client import PatchKind
@@ -18,20 +17,49 @@ from kube.runtime.controller import Run
 CLUSTER_CIDR: Final = "10.244.0.0/16"
 NODE_PREFIX: Final = 24
 RETRY_S: Final = 30.0
+_SIZE: Final = 1 << (32 - NODE_PREFIX)
 
 
-def range_of(cluster: ipaddress.IPv4Network, taken: Iterable[str], *, after: int = 0) -> tuple[str, int] | None:
-    """The first free node range at or behind number `after` (going round), and its number; None when all are taken."""
-    used = {ipaddress.ip_network(each, strict=False) for each in taken}
-    count = 1 << (NODE_PREFIX - cluster.prefixlen)
-    size = 1 << (32 - NODE_PREFIX)
-    first = int(cluster.network_address)
-    for step in range(count):
-        number = (after + step) % count
-        candidate = ipaddress.ip_network((first + number * size, NODE_PREFIX))
-        if candidate not in used:
-            return str(candidate), number
-    return None
+class Ranges:
+    """The node ranges of a cluster's range, in order, and which of them are taken. Ranges from elsewhere may be taken, too: they cover none
+    of these, or (larger ones, which somebody wrote by hand) several."""
+
+    def __init__(self, cluster: ipaddress.IPv4Network) -> None:
+        self._first, self._count = int(cluster.network_address), 1 << (NODE_PREFIX - cluster.prefixlen)
+        self._takers: dict[int, int] = {}
+        """How many nodes have taken a range, by its number."""
+        self._next = 0
+        """All below are taken."""
+
+    def take(self, cidr: str) -> None:
+        for number in self._numbers(cidr):
+            self._takers[number] = self._takers.get(number, 0) + 1
+
+    def give_back(self, cidr: str) -> None:
+        for number in self._numbers(cidr):
+            self._takers[number] = self._takers.get(number, 1) - 1
+            if self._takers[number] <= 0:
+                del self._takers[number]
+                self._next = min(self._next, number)
+
+    def first_free(self) -> str | None:
+        """None when all are taken."""
+        while self._next in self._takers:
+            self._next += 1
+        if self._next >= self._count:
+            return None
+        return str(ipaddress.IPv4Network((self._first + self._next * _SIZE, NODE_PREFIX)))
+
+    def _numbers(self, cidr: str) -> range:
+        """The ranges that a range overlaps."""
+        try:
+            network = ipaddress.ip_network(cidr, strict=False)
+        except ValueError:
+            return range(0)
+        if not isinstance(network, ipaddress.IPv4Network):
+            return range(0)
+        low, high = int(network.network_address) - self._first, int(network.broadcast_address) - self._first
+        return range(max(low // _SIZE, 0), min(high // _SIZE + 1, self._count))
 
 
 class NodeIpamController:
@@ -43,7 +71,7 @@ class NodeIpamController:
         network = ipaddress.ip_network(cluster_cidr)
         if not isinstance(network, ipaddress.IPv4Network) or network.prefixlen > NODE_PREFIX:
             raise ValueError(f"--cluster-cidr {cluster_cidr}: an IPv4 range of /{NODE_PREFIX} or larger")
-        self._cluster = network
+        self._ranges = Ranges(network)
         self._given: dict[str, str] = {}
         """Ranges given to Nodes, by name: also those that the cache does not show yet."""
 
@@ -54,13 +82,23 @@ class NodeIpamController:
 
     def _changed(self, _old: Object | None, new: Object | None) -> None:
         if new is None and _old is not None:
-            self._given.pop(name_of(_old), None)
+            self._give(name_of(_old), None)
         elif new is not None:
             found = new.get("spec", {}).get("podCIDR")
             if found:
-                self._given[name_of(new)] = found
+                self._give(name_of(new), found)
             else:
                 self._run.queue.add(name_of(new))
+
+    def _give(self, name: str, cidr: str | None) -> None:
+        before = self._given.pop(name, None)
+        if cidr is not None:
+            self._given[name] = cidr
+        if before != cidr:
+            if before is not None:
+                self._ranges.give_back(before)
+            if cidr is not None:
+                self._ranges.take(cidr)
 
     async def reconcile(self, key: str) -> float | None:
         node = self._nodes.get(key)
@@ -68,11 +106,11 @@ class NodeIpamController:
             return None
         cidr = self._given.get(key)
         if cidr is None:
-            found = range_of(self._cluster, self._given.values())
-            if found is None:
+            cidr = self._ranges.first_free()
+            if cidr is None:
                 self._run.events.record(node, "Normal", "CIDRNotAvailable", f"Node {key} status is now: CIDRNotAvailable")
                 return RETRY_S
-            cidr = self._given[key] = found[0]
+            self._give(key, cidr)
         patch = {"metadata": {"resourceVersion": node["metadata"]["resourceVersion"]}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}
         await self._run.client.patch(NODES, key, patch, kind=PatchKind.STRATEGIC)
         return None

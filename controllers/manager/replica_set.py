@@ -51,6 +51,8 @@ from .status import omit_zeros, same_status
 
 POD_CHANGES_BATCHED_S = 0.05
 """Pods become ready in bursts: so long is waited for the others, so that a burst is one look and one write."""
+BATCHED_MORE_S = 5e-5
+"""And for each replica of the set: what a look costs grows with them."""
 
 
 def plan(desired: Object, observed: Sequence[Object], now: datetime, *, resource: Resource, related: Iterable[Object] = ()) -> list[Action]:
@@ -206,7 +208,8 @@ class ReplicaController:
         if not _matters(old, new):
             return
         for key in {key for pod in (old, new) if pod is not None for key in self._keys_of(pod)}:
-            self.run.queue.add_after(key, POD_CHANGES_BATCHED_S)
+            replicas = (self.sets.get(key) or {}).get("spec", {}).get("replicas") or 0
+            self.run.queue.add_after(key, POD_CHANGES_BATCHED_S + min(replicas * BATCHED_MORE_S, 1.0))
 
     def _keys_of(self, pod: Object) -> list[str]:
         """The sets that a pod's change concerns: its controller, or for an orphan all that would have it."""

@@ -8,8 +8,10 @@ here chooses.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import add
 from typing import Any
 
+from controllers.scheduler.columns import picker
 from controllers.scheduler.framework import FilterTally, Rejection, ScoreTally
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_info import PodInfo
@@ -146,21 +148,20 @@ class Evaluation:
         """The final score of each of the feasible nodes in `slots`."""
         if not self._scores_known:
             self._begin_scoring()
-        sums = self._sums
-        for slot in slots:
-            if sums[slot] is None:
-                self._score(slot)
-        totals: list[int] = [sums[slot] for slot in slots]  # type: ignore[misc]
+        pick = picker(slots)
+        if None in pick(self._sums):
+            for slot in slots:
+                if self._sums[slot] is None:
+                    self._score(slot)
+        totals: list[int] = list(pick(self._sums))
         for (_, _, normalize, weight), raw in zip(self._normalized, self._raw, strict=True):
-            scores = [raw[slot] for slot in slots]
+            scores = list(pick(raw))
             if any(scores):
                 _add(totals, normalize(scores), weight)
-        if self._score_tallies:
-            nodes: list[NodeInfo] = [self._snapshot.slots[slot] for slot in slots]  # type: ignore[misc]
-            for tally, weight in self._score_tallies:
-                counted = tally.score(slots, nodes)
-                if counted is not None:
-                    _add(totals, counted, weight)
+        for tally, weight in self._score_tallies:
+            counted = tally.score(pick)
+            if counted is not None:
+                _add(totals, counted, weight)
         return totals
 
     def _begin_scoring(self) -> None:
@@ -193,7 +194,7 @@ class Evaluation:
 
 
 def _add(totals: list[int], scores: Sequence[int], weight: int) -> None:
-    totals[:] = [total + weight * score for total, score in zip(totals, scores, strict=True)]
+    totals[:] = map(add, totals, scores if weight == 1 else [weight * score for score in scores])
 
 
 def _with_nominated(node: NodeInfo, priority: int, *, leave_out: str = "") -> NodeInfo | None:

@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from controllers.scheduler.columns import Pick
     from controllers.scheduler.node_info import NodeInfo
     from controllers.scheduler.pod_info import PodInfo
     from controllers.scheduler.snapshot import Snapshot
@@ -193,8 +194,8 @@ class FilterTally(Tally, Protocol):
 
 
 class ScoreTally(Tally, Protocol):
-    def score(self, slots: Sequence[int], nodes: Sequence[NodeInfo]) -> list[int] | None:
-        """Normalized scores of the feasible nodes (`nodes` are those in `slots`); None when they are all the same."""
+    def score(self, pick: Pick) -> Sequence[int] | None:
+        """Normalized scores of the feasible nodes, whose slots are `pick`'s; None when they are all the same."""
         ...
 
 

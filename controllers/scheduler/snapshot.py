@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 
+from controllers.scheduler.columns import Columns
 from controllers.scheduler.devices import Devices
 from controllers.scheduler.framework import NO_EVENT, ClusterEvent
 from controllers.scheduler.node_info import NodeInfo
@@ -58,6 +59,7 @@ class Snapshot:
         """Nodes that tell of images."""
         self.index = PodIndex()
         """The pods on nodes, by their labels."""
+        self._columns = Columns()
         self._tainted: set[int] = set()
         self._cordoned: set[int] = set()
         self._version = 0
@@ -143,8 +145,13 @@ class Snapshot:
             self._order = None
         if event:
             self._sort_in(node)
+            self._columns.update(node.slot, node)
             self._touch(node)
         return event
+
+    def values(self, key: str) -> list[str | None]:
+        """By slot, what the nodes have for this label (see `Columns.of`)."""
+        return self._columns.of(key, self.slots)
 
     def _sort_in(self, node: NodeInfo) -> None:
         _keep(self.image_slots, node.slot, node.has_images)
@@ -174,6 +181,7 @@ class Snapshot:
         for slots in (self.affinity_slots, self.image_slots, self._tainted, self._cordoned):
             slots.discard(node.slot)
         self.slots[node.slot] = None
+        self._columns.update(node.slot, None)
         self._free.append(node.slot)
         self.size -= 1
         self._order = None

@@ -17,13 +17,17 @@ from kube.client.base import Answer, ConnectionFailed, StreamAnswer
 from kube.client.connection import Connection, encode_request
 
 _CONNECT_S = 30.0
-_IDLE_S = 4.0
-"""A connection idle for longer is not used again: uvicorn closes them after five seconds, and a request should seldom meet that."""
+_IDLE_S = 60.0
+"""A connection idle for longer is not used again: kube-apiserver closes them after 90 s, and a request should seldom meet that."""
+REQUESTS_MAX = 64
+"""How many requests are under way at once, streams aside. More would not be answered sooner, but be refused by the server's own limit
+(429) and cost a TLS handshake each."""
 _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 
 
 class HttpTransport:
-    """Requests to one server, over at most `limit` connections at once; who comes then waits. For one event loop, of real time.
+    """Requests to one server, over at most `limit` connections at once, `REQUESTS_MAX` of them for other than streams; who comes then
+    waits. For one event loop, of real time.
 
     `server_url` may have a path, which every target is appended to. Raises ValueError for what is no http(s) URL."""
 
@@ -39,6 +43,7 @@ class HttpTransport:
         self._ssl = (ssl_context or ssl.create_default_context()) if url.scheme == "https" else None
         self._tls_name = (tls_server_name or url.hostname) if self._ssl else None
         self._limit = limit
+        self._turns = asyncio.Semaphore(REQUESTS_MAX)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._connecting = 0
@@ -58,17 +63,18 @@ class HttpTransport:
 
     async def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         encoded = encode_request(method, target, self._host_header, headers, body)
-        while True:
-            connection = await self._acquire()
-            try:
-                connection.send(method, encoded, is_stream=False)
-                await connection.wait_whole()
-                return Answer(connection.status, connection.headers, b"".join(connection.parts))
-            except ConnectionFailed:
-                if not (connection.was_stale and method in _REPEATABLE):
-                    raise
-            finally:
-                self._release(connection)
+        async with self._turns:
+            while True:
+                connection = await self._acquire()
+                try:
+                    connection.send(method, encoded, is_stream=False)
+                    await connection.wait_whole()
+                    return Answer(connection.status, connection.headers, b"".join(connection.parts))
+                except ConnectionFailed:
+                    if not (connection.was_stale and method in _REPEATABLE):
+                        raise
+                finally:
+                    self._release(connection)
 
     @asynccontextmanager
     async def stream(self, method: str, target: str, *, headers: Mapping[str, str]) -> AsyncIterator[StreamAnswer]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from controllers.scheduler.columns import Pick
 from controllers.scheduler.framework import MAX_NODE_SCORE
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.pod_info import PodInfo
@@ -47,7 +48,7 @@ class _ImageTally:
     def __init__(self, images: Sequence[str], snapshot: Snapshot) -> None:
         self._images, self._snapshot = images, snapshot
         self._limit = _BYTES_MAX * max(len(images), 1)
-        self._there: dict[int, _Images] = {}
+        self._there: list[_Images] = [()] * len(snapshot.slots)
         """By slot: those of the images that the node has, with their sizes."""
         self._kinds: Counter[_Images] = Counter()
         """How many nodes have the same of them: they get the same score."""
@@ -67,7 +68,9 @@ class _ImageTally:
         return True
 
     def update(self, slot: int, node: NodeInfo | None) -> None:
-        before = self._there.pop(slot, ())
+        if slot >= len(self._there):
+            self._there.extend([()] * (slot + 1 - len(self._there)))
+        before, self._there[slot] = self._there[slot], ()
         if before:
             self._kinds[before] -= 1
             if not self._kinds[before]:
@@ -79,8 +82,8 @@ class _ImageTally:
             self._there[slot] = there
             self._kinds[there] += 1
 
-    def score(self, slots: Sequence[int], nodes: Sequence[NodeInfo]) -> list[int] | None:
-        if not self._there:
+    def score(self, pick: Pick) -> list[int] | None:
+        if not self._kinds:
             return None
         spread: Counter[str] = Counter()
         for kind, count in self._kinds.items():
@@ -88,8 +91,9 @@ class _ImageTally:
                 spread[image] += count
         points: dict[_Images, int] = {kind: self._points(kind, spread) for kind in self._kinds}
         points[()] = 0
-        there = self._there.get
-        return [points[there(slot, ())] for slot in slots]
+        if len(self._there) < len(self._snapshot.slots):
+            self._there.extend([()] * (len(self._snapshot.slots) - len(self._there)))
+        return [points[there] for there in pick(self._there)]
 
     def _points(self, there: _Images, spread: Counter[str]) -> int:
         total = self._snapshot.size

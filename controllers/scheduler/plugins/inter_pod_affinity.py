@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from controllers.scheduler.columns import Pick
 from controllers.scheduler.config.arguments import InterPodAffinityArgs
 from controllers.scheduler.framework import MAX_NODE_SCORE, Change, ClusterEvent, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
@@ -161,7 +162,7 @@ class PreferredTally(_AffinityTally):
     """For scoring: by place, the weights of all preferences that a pod there fulfils or disappoints."""
 
     def __init__(self, pod: PodInfo, snapshot: Snapshot, *, hard_weight: int = 1) -> None:
-        self._weights, self._hard_weight = _Counts(), hard_weight
+        self._snapshot, self._weights, self._hard_weight = snapshot, _Counts(), hard_weight
         super().__init__(pod, snapshot, [term for _, term in (*pod.preferred_affinity, *pod.preferred_anti_affinity)])
 
     def _count(self, slot: int, labels: Mapping[str, str], pods: Iterable[PodInfo]) -> None:
@@ -179,11 +180,14 @@ class PreferredTally(_AffinityTally):
                     added.append((term.topology_key, labels[term.topology_key], weight))
         self._weights.replace(slot, added)
 
-    def score(self, slots: Sequence[int], nodes: Sequence[NodeInfo]) -> list[int] | None:
+    def score(self, pick: Pick) -> list[int] | None:
         if not self._weights:
             return None
-        by_key = self._weights.by_key
-        scores = [sum(values.get(node.labels[key], 0) for key, values in by_key.items() if key in node.labels) for node in nodes]
+        columns = []
+        for key, weights in self._weights.by_key.items():
+            get = weights.get
+            columns.append([get(value, 0) for value in pick(self._snapshot.values(key))])
+        scores = columns[0] if len(columns) == 1 else list(map(sum, zip(*columns, strict=True)))
         lowest, highest = min(scores), max(scores)
         if lowest == highest:
             return None

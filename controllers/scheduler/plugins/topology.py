@@ -6,11 +6,12 @@ Both tallies keep, per node, how many pods each constraint selects there, and su
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any
 
+from controllers.scheduler.columns import Pick
 from controllers.scheduler.framework import MAX_NODE_SCORE, Code, Rejection, rejection
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.node_selector import RequiredNodes
@@ -170,19 +171,25 @@ class SoftSpread:
 
     def __init__(self, pod: PodInfo, constraints: Sequence[Constraint], snapshot: Snapshot, *, needs_all_keys: bool) -> None:
         self._pod, self._constraints, self._needs_all_keys = pod, constraints, needs_all_keys
+        self._snapshot = snapshot
         self._required = RequiredNodes.of(pod)
-        self._counts: dict[int, tuple[list[str | None], list[int]]] = {}
-        """By slot with any: the node's value of each key, and the pods of each constraint there."""
+        self._counted: dict[int, list[str | None]] = {}
+        """By slot with any pods that count: the node's value of each key."""
+        self._here: list[list[int]] = [[0] * len(snapshot.slots) for _ in constraints]
+        """By constraint and slot: the pods there."""
         self._sums: list[dict[str, int]] = [{} for _ in constraints]
         """By constraint: the pods of all nodes that share a value."""
         for each in constraints:
             for slot in snapshot.slots_with(snapshot.index.candidates(pod.namespace, each.selector)):
-                if slot not in self._counts:
+                if slot not in self._counted:
                     self.update(slot, snapshot.slots[slot])
 
     def update(self, slot: int, node: NodeInfo | None) -> None:
-        if slot in self._counts:
-            self._add(*self._counts.pop(slot), -1)
+        if slot in self._counted:
+            values = self._counted.pop(slot)
+            for index, here in enumerate(self._here):
+                self._add(index, values[index], -here[slot])
+                here[slot] = 0
         if node is None or not node.pods:
             return
         values = [node.labels.get(each.key) for each in self._constraints]
@@ -194,47 +201,56 @@ class SoftSpread:
             for each in self._constraints
         ]
         if any(counts):
-            self._counts[slot] = values, counts
-            self._add(values, counts, 1)
+            self._grow()
+            self._counted[slot] = values
+            for index, count in enumerate(counts):
+                self._here[index][slot] = count
+                self._add(index, values[index], count)
 
-    def _add(self, values: list[str | None], counts: list[int], sign: int) -> None:
-        for index, (value, count) in enumerate(zip(values, counts, strict=True)):
-            if count:
-                sums = self._sums[index]
-                sums[value or ""] = sums.get(value or "", 0) + sign * count
+    def _grow(self) -> None:
+        """Make room for slots that are new."""
+        missing = len(self._snapshot.slots) - len(self._here[0])
+        if missing > 0:
+            for here in self._here:
+                here.extend([0] * missing)
 
-    def score(self, slots: Sequence[int], nodes: Sequence[NodeInfo]) -> list[int] | None:
-        columns = [[node.labels.get(each.key) for node in nodes] for each in self._constraints]
-        ignored: list[bool] = []
-        if self._needs_all_keys and any(None in values for values in columns):
-            ignored = [None in row for row in zip(*columns, strict=True)]
-        scored = len(slots) - sum(ignored)
-        if not scored:
+    def _add(self, index: int, value: str | None, count: int) -> None:
+        if count:
+            sums = self._sums[index]
+            sums[value or ""] = sums.get(value or "", 0) + count
+
+    def score(self, pick: Pick) -> list[int] | None:
+        self._grow()
+        columns = [pick(self._snapshot.values(each.key)) for each in self._constraints]
+        seen = [
+            _where(values, pick(self._here[index])) if each.key == HOSTNAME else values
+            for index, (each, values) in enumerate(zip(self._constraints, columns, strict=True))
+        ]
+        rows = list(zip(*seen, strict=True))
+        kinds = set(rows)  # few differ
+        ignored = {row for row in kinds if None in row} if self._needs_all_keys else set()
+        if len(ignored) == len(kinds):
             return None
-        parts = [self._column(index, slots, values, ignored, scored) for index, values in enumerate(columns)]
-        raw = [int(sum(each) + 0.5) for each in zip(*parts, strict=True)]
-        known = [score for score, is_ignored in zip(raw, ignored, strict=True) if not is_ignored] if ignored else raw
-        lowest, highest = min(known), max(known)
-        if ignored:
-            return [0 if left_out else _normalized(score, lowest, highest) for score, left_out in zip(raw, ignored, strict=True)]
-        if lowest == highest:
+        scored = len(rows) - (sum(map(rows.count, ignored)) if ignored else 0)
+        worth = [self._worth(index, {row[index] for row in kinds - ignored}, scored) for index in range(len(seen))]
+        raw = {row: int(sum(part[item] for part, item in zip(worth, row, strict=True)) + 0.5) for row in kinds - ignored}
+        lowest, highest = min(raw.values()), max(raw.values())
+        if lowest == highest and not ignored:
             return None
-        points = {score: _normalized(score, lowest, highest) for score in set(raw)}  # few differ
-        return [points[score] for score in raw]
+        points = dict.fromkeys(ignored, 0) | {row: _normalized(score, lowest, highest) for row, score in raw.items()}
+        return [points[row] for row in rows]
 
-    def _column(self, index: int, slots: Sequence[int], values: list[str | None], ignored: list[bool], scored: int) -> list[float]:
-        """What one constraint adds to the raw score of each node: the fewer, the better."""
-        each = self._constraints[index]
-        base = float(each.max_skew - 1)
-        if each.key == HOSTNAME:
-            weight, counts = log(scored + 2), self._counts
-            full = [counts[slot][1][index] * weight + base if slot in counts else base for slot in slots]
-            return full if None not in values else [0.0 if value is None else part for value, part in zip(values, full, strict=True)]
-        distinct = {value for value, left_out in zip(values, ignored, strict=True) if not left_out} if ignored else set(values)
-        weight, sums = log(len(distinct) + 2), self._sums[index]
-        worth: dict[str | None, float] = {value: sums.get(value, 0) * weight + base for value in distinct if value is not None}
-        worth[None] = 0.0
-        return [worth.get(value, 0.0) for value in values]
+    def _worth(self, index: int, items: Collection[Any], scored: int) -> dict[Any, float]:
+        """What one constraint adds to the raw score of a node, by what is seen there: the fewer, the better."""
+        each, sums = self._constraints[index], self._sums[index]
+        base, weight = float(each.max_skew - 1), log((scored if each.key == HOSTNAME else len(items)) + 2)
+        counts = {item: item if each.key == HOSTNAME else sums.get(item, 0) for item in items if item is not None}
+        return {item: count * weight + base for item, count in counts.items()} | ({None: 0.0} if None in items else {})
+
+
+def _where(values: Sequence[str | None], counts: Sequence[int]) -> Sequence[int | None]:
+    """The counts of the nodes that have a value."""
+    return counts if None not in values else [None if value is None else count for value, count in zip(values, counts, strict=True)]
 
 
 def _normalized(score: int, lowest: int, highest: int) -> int:
