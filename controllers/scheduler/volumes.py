@@ -42,6 +42,7 @@ class Assumed:
     def __init__(self, moved: Callable[[Object | None, Object | None], None] = lambda old, new: None) -> None:
         self._api: dict[str, Object] = {}
         self._latest: dict[str, Object] = {}
+        self._held: set[str] = set()
         self._moved = moved
 
     def get(self, key: str) -> Object | None:
@@ -61,18 +62,35 @@ class Assumed:
         if known is not None and version(obj) < version(known) and known["metadata"].get("uid") == obj["metadata"].get("uid"):
             return
         self._api[key] = obj
+        if key in self._held and self._latest[key]["metadata"].get("uid") == obj["metadata"].get("uid"):
+            return
+        self._held.discard(key)
         self._put(key, obj)
 
     def remove(self, key: str) -> None:
         self._api.pop(key, None)
+        self._held.discard(key)
         self._put(key, None)
 
-    def assume(self, obj: Object) -> None:
-        """Take `obj`, a changed version of one that the API has, for what it is going to be."""
+    def assume(self, obj: Object, *, held: bool = False) -> None:
+        """Take `obj`, a changed version of one that the API has, for what it is going to be. `held`: whatever versions come from the API on
+        the way there, until it is `settled` or taken back (`restore`)."""
+        if held:
+            self._held.add(key_of(obj))
         self._put(key_of(obj), obj)
+
+    def settled(self, obj: Object) -> None:
+        """`obj` has been written as it was assumed; it is what the API answered."""
+        key = key_of(obj)
+        self._held.discard(key)
+        known = self._api.get(key)
+        if known is not None:
+            self._api[key] = obj if version(obj) >= version(known) else known
+            self._put(key, self._api[key])
 
     def restore(self, key: str) -> None:
         """Nothing is assumed any more."""
+        self._held.discard(key)
         self._put(key, self._api.get(key))
 
     def _put(self, key: str, new: Object | None) -> None:

@@ -12,7 +12,7 @@ from controllers.scheduler.devices import DEVICE_CLASSES, RESOURCE_CLAIMS, RESOU
 from controllers.scheduler.plugins.device_allocation import Offers, allocate
 from controllers.scheduler.snapshot import Snapshot
 from kube.objects import Object
-from kube.resources import NODES, PODS
+from kube.resources import NODES, PODS, Resource
 from tests.unit.scheduler_api import FakeApi, scheduling
 from tests.unit.scheduler_cluster import decide, make_node, make_pod, make_snapshot
 from tests.virtual import virtual
@@ -209,6 +209,37 @@ async def test_a_pod_gets_its_devices_before_it_is_bound_and_the_next_one_waits(
         await asyncio.sleep(15)
         assert api.pod("q")["spec"]["nodeName"] == "b"
         assert not scheduler.snapshot.assumed
+
+
+class Slow(FakeApi):
+    """Statuses take their time, and the watch tells meanwhile what was written before."""
+
+    async def update(self, resource: Resource, obj: Object, *, subresource: str = "", **rest: Any) -> Object:
+        if subresource == "status":
+            await asyncio.sleep(1)
+        return await super().update(resource, obj, subresource=subresource, **rest)
+
+
+@virtual
+async def test_a_device_is_nobody_elses_while_its_claim_is_being_written() -> None:
+    api = Slow()
+    api.put(DEVICE_CLASSES, device_class())
+    api.put(RESOURCE_SLICES, published("a", small, second))
+    for name in ("c", "d", "e"):
+        api.put(RESOURCE_CLAIMS, claim(name=name))
+    async with scheduling(make_node("a"), api=api):
+        api.put(PODS, claiming("p", "c"))
+        await asyncio.sleep(0.5)
+        assert api.objects[RESOURCE_CLAIMS]["default/c"]["metadata"]["finalizers"]
+        assert not api.objects[RESOURCE_CLAIMS]["default/c"]["status"], "only the first of two writes has been"
+        api.put(PODS, claiming("q", "d"))
+        await asyncio.sleep(2)
+        results = [api.objects[RESOURCE_CLAIMS][f"default/{each}"]["status"]["allocation"]["devices"]["results"] for each in "cd"]
+        assert sorted(each[0]["device"] for each in results) == ["second", "small"]
+        api.put(RESOURCE_CLAIMS, {**api.objects[RESOURCE_CLAIMS]["default/c"], "status": {}})
+        api.put(PODS, claiming("r", "e"))
+        await asyncio.sleep(2)
+        assert api.pod("r")["spec"]["nodeName"] == "a", "what is taken back afterwards is free"
 
 
 @virtual

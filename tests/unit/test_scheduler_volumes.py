@@ -15,7 +15,7 @@ from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.queue import SchedulingQueue
 from controllers.scheduler.schedule import Decision, Evaluations
 from controllers.scheduler.snapshot import Snapshot
-from controllers.scheduler.volumes import Assumed, Volumes
+from controllers.scheduler.volumes import Volumes
 from kube.client.client import Client
 from kube.objects import Object, annotations_of, key_of
 from kube.resources import (
@@ -319,22 +319,6 @@ def test_pods_with_ephemeral_volumes_are_not_alike() -> None:
     assert one.signature != two.signature
     same = [PodInfo(using("data", name=each)).signature for each in ("one", "two")]
     assert same[0] == same[1]
-
-
-def test_what_is_assumed_lasts_until_a_newer_version_comes() -> None:
-    known = Assumed()
-    known.set(claim(version=5))
-    known.assume(claim(version=5, annotations={"a": "b"}))
-    known.set(claim(version=4))
-    assumed, api = known.get("default/data"), known.api("default/data")
-    assert assumed is not None
-    assert api is not None
-    assert (annotations_of(assumed), annotations_of(api)) == ({"a": "b"}, {})
-    known.set(claim(version=6))
-    assert known.get("default/data") == claim(version=6)
-    known.assume(claim(version=6, annotations={"a": "b"}))
-    known.restore("default/data")
-    assert known.get("default/data") == claim(version=6)
 
 
 def test_a_volume_that_is_assumed_to_be_a_claims_is_nobody_elses() -> None:

@@ -14,6 +14,7 @@ from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.device_allocation import Offers, allocate, on_node
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.snapshot import Snapshot
+from controllers.scheduler.volumes import Assumed
 from kube.client.client import Client
 from kube.errors import Conflict
 from kube.objects import Object, is_deleting, key_of
@@ -41,8 +42,8 @@ class DynamicResources:
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
-        self._decided: dict[str, list[Object]] = {}
-        """By pod uid: its claims as they are to be."""
+        self._decided: dict[str, tuple[Assumed, list[Object]]] = {}
+        """By pod uid: its claims as they are to be, and where they are assumed to be so."""
 
     def pre_enqueue(self, pod: PodInfo) -> str | None:
         """Claims by templates must have been made; their names come with the pod's status."""
@@ -99,14 +100,16 @@ class DynamicResources:
             status = {**(claim.get("status") or {}), "allocation": allocation, "reservedFor": [*_reserved(claim), reference]}
             decided.append({**claim, "status": status})
         for claim in decided:
-            snapshot.devices.claims.assume(claim)
+            # Held, for the claim is written twice: the version in between has no devices, which must not look free then.
+            snapshot.devices.claims.assume(claim, held=True)
         if decided:
-            self._decided[pod.uid] = decided
+            self._decided[pod.uid] = snapshot.devices.claims, decided
         return None
 
     def unreserve(self, pod: PodInfo, node: str, snapshot: Snapshot) -> None:
-        for claim in self._decided.pop(pod.uid, ()):
-            snapshot.devices.claims.restore(key_of(claim))
+        known, decided = self._decided.pop(pod.uid, (snapshot.devices.claims, []))
+        for claim in decided:
+            known.restore(key_of(claim))
 
     # Carrying it out.
 
@@ -116,14 +119,15 @@ class DynamicResources:
     async def pre_bind(self, pod: PodInfo, node: str) -> None:
         """Write the allocations and reservations. Raises ApiError, OSError; PluginError where a claim has changed meanwhile."""
         assert self._client is not None
-        for claim in self._decided[pod.uid]:
+        known, decided = self._decided[pod.uid]
+        for claim in decided:
             finalizers = claim["metadata"].get("finalizers") or []
             try:
                 if FINALIZER not in finalizers:
                     metadata = {**claim["metadata"], "finalizers": [*finalizers, FINALIZER]}
                     written = await self._client.update(RESOURCE_CLAIMS, {**claim, "metadata": metadata})
                     claim = {**written, "status": claim["status"]}
-                await self._client.update(RESOURCE_CLAIMS, claim, subresource="status")
+                known.settled(await self._client.update(RESOURCE_CLAIMS, claim, subresource="status"))
             except Conflict as error:
                 raise PluginError(f"the claim {key_of(claim)} has changed: {error}") from error
         self._decided.pop(pod.uid, None)
