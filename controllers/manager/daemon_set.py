@@ -1,8 +1,8 @@
 """DaemonSets: one pod on every node that fits.
 
 Promises: exactly one pod on each fitting node, none elsewhere; failed pods are replaced with a back-off; rolling updates within
-maxUnavailable or with maxSurge, or only on deletion; revisions are kept for rollout history. The scheduler binds the pods: each has a
-node affinity for its node. Read first: `node_fit.py`. Source: upstream `pkg/controller/daemon`.
+maxUnavailable or with maxSurge, or only on deletion; revisions are kept. The scheduler binds the pods, by node affinity. Read first:
+`node_fit.py`. Source: upstream `pkg/controller/daemon`.
 """
 
 from __future__ import annotations
@@ -313,20 +313,23 @@ class DaemonSetController:
         revisions = await self._claimed(daemon_set, CONTROLLER_REVISIONS)
         wanted = await keep_revisions(self.run, self.revisions, daemon_set, DAEMON_SETS, revisions, hash_label=POD_HASH)
         hash_text = labels_of(wanted.revision).get(POD_HASH, "")
-        now = self.run.clock.now()
-        blocked, again_s = self._blocked(uid_of(daemon_set))
+        now, (blocked, again_s) = self.run.clock.now(), self._blocked(uid_of(daemon_set))
         todo = plan(daemon_set, world(daemon_set, self.nodes.list(), pods, hash_text, now), blocked=blocked)
         self._note_failures(uid_of(daemon_set), todo.failed)
+        failure: Exception | None = None
         try:
             await self._manage(daemon_set, pods, todo.actions)
-        finally:
-            pods = self.writes.without_gone(self.pods.by_index(CONTROLLER, uid_of(daemon_set)))
-            await self._tell(daemon_set, world(daemon_set, self.nodes.list(), pods, hash_text, now), wanted.collisions)
-        used = {labels_of(pod).get(POD_HASH) for pod in pods} | {hash_text}
+        except Exception as error:  # what is there is told all the same
+            failure = error
+        pods = self.writes.without_gone(self.pods.by_index(CONTROLLER, uid_of(daemon_set)))
+        await self._tell(daemon_set, world(daemon_set, self.nodes.list(), pods, hash_text, now), wanted.collisions)
+        if failure is not None:
+            raise failure
+        used = {hash_text, *(labels_of(pod).get(POD_HASH) for pod in pods)}
         old = old_revisions(daemon_set, revisions, lambda each: labels_of(each).get(POD_HASH) in used)
         await perform(old, client=self.run.client, events=self.run.events)
-        soon_s = available_in_s(pods, min_ready_s=daemon_set["spec"].get("minReadySeconds") or 0, now=now)
-        return min((each for each in (soon_s, again_s) if each is not None), default=None)
+        waits = (again_s, available_in_s(pods, min_ready_s=daemon_set["spec"].get("minReadySeconds") or 0, now=now))
+        return min((each for each in waits if each is not None), default=None)
 
     async def _claimed(self, daemon_set: Object, resource: Any) -> list[Object]:
         informer, writes = (self.pods, self.writes) if resource is PODS else (self.revisions, self.revision_writes)

@@ -113,6 +113,7 @@ class _Worker:
         try:
             again_s = await self._controller.reconcile(key)
         except Exception as error:
+            end_if_cancelled(error)
             self._failed(key, error)
             return
         self._queue.forget(key)
@@ -128,6 +129,13 @@ class _Worker:
             log_failure(self._log, f"reconciling {key!r} failed", error)
 
 
+def end_if_cancelled(error: Exception) -> None:
+    """Raise CancelledError where the task was told to end, and `error`, raised on the way out, has taken its place."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
 def log_failure(log: logging.Logger, what: str, error: Exception) -> None:
     """An error of the world in one line, one of ours with its traceback."""
     from_the_world = getattr(error, "http_code", None) is not None or isinstance(error, OSError)
@@ -140,4 +148,5 @@ async def _tick(controller: Ticking, log: logging.Logger) -> None:
         try:
             await controller.tick()
         except Exception as error:
+            end_if_cancelled(error)
             log_failure(log, "a sweep failed", error)

@@ -81,12 +81,14 @@ async def lead(
     try:
         await _renew(lease, work, renew_deadline_s, retry_period_s)
     finally:
-        await _stopped(work)
+        was_told = await _stopped(work)
         metric.set(0)
         lease.say(events, "stopped leading")
         with suppress(TimeoutError):
             async with asyncio.timeout(renew_deadline_s):
                 await lease.release()
+        if was_told:
+            raise asyncio.CancelledError
     work.result()
 
 
@@ -113,12 +115,16 @@ async def _in_time(attempt: Coroutine[Any, Any, bool], seconds: float) -> bool:
         return False
 
 
-async def _stopped(work: asyncio.Task[None]) -> None:
-    """Cancel the work and wait for its end, however often we are told to hurry."""
+async def _stopped(work: asyncio.Task[None]) -> bool:
+    """Cancel the work and wait for its end, however often we are told to end ourselves; whether we were."""
+    was_told = False
     while not work.done():
         work.cancel()
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait([work])
+        except asyncio.CancelledError:
+            was_told = True
+    return was_told
 
 
 @dataclass(slots=True)

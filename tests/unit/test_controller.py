@@ -11,7 +11,7 @@ import pytest
 
 from kube.client.client import Client
 from kube.client.informer import Informers
-from kube.client.transport import AsgiTransport
+from kube.client.transport import AsgiTransport, ConnectionFailed
 from kube.clock import LoopClock
 from kube.errors import Conflict, Forbidden
 from kube.objects import Object, key_of
@@ -130,3 +130,21 @@ async def test_sweeps_come_every_so_often_even_after_one_that_failed(caplog: pyt
         await asyncio.sleep(301)
         assert controller.ticks == 5
         assert "dust" in caplog.text
+
+
+class Stubborn(Labeller):
+    """Tidies up when it is told to end, and fails at that."""
+
+    async def reconcile(self, key: str) -> float | None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            raise ConnectionFailed("no route to host")
+
+
+@virtual
+async def test_an_error_on_the_way_out_does_not_keep_it_from_ending() -> None:
+    api, controller = FakeApi(random.Random(0)), Stubborn()
+    api.put("/api/v1/namespaces/ns/pods/a", {"metadata": {"name": "a", "namespace": "ns"}})
+    async with asyncio.timeout(100), running(api, controller):
+        pass

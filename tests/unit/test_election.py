@@ -43,6 +43,7 @@ class Candidate:
         self.leaders: list[str] = []
         self.work_s = rest.pop("work_s", 1e6)
         self.fails = rest.pop("fails", False)
+        self.slow_end_s = rest.pop("slow_end_s", 0)
         client = Client(AsgiTransport(self), user_agent=identity)
         self.task = asyncio.create_task(
             lead(
@@ -75,6 +76,10 @@ class Candidate:
             if self.fails:
                 raise RuntimeError("a mistake")
         finally:
+            ends = asyncio.get_running_loop().time() + self.slow_end_s
+            while asyncio.get_running_loop().time() < ends:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(ends - asyncio.get_running_loop().time())
             self.leading.remove(self.identity)
 
     async def stop(self) -> None:
@@ -241,6 +246,19 @@ async def test_a_lease_taken_away_by_hand_ends_the_leadership() -> None:
     with pytest.raises(LeadershipLost):
         await one.task
     assert spec(api)["holderIdentity"] == "someone"
+
+
+@virtual
+async def test_a_leader_that_is_told_to_end_while_it_stops_ends_as_told() -> None:
+    api, leading = FakeApi(random.Random(0)), Leading()
+    one = Candidate(api, "one", leading, slow_end_s=5)
+    await asyncio.sleep(5)
+    one.is_cut = True
+    await asyncio.sleep(11)  # its lease is lost, and its work takes its time to end
+    one.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await one.task
+    assert leading == []
 
 
 @virtual
