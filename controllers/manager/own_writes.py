@@ -35,6 +35,10 @@ class OwnWrites:
         if cached is not None and uid_of(cached) == uid_of(obj):
             self._gone.add(uid_of(obj))
 
+    def is_gone(self, obj: Object) -> bool:
+        """Whether the object is known to be gone, though the cache may still have it."""
+        return uid_of(obj) in self._gone
+
     def without_gone(self, cached: Iterable[Object]) -> list[Object]:
         """The cached objects, without those that we know to be gone."""
         if not self._gone:

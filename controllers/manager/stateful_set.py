@@ -2,7 +2,8 @@
 
 Promises: pod N exists only after pod N-1 is up, and goes only after pod N+1 is gone (unless podManagementPolicy is Parallel); a pod keeps
 its name, host name and claims when it is replaced; updates go from the highest ordinal down to the partition, with no more than
-maxUnavailable pods down; revisions are kept for rollout history. Read first: `stateful_pod.py`, `controller_revision.py`.
+maxUnavailable pods down; revisions are kept for rollout history. Read first: `stateful_pod.py`, `stateful_world.py` (what is known of a
+set's pods), `controller_revision.py`.
 Source: upstream `pkg/controller/statefulset/stateful_set_control.go`.
 """
 
@@ -10,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
 from kube.client.client import PatchKind
 from kube.labels import from_object as selector_from
@@ -27,16 +26,16 @@ from kube.objects import (
     resource_version_of,
     uid_of,
 )
-from kube.resources import CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
+from kube.resources import CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS, Resource
 from kube.runtime.controller import Run
 from kube.runtime.perform import Action, Create, Delete, Patch, Record, Update, perform
 
 from .claim import candidates, claim, plan_claims
-from .controller_revision import HASH, POD_HASH, keep_revisions, old_revisions, template_of
+from .controller_revision import HASH, keep_revisions, old_revisions, template_of
 from .deployment_size import scaled
-from .index import CONTROLLER, with_controllers
+from .index import CONTROLLER, orphans_of, with_controllers
 from .own_writes import OwnWrites
-from .pod import available_in_s, is_available, is_ready, phase_of
+from .pod import phase_of
 from .stateful_pod import (
     POD_INDEX,
     POD_NAME,
@@ -49,6 +48,7 @@ from .stateful_pod import (
     ordinal_of,
     wanted_owners,
 )
+from .stateful_world import World, world
 from .status import omit_zeros, same_status
 
 
@@ -61,35 +61,22 @@ class Revisions:
     templates: Mapping[str, Object] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class World:
-    """A set's pods by ordinal: those that should be there (None where one is missing), and those that should not, highest first."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now. Once that is done, the pods of the ordinals in `looked_at` are as they should be (see World.looked_at)."""
 
-    replicas: dict[int, Object | None]
-    condemned: list[Object]
-    claims: Mapping[str, Object]
-    now: datetime
+    actions: list[Action]
+    looked_at: Mapping[int, int] = field(default_factory=dict)
 
 
-def world(stateful_set: Object, pods: Sequence[Object], claims: Mapping[str, Object], now: datetime) -> World:
-    start, count = first_ordinal(stateful_set), _replicas(stateful_set)
-    by_ordinal = {ordinal_of(stateful_set, pod): pod for pod in pods}
-    by_ordinal.pop(-1, None)
-    wanted = range(start, start + count)
-    condemned = [by_ordinal[each] for each in sorted(by_ordinal, reverse=True) if each not in wanted]
-    return World({each: by_ordinal.get(each) for each in wanted}, condemned, claims, now)
-
-
-def plan(desired: Object, observed: World, *, revisions: Revisions) -> list[Action]:
-    """What to do now. Of an ordered set that is one pod at a time, and nothing while one is not up."""
+def plan(desired: Object, observed: World, *, revisions: Revisions) -> Plan:
+    """What to do about the set's pods. Of an ordered set that is one pod at a time, and nothing while one is not up."""
     if is_deleting(desired):
-        return []
+        return Plan([])
     step = _Step(desired, observed, revisions)
-    if step.make_replicas() or step.remove_condemned():
-        return step.actions
-    if (desired["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate":
+    if not step.make_replicas() and not step.remove_condemned():
         step.update()
-    return step.actions
+    return Plan(step.actions, step.looked_at)
 
 
 class _Step:
@@ -99,34 +86,35 @@ class _Step:
         self.set, self.world, self.revisions = stateful_set, observed, revisions
         self.ordered = stateful_set["spec"].get("podManagementPolicy", "OrderedReady") != "Parallel"
         self.actions: list[Action] = []
+        self.looked_at: dict[int, int] = {}
         self._pods: list[Action] = []
 
     # --- pods that should be there
 
     def make_replicas(self) -> bool:
-        waits = False
-        for ordinal, pod in self.world.replicas.items():
-            waits = self._make(ordinal, pod)
-            if waits and self.ordered:
-                break
+        """In order; of an ordered set none beyond the first that is missing or not up."""
+        waits_at = self.world.first_waiting
+        limit = waits_at if self.ordered else None
+        for ordinal in sorted({*self.world.to_look_at.up_to(limit), *self.world.missing.up_to(limit)}):
+            if ordinal in self.world.missing:
+                self._claims_of(ordinal)
+                self._create(ordinal)
+            else:
+                self._look_at(ordinal, self.world.pods[ordinal])
         self.actions += self._pods
-        return waits and self.ordered
+        return self.ordered and waits_at is not None
 
-    def _make(self, ordinal: int, pod: Object | None) -> bool:
-        if pod is None:
-            self._claims_of(ordinal)
-            self._create(ordinal)
-            return True
+    def _look_at(self, ordinal: int, pod: Object) -> None:
+        self.looked_at[ordinal] = self.world.stamp(ordinal)
         if phase_of(pod) in ("Failed", "Succeeded"):
             self._replace_ended(pod)
-            return True
+            return
         if phase_of(pod) == "Pending":
             self._claims_of(ordinal)
         self._keep_claims(ordinal, None)
         if lacks_identity(self.set, pod) and not is_deleting(pod):
             labels = {POD_NAME: name_of(pod), POD_INDEX: str(ordinal)}
             self.actions.append(Patch(PODS, namespace_of(pod), name_of(pod), {"metadata": {"labels": labels}}, PatchKind.MERGE))
-        return is_deleting(pod) or not self._is_up(pod)
 
     def _replace_ended(self, pod: Object) -> None:
         """A pod that ended goes, so that another one of its name can come."""
@@ -138,9 +126,6 @@ class _Step:
         else:
             told = Record(self.set, "Normal", "RecreatingTerminatedPod", f"StatefulSet {where} is recreating terminated Pod {name_of(pod)}")
         self.actions += [told, self._deletion(pod)]
-
-    def _is_up(self, pod: Object) -> bool:
-        return is_up(self.set, pod, self.world.now)
 
     def _create(self, ordinal: int) -> None:
         revision = self._revision_for(ordinal)
@@ -165,7 +150,7 @@ class _Step:
 
     def _claims_of(self, ordinal: int) -> None:
         for each in new_claims(self.set, ordinal):
-            if name_of(each) in self.world.claims:
+            if self.world.claims(name_of(each)) is not None:
                 continue
             what = f"Claim {name_of(each)} Pod {name_of(self.set)}-{ordinal} in StatefulSet {name_of(self.set)}"
             done = Record(self.set, "Normal", "SuccessfulCreate", f"create {what} success")
@@ -176,7 +161,7 @@ class _Step:
         """Give the claims of an ordinal the owners that the retention policy says; whether any had to change."""
         changed = False
         for template in self.set["spec"].get("volumeClaimTemplates") or ():
-            found = self.world.claims.get(claim_name(self.set, template, ordinal))
+            found = self.world.claims(claim_name(self.set, template, ordinal))
             if found is not None and misses_owner(found, self.set, condemned):
                 owners = wanted_owners(owners_of(found), self.set, condemned)
                 metadata = {"resourceVersion": resource_version_of(found), "ownerReferences": owners}
@@ -189,16 +174,15 @@ class _Step:
 
     def remove_condemned(self) -> bool:
         """The highest ordinal first; of an ordered set the next one only when that is gone, and none while a pod is down."""
-        everyone = [*self.world.condemned[::-1], *(pod for pod in self.world.replicas.values() if pod is not None)]
-        unhealthy = next((pod for pod in everyone if not is_deleting(pod) and not self._is_up(pod)), None)
-        for pod in self.world.condemned:
+        for ordinal in reversed(self.world.condemned):
+            pod = self.world.pods[ordinal]
             if is_deleting(pod):
                 if self.ordered:
                     return True
                 continue
-            if self.ordered and not self._is_up(pod) and unhealthy is not None and pod is not unhealthy:
+            if self.ordered and not self.world.is_up(ordinal) and self.world.first_unhealthy != ordinal:
                 return True
-            self._keep_claims(ordinal_of(self.set, pod), pod)
+            self._keep_claims(ordinal, pod)
             self.actions.append(self._deletion(pod))
             if self.ordered:
                 return True
@@ -208,23 +192,21 @@ class _Step:
 
     def update(self) -> None:
         """Delete pods of an old revision from the highest ordinal down to the partition; they come back as new ones."""
-        rolling = (self.set["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+        strategy = self.set["spec"].get("updateStrategy") or {}
+        if strategy.get("type", "RollingUpdate") != "RollingUpdate":
+            return
+        rolling = strategy.get("rollingUpdate") or {}
         lowest = first_ordinal(self.set) + int(rolling.get("partition") or 0)
-        pods = [(ordinal, pod) for ordinal, pod in reversed(self.world.replicas.items()) if pod is not None]
-        down = sum(1 for _, pod in pods if is_deleting(pod) or not self._is_up(pod)) + len(self.world.replicas) - len(pods)
-        room = max_unavailable(self.set) - down
-        for ordinal, pod in pods:
-            if ordinal < lowest:
-                return
-            if is_deleting(pod) or labels_of(pod).get(POD_HASH) == self.revisions.update:
-                if room <= 0 and (is_deleting(pod) or not self._is_up(pod)):
-                    return
-                continue
-            if self._is_up(pod):
-                if room <= 0:
-                    return
-                room -= 1
-            self.actions.append(self._deletion(pod))
+        old = (each for each in self.world.not_at(self.revisions.update) if each >= lowest)
+        room = max_unavailable(self.set) - len(self.world.down) - len(self.world.missing)
+        if room <= 0:  # one that is down itself may be replaced, unless there is another above it that is
+            first = next(old, None)
+            if first is not None and first == self.world.down.highest:
+                self.actions.append(self._deletion(self.world.pods[first]))
+            return
+        for ordinal in old:
+            room -= self.world.is_up(ordinal)
+            self.actions.append(self._deletion(self.world.pods[ordinal]))
             if room <= 0:
                 return
 
@@ -240,11 +222,6 @@ def _replicas(stateful_set: Object) -> int:
     return 1 if replicas is None else int(replicas)
 
 
-def is_up(stateful_set: Object, pod: Object, now: datetime) -> bool:
-    """Running, and ready for minReadySeconds."""
-    return phase_of(pod) == "Running" and is_available(pod, min_ready_s=stateful_set["spec"].get("minReadySeconds") or 0, now=now)
-
-
 def max_unavailable(stateful_set: Object) -> int:
     """How many pods an update may take down at once; at least one."""
     rolling = (stateful_set["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
@@ -252,24 +229,21 @@ def max_unavailable(stateful_set: Object) -> int:
     return 1 if value is None else max(1, scaled(value, _replicas(stateful_set), round_up=False))
 
 
-def status_of(stateful_set: Object, pods: Sequence[Object], revisions: Revisions, collisions: int, now: datetime) -> Object:
+def status_of(stateful_set: Object, observed: World, revisions: Revisions, collisions: int) -> Object:
     """The status that tells of these pods; when all are at the new revision and up, that becomes the current one."""
     before = stateful_set.get("status") or {}
-    living = [pod for pod in pods if not is_deleting(pod)]
-    ready = [pod for pod in pods if phase_of(pod) == "Running" and is_ready(pod)]
-    current = sum(1 for pod in living if labels_of(pod).get(POD_HASH) == revisions.current)
-    updated = sum(1 for pod in living if labels_of(pod).get(POD_HASH) == revisions.update)
+    current, updated = observed.living[revisions.current], observed.living[revisions.update]
     now_at = revisions.current
     is_rolling = (stateful_set["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
-    if is_rolling and updated == len(ready) == _replicas(stateful_set):
+    if is_rolling and updated == observed.ready == _replicas(stateful_set):
         now_at, current = revisions.update, updated
     status = {
         "observedGeneration": stateful_set["metadata"].get("generation", 0),
-        "replicas": len(pods),
-        "readyReplicas": len(ready),
+        "replicas": len(observed.pods),
+        "readyReplicas": observed.ready,
         "currentReplicas": current,
         "updatedReplicas": updated,
-        "availableReplicas": sum(1 for pod in ready if is_up(stateful_set, pod, now)),
+        "availableReplicas": observed.available,
         "currentRevision": now_at,
         "updateRevision": revisions.update,
         "collisionCount": collisions,
@@ -285,41 +259,67 @@ class StatefulSetController:
 
     def start(self, run: Run) -> None:
         self.run = run
+        self._worlds: dict[str, dict[str, World]] = {}
+        """By namespace and name of the set."""
         self.sets = run.informers.of(STATEFUL_SETS)
         self.pods = with_controllers(run.informers.of(PODS))
         self.revisions = with_controllers(run.informers.of(CONTROLLER_REVISIONS))
         self.claims = run.informers.of(PERSISTENT_VOLUME_CLAIMS)
         self.writes = OwnWrites(self.pods)
         self.revision_writes = OwnWrites(self.revisions)
-        self.sets.add_handler(lambda old, new: run.queue.add(key_of(new or old or {})))
+        self.sets.add_handler(self._set_changed)
         self.pods.add_handler(self._pod_changed)
+        self.claims.add_handler(self._claim_changed)
 
     async def reconcile(self, key: str) -> float | None:
         stateful_set = self.sets.get(key)
         if stateful_set is None:
             return None
-        pods = await self._claimed(stateful_set, PODS)
-        known = await self._claimed(stateful_set, CONTROLLER_REVISIONS)
+        await self._claim_pods(stateful_set)
+        known = await self._claim_revisions(stateful_set)
         wanted = await keep_revisions(self.run, self.revisions, stateful_set, STATEFUL_SETS, known, hash_label=HASH)
         revisions = _revisions(stateful_set, wanted.revision, known)
-        now = self.run.clock.now()
-        actions = plan(stateful_set, world(stateful_set, pods, self._claims(stateful_set, pods), now), revisions=revisions)
+        observed = self._world(stateful_set)
+        observed.pass_time(self.run.clock.now())
+        todo = plan(stateful_set, observed, revisions=revisions)
+        failure: Exception | None = None
         try:
-            await self._perform(actions, pods)
-        finally:
-            after = self._pods_of(stateful_set)
-            await self._tell(stateful_set, after, revisions, wanted.collisions)
-        used = {labels_of(pod).get(POD_HASH) for pod in after} | {revisions.current, revisions.update}
+            await self._perform(todo.actions, observed)
+        except Exception as error:  # what is there is told all the same
+            failure = error
+        await self._tell(stateful_set, observed, revisions, wanted.collisions)
+        if failure is not None:
+            raise failure
+        observed.looked_at(todo.looked_at)
+        used = observed.used_revisions() | {revisions.current, revisions.update}
         await perform(
             old_revisions(stateful_set, known, lambda each: name_of(each) in used), client=self.run.client, events=self.run.events
         )
-        return available_in_s(after, min_ready_s=stateful_set["spec"].get("minReadySeconds") or 0, now=now)
+        return observed.ripe_in_s
 
-    async def _claimed(self, stateful_set: Object, resource: Any) -> list[Object]:
-        informer, writes = (self.pods, self.writes) if resource is PODS else (self.revisions, self.revision_writes)
-        found = candidates(informer, writes, stateful_set)
-        if resource is PODS:  # only a pod with a name of ours can be ours
-            found = [each for each in found if controller_of(each) is not None or ordinal_of(stateful_set, each) >= 0]
+    def _world(self, stateful_set: Object) -> World:
+        """What there is of the set; made anew only when its spec has changed."""
+        namespace = namespace_of(stateful_set)
+        worlds = self._worlds.setdefault(namespace, {})
+        known = worlds.get(name_of(stateful_set))
+        if known is not None and (known.uid, known.generation) == (uid_of(stateful_set), stateful_set["metadata"].get("generation")):
+            return known
+        pods = self.writes.without_gone(self.pods.by_index(CONTROLLER, uid_of(stateful_set)))
+        made = world(stateful_set, pods, lambda name: self.claims.get(f"{namespace}/{name}"), self.run.clock.now())
+        worlds[name_of(stateful_set)] = made
+        return made
+
+    async def _claim_pods(self, stateful_set: Object) -> None:
+        """Adopt orphans with names of ours, and let go of what does not match any more."""
+        orphans = self.writes.without_gone(self.pods.by_index(CONTROLLER, orphans_of(namespace_of(stateful_set))))
+        found = [*self._world(stateful_set).strangers.values(), *(each for each in orphans if ordinal_of(stateful_set, each) >= 0)]
+        await self._claim(stateful_set, PODS, found, self.writes)
+
+    async def _claim_revisions(self, stateful_set: Object) -> list[Object]:
+        found = candidates(self.revisions, self.revision_writes, stateful_set)
+        return await self._claim(stateful_set, CONTROLLER_REVISIONS, found, self.revision_writes)
+
+    async def _claim(self, stateful_set: Object, resource: Resource, found: Sequence[Object], writes: OwnWrites) -> list[Object]:
         return await claim(
             plan_claims(stateful_set, selector_from(stateful_set["spec"].get("selector")), found),
             client=self.run.client,
@@ -329,46 +329,52 @@ class StatefulSetController:
             writes=writes,
         )
 
-    def _pods_of(self, stateful_set: Object) -> list[Object]:
-        selector = selector_from(stateful_set["spec"].get("selector"))
-        pods = self.writes.without_gone(self.pods.by_index(CONTROLLER, uid_of(stateful_set)))
-        return [pod for pod in pods if selector.matches(labels_of(pod)) and ordinal_of(stateful_set, pod) >= 0]
-
-    def _claims(self, stateful_set: Object, pods: Sequence[Object]) -> dict[str, Object]:
-        """The claims there are, of all ordinals that matter."""
-        start = first_ordinal(stateful_set)
-        ordinals = {*range(start, start + _replicas(stateful_set)), *(ordinal_of(stateful_set, pod) for pod in pods)}
-        names = [
-            claim_name(stateful_set, template, ordinal)
-            for template in stateful_set["spec"].get("volumeClaimTemplates") or ()
-            for ordinal in ordinals
-        ]
-        namespace = namespace_of(stateful_set)
-        return {name: found for name in names if (found := self.claims.get(f"{namespace}/{name}")) is not None}
-
-    async def _perform(self, actions: Sequence[Action], pods: Sequence[Object]) -> None:
-        by_uid = {uid_of(pod): pod for pod in pods}
+    async def _perform(self, actions: Sequence[Action], observed: World) -> None:
         answers = await perform(actions, client=self.run.client, events=self.run.events)
         for action, answer in zip(actions, answers, strict=True):
             if isinstance(action, Delete):
-                self.writes.note_deleted(by_uid[action.uid], answer)
+                pod = self.pods.get(f"{action.namespace}/{action.name}")
+                if pod is not None and uid_of(pod) == action.uid:
+                    self.writes.note_deleted(pod, answer)
+                    if self.writes.is_gone(pod):
+                        observed.drop(pod)
             elif isinstance(action, Create | Patch | Update) and answer is not None:
                 (self.pods if action.resource is PODS else self.claims).put(answer)
 
-    async def _tell(self, stateful_set: Object, pods: Sequence[Object], revisions: Revisions, collisions: int) -> None:
-        status = status_of(stateful_set, pods, revisions, collisions, self.run.clock.now())
+    async def _tell(self, stateful_set: Object, observed: World, revisions: Revisions, collisions: int) -> None:
+        status = status_of(stateful_set, observed, revisions, collisions)
         if not same_status(status, stateful_set.get("status")):
             self.sets.put(await self.run.client.update(STATEFUL_SETS, {**stateful_set, "status": status}, subresource="status"))
+
+    # --- what is heard of
+
+    def _set_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None and old is not None:
+            self._worlds.get(namespace_of(old), {}).pop(name_of(old), None)
+        self.run.queue.add(key_of(new or old or {}))
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         for pod in (old, new):
             owner = controller_of(pod) if pod is not None else None
-            if pod is not None and owner is not None and owner.get("kind") == STATEFUL_SETS.kind:
-                self.run.queue.add(f"{namespace_of(pod)}/{owner['name']}")
+            if pod is None or owner is None or owner.get("kind") != STATEFUL_SETS.kind:
+                continue
+            self.run.queue.add(f"{namespace_of(pod)}/{owner['name']}")
+            known = self._worlds.get(namespace_of(pod), {}).get(owner["name"])
+            if known is not None and known.uid == owner["uid"]:
+                if pod is new and not self.writes.is_gone(pod):
+                    known.put(pod)
+                else:
+                    known.drop(pod)
         if new is not None and controller_of(new) is None and labels_of(new):
             for each in self.sets.list(namespace_of(new)):
                 if selector_from(each["spec"].get("selector")).matches(labels_of(new)):
                     self.run.queue.add(key_of(each))
+
+    def _claim_changed(self, old: Object | None, new: Object | None) -> None:
+        """Nobody is woken by a claim; the next look at its set looks at it, too."""
+        claim = new or old or {}
+        for known in self._worlds.get(namespace_of(claim), {}).values():
+            known.claim_changed(claim)
 
 
 def _revisions(stateful_set: Object, update: Object, known: Sequence[Object]) -> Revisions:

@@ -9,7 +9,8 @@ import pytest
 
 from controllers.manager.controller_revision import find_equal, new_revision, old_revisions, template_of
 from controllers.manager.stateful_pod import misses_owner, new_claims, new_pod, ordinal_of, wanted_owners
-from controllers.manager.stateful_set import Revisions, max_unavailable, plan, status_of, world
+from controllers.manager.stateful_set import Revisions, max_unavailable, plan, status_of
+from controllers.manager.stateful_world import world
 from kube.objects import Object, name_of
 from kube.resources import PODS, STATEFUL_SETS
 from kube.runtime.perform import Action, Create, Delete, Patch, Record
@@ -47,8 +48,12 @@ def pod(ordinal: int, *, revision: str = "r1", ready: bool = True, phase: str = 
     }
 
 
+def no_claims(name: str) -> Object | None:
+    return None
+
+
 def step(of: Object, pods: list[Object], revisions: Revisions = SAME, claims: dict[str, Object] | None = None) -> list[Action]:
-    return plan(of, world(of, pods, claims or {}, NOW), revisions=revisions)
+    return plan(of, world(of, pods, (claims or {}).get, NOW), revisions=revisions).actions
 
 
 def created(actions: list[Action]) -> list[str]:
@@ -221,7 +226,7 @@ def test_ordinals(name: str, want: int) -> None:
 
 def test_the_status_follows_an_update() -> None:
     pods = [pod(0), pod(1, ready=False), pod(2, revision="r2")]
-    told = status_of(stateful_set(), pods, ROLLING, 0, NOW)
+    told = status_of(stateful_set(), world(stateful_set(), pods, no_claims, NOW), ROLLING, 0)
     assert told == {
         "observedGeneration": 2,
         "replicas": 3,
@@ -237,8 +242,8 @@ def test_the_status_follows_an_update() -> None:
 
 def test_when_all_pods_are_updated_and_up_that_is_the_current_revision() -> None:
     pods = [pod(each, revision="r2") for each in range(3)]
-    assert status_of(stateful_set(), pods, ROLLING, 0, NOW)["currentRevision"] == "r2"
-    assert status_of(stateful_set(), pods[:2], ROLLING, 0, NOW)["currentRevision"] == "r1"
+    assert status_of(stateful_set(), world(stateful_set(), pods, no_claims, NOW), ROLLING, 0)["currentRevision"] == "r2"
+    assert status_of(stateful_set(), world(stateful_set(), pods[:2], no_claims, NOW), ROLLING, 0)["currentRevision"] == "r1"
 
 
 def test_a_revision_keeps_the_template_and_is_found_by_it() -> None:
