@@ -48,6 +48,19 @@ class LoopClock:
         return asyncio.get_running_loop().time()
 
 
+class SteadyClock:
+    """Wall time as it was when this was made, and monotonic since: for telling how long ago something was, whoever sets the clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._start, self._zero = clock, clock.now(), clock.monotonic()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic() - self._zero)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+
 def rfc3339(moment: datetime) -> str:
     """`2026-01-01T00:00:00Z`: the form of metav1.Time (whole seconds, UTC)."""
     at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)

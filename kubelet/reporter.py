@@ -77,6 +77,12 @@ def _changed_conditions(sent: list[Object], wanted: list[Object]) -> list[Object
     return changed
 
 
+def _version(obj: Object) -> int:
+    """Its resourceVersion as the number that it is (KEP-5504)."""
+    version = resource_version_of(obj)
+    return int(version) if version.isdecimal() else 0
+
+
 @dataclass(slots=True)
 class _Entry:
     """One pod. `sent` is what the server is believed to have, `answered` the object it last answered with."""
@@ -88,6 +94,8 @@ class _Entry:
     finishes: bool = False
     is_queued: bool = False
     is_busy: bool = False
+    is_doubted: bool = False
+    """Somebody else has written to the pod since what is believed of the server."""
     pause_s: float = 0.0
 
 
@@ -118,9 +126,10 @@ class Reporter:
             return True
         if has_ended(pod) and not has_ended({"status": entry.wanted or {}}):
             entry.sent, entry.wanted = pod.get("status", {}), None  # ended by somebody else: what we had to say is void
-        elif not entry.is_busy and entry.wanted is not None and self._was_overwritten(entry, pod):
-            entry.sent = pod.get("status", {})
-            self._queue_up(entry)
+        elif entry.answered is not None and entry.wanted is not None:
+            entry.is_doubted = True
+            if not entry.is_busy and self._to_say(entry):
+                self._queue_up(entry)
         return False
 
     def forget(self, uid: str) -> None:
@@ -149,12 +158,16 @@ class Reporter:
         return entry
 
     @staticmethod
-    def _was_overwritten(entry: _Entry, pod: Object) -> bool:
-        """Somebody else changed fields that are ours."""
-        if entry.answered is None:
-            return False
-        ours, theirs = entry.answered.get("status", {}), pod.get("status", {})
-        return any(ours.get(key) != theirs.get(key) for key in OWNED)
+    def _to_say(entry: _Entry) -> Object:
+        """The patch that makes the server's status the one that is wanted; {} where it is. Where somebody else has written, what the
+        server has is not what was sent, but the newest that is known of it."""
+        if entry.wanted is None:
+            return {}
+        if entry.is_doubted:
+            entry.is_doubted = False
+            newest = entry.answered if entry.answered and _version(entry.answered) > _version(entry.pod) else entry.pod
+            entry.sent = newest.get("status") or {}
+        return patch_of(entry.sent, entry.wanted)
 
     def _queue_up(self, entry: _Entry) -> None:
         if entry.is_queued or entry.is_busy or self._closed:
@@ -179,8 +192,8 @@ class Reporter:
 
     async def _write(self, entry: _Entry) -> None:
         try:
-            while entry.wanted is not None and (patch := patch_of(entry.sent, entry.wanted)):
-                wanted = entry.wanted
+            while patch := self._to_say(entry):
+                wanted = entry.wanted or {}
                 await self._patch(entry, patch)
                 entry.sent = {**entry.sent, **wanted}
             if entry.finishes:

@@ -8,11 +8,11 @@ Source: upstream `pkg/controller/nodelifecycle/node_lifecycle_controller.go`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kube.client.client import PatchKind
-from kube.clock import rfc3339
+from kube.clock import SteadyClock, rfc3339
 from kube.errors import Conflict, NotFound
 from kube.objects import Object, condition_of, is_deleting, name_of, namespace_of, resource_version_of, uid_of
 from kube.resources import LEASES, NODES, PODS
@@ -42,7 +42,7 @@ LEASE_NAMESPACE = "kube-node-lease"
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """When we last heard of a node, and what it said then: by that we know when it says something new."""
+    """When we last heard of a node (by a clock that nobody sets), and what it said then: by that we know when it says something new."""
 
     at: datetime
     heartbeat: str = ""
@@ -104,6 +104,7 @@ class NodeLifecycleController:
 
     def start(self, run: Run) -> None:
         self.run = run
+        self.steady = SteadyClock(run.clock)
         self.nodes = run.informers.of(NODES)
         self.pods = with_nodes(run.informers.of(PODS))
         self.leases = run.informers.of(LEASES)
@@ -112,7 +113,7 @@ class NodeLifecycleController:
 
     async def tick(self) -> None:
         """Look at every node's clock. Only those with something to do are looked at more closely."""
-        now = self.run.clock.now()
+        now = self.steady.now()
         nodes = self.nodes.list()
         self._zones = zones(nodes)
         was_kept, self._keep_pods = self._keep_pods, is_all_disrupted(self._zones)
@@ -126,15 +127,17 @@ class NodeLifecycleController:
         node = self.nodes.get(key)
         if node is None:
             return None
-        now = self.run.clock.now()
-        heard = self._heard.setdefault(key, Heard(now))
-        may_evict = self._may_evict(node, now)
-        actions = plan(node, heard, now, grace_s=self._grace_s, may_evict=may_evict, keep_pods=self._keep_pods)
+        now, steady = self.run.clock.now(), self.steady.now()
+        heard = self._heard.setdefault(key, Heard(steady))
+        may_evict = self._may_evict(node, steady)
+        actions = plan(
+            node, replace(heard, at=now - (steady - heard.at)), now, grace_s=self._grace_s, may_evict=may_evict, keep_pods=self._keep_pods
+        )
         for answer in await perform(actions, client=self.run.client, events=self.run.events):
             if answer is not None:
                 self.nodes.put(answer)
         if may_evict and needs_no_execute(node) and any(isinstance(each, Patch) for each in actions):
-            self._note_eviction(node, now)
+            self._note_eviction(node, steady)
         if ready_status(node) != "True":
             await self._mark_pods(key, now)
         return None
@@ -170,7 +173,7 @@ class NodeLifecycleController:
     # --- hearing
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
-        now = self.run.clock.now()
+        now = self.steady.now()
         if new is None:
             if old is not None:
                 self._heard.pop(name_of(old), None)
@@ -185,7 +188,7 @@ class NodeLifecycleController:
 
     def _lease_changed(self, old: Object | None, new: Object | None) -> None:
         if new is not None and namespace_of(new) == LEASE_NAMESPACE:
-            self._hear(name_of(new), self.run.clock.now(), renewal=str((new.get("spec") or {}).get("renewTime", "")))
+            self._hear(name_of(new), self.steady.now(), renewal=str((new.get("spec") or {}).get("renewTime", "")))
 
     def _hear(self, name: str, now: datetime, *, heartbeat: str = "", renewal: str = "") -> None:
         """The node said something; if it is new, the node is alive."""
