@@ -1,4 +1,4 @@
-"""Nodes that seem silent: whoever sets the clock silences nobody, and what was said of a node's pods meanwhile is put right by its kubelet."""
+"""Nodes that seem silent: whoever sets the clock silences nobody, and a kubelet puts right what was said of its pods meanwhile."""
 
 from __future__ import annotations
 
