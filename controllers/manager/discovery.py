@@ -10,9 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kube.client.client import Client
+from kube.clock import Clock
 from kube.objects import Object
 from kube.resources import Resource
 
+KINDS_KNOWN_S = 30.0
+"""How long it is remembered which kinds there are."""
 _ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -45,6 +48,34 @@ async def discover(client: Client) -> Discovered:
         answer = await client.raw("GET", path, headers={"accept": _ACCEPT})
         groups += json.loads(answer.body).get("items") or []
     return read(groups)
+
+
+async def has_subresource(client: Client, resource: Resource, subresource: str) -> bool:
+    """Whether the server has that subresource of the resource. Raises ApiError or ConnectionFailed."""
+    path = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+    answer = json.loads((await client.raw("GET", path)).body)
+    return any(each.get("name") == f"{resource.plural}/{subresource}" for each in answer.get("resources") or ())
+
+
+class Kinds:
+    """Which resource a kind is; for one that is not known the server is asked anew, and now and then for all."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client, self._clock = client, clock
+        self._known: Discovered | None = None
+        self._asked_at = 0.0
+
+    async def resource(self, group: str, kind: str) -> Resource | None:
+        """The resource, in the version that the group prefers. Raises ApiError or ConnectionFailed."""
+        is_fresh = self._known is not None and self._clock.monotonic() - self._asked_at < KINDS_KNOWN_S
+        if not is_fresh or self.known(group, kind) is None:
+            self._asked_at, self._known = self._clock.monotonic(), await discover(self._client)
+        return self.known(group, kind)
+
+    def known(self, group: str, kind: str) -> Resource | None:
+        """The same, of what is known already."""
+        served = self._known.served if self._known is not None else ()
+        return next((each.resource for each in served if (each.resource.group, each.resource.kind) == (group, kind)), None)
 
 
 def read(groups: Iterable[Object]) -> Discovered:

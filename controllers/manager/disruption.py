@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from kube.clock import parse_time, rfc3339
+from kube.errors import NotFound
 from kube.labels import from_object as selector_from
 from kube.objects import Object, controller_of, is_deleting, key_of, labels_of, name_of, namespace_of, with_condition
 from kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from kube.runtime.controller import Run
 from kube.runtime.perform import Action, Record, Update, perform
 
+from .discovery import Kinds, has_subresource
 from .pod import is_ready
 from .status import same_status
-
-# deviates: pods controlled by custom resources with a scale subresource are not counted by their scale; percentages fail for them.
 
 DELETION_TIMEOUT_S = 120
 """So long a pod whose eviction was granted counts as gone although it is still there."""
 CHANGES_BATCHED_S = 0.05
+_NO_SCALE = "does not implement the scale subresource"
 _ALWAYS = ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
+
+
+Scale = int | str
+"""How many pods a controller wants, or why that cannot be told."""
 
 
 class NoScale(Exception):
@@ -41,7 +46,7 @@ class Plan:
     again_s: float | None = None
 
 
-def plan(desired: Object, observed: Sequence[Object], now: datetime, *, scales: Mapping[str, int]) -> Plan:
+def plan(desired: Object, observed: Sequence[Object], now: datetime, *, scales: Mapping[str, Scale]) -> Plan:
     """The status of a budget. `observed` are its pods; `scales` says for each controller's uid how many pods it wants."""
     actions: list[Action] = []
     if not observed:
@@ -72,7 +77,7 @@ def plan(desired: Object, observed: Sequence[Object], now: datetime, *, scales: 
     return Plan([*actions, *_tell(desired, status)], again_s)
 
 
-def _expected(budget: Object, pods: Sequence[Object], scales: Mapping[str, int]) -> tuple[int, int]:
+def _expected(budget: Object, pods: Sequence[Object], scales: Mapping[str, Scale]) -> tuple[int, int]:
     """(how many pods there should be, how many must be healthy)."""
     spec = budget["spec"]
     if spec.get("maxUnavailable") is not None:
@@ -90,16 +95,17 @@ def _resolved(value: Any, total: int) -> int:
     return value if isinstance(value, int) else math.ceil(int(str(value).removesuffix("%")) * total / 100)
 
 
-def _scale(pods: Iterable[Object], scales: Mapping[str, int]) -> int:
+def _scale(pods: Iterable[Object], scales: Mapping[str, Scale]) -> int:
     """The sum of what the pods' controllers want. Pods without a controller do not count. Raises NoScale."""
     wanted: dict[str, int] = {}
     for pod in pods:
         owner = controller_of(pod)
         if owner is None:
             continue
-        if owner["uid"] not in scales:
-            raise NoScale(f'found no controllers for pod "{name_of(pod)}"')
-        wanted[owner["uid"]] = scales[owner["uid"]]
+        scale = scales.get(owner["uid"], f'found no controllers for pod "{name_of(pod)}"')
+        if isinstance(scale, str):
+            raise NoScale(scale)
+        wanted[owner["uid"]] = scale
     return sum(wanted.values())
 
 
@@ -159,6 +165,7 @@ class DisruptionController:
 
     def start(self, run: Run) -> None:
         self.run = run
+        self._kinds = Kinds(run.client, run.clock)
         self.budgets = run.informers.of(POD_DISRUPTION_BUDGETS)
         self.pods = run.informers.of(PODS)
         self.scaled = {each.kind: run.informers.of(each) for each in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS)}
@@ -172,15 +179,18 @@ class DisruptionController:
         if budget is None or is_deleting(budget):
             return None
         pods = selected(budget, self.pods.list(namespace_of(budget)))
-        todo = plan(budget, pods, self.run.clock.now(), scales=self._scales(pods))
+        scales = self._scales(pods)
+        if counts_scales(budget):
+            scales |= await self._scales_of_others(pods, scales)
+        todo = plan(budget, pods, self.run.clock.now(), scales=scales)
         for answer in await perform(todo.actions, client=self.run.client, events=self.run.events):
             if answer is not None:
                 self.budgets.put(answer)
         return todo.again_s
 
-    def _scales(self, pods: Iterable[Object]) -> dict[str, int]:
+    def _scales(self, pods: Iterable[Object]) -> dict[str, Scale]:
         """How many pods each pod's controller wants; a ReplicaSet of a Deployment speaks for the Deployment."""
-        found: dict[str, int] = {}
+        found: dict[str, Scale] = {}
         deployments: set[str] = set()
         for pod in pods:
             owner = controller_of(pod)
@@ -197,6 +207,31 @@ class DisruptionController:
                 found[owner["uid"]] = 0 if top["uid"] in deployments else _replicas(deployment)
                 deployments.add(top["uid"])
         return found
+
+    async def _scales_of_others(self, pods: Iterable[Object], known: Mapping[str, Scale]) -> dict[str, Scale]:
+        """What the scale subresources of those controllers say that are nothing of ours: custom resources, mostly."""
+        found: dict[str, Scale] = {}
+        for pod in pods:
+            owner = controller_of(pod)
+            if owner is None or owner["uid"] in known or owner["uid"] in found:
+                continue
+            scale = await self._scale_of(owner, namespace_of(pod))
+            if scale is not None:
+                found[owner["uid"]] = scale
+        return found
+
+    async def _scale_of(self, ref: Object, namespace: str) -> Scale | None:
+        """None: there is no such controller."""
+        group, _, version = str(ref.get("apiVersion") or "").rpartition("/")
+        resource = await self._kinds.resource(group, str(ref.get("kind")))
+        if resource is None:
+            return f'no matches for kind "{ref.get("kind")}" in version "{ref.get("apiVersion")}"'
+        resource = replace(resource, version=version)
+        try:
+            scale = await self.run.client.get(resource, ref["name"], namespace=namespace, subresource="scale")
+        except NotFound:
+            return None if await has_subresource(self.run.client, resource, "scale") else f"{resource.qualified} {_NO_SCALE}"
+        return int((scale.get("spec") or {}).get("replicas") or 0) if scale["metadata"].get("uid") == ref["uid"] else None
 
     def _owner(self, ref: Object, namespace: str) -> Object | None:
         informer = self.scaled.get(ref.get("kind", ""))
@@ -215,6 +250,12 @@ class DisruptionController:
         if old is None or new is None or _replicas(old) != _replicas(new):
             for budget in self.budgets.list(namespace_of(new or old or {})):
                 self.run.queue.add_after(key_of(budget), CHANGES_BATCHED_S)
+
+
+def counts_scales(budget: Object) -> bool:
+    """Whether it takes the controllers' word how many pods there should be."""
+    spec = budget["spec"]
+    return spec.get("maxUnavailable") is not None or not isinstance(spec.get("minAvailable", 1), int)
 
 
 def _replicas(obj: Object) -> int:

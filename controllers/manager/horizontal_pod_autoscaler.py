@@ -24,7 +24,7 @@ from kube.resources import PODS, Resource
 from kube.runtime.controller import Run
 from kube.runtime.perform import Action, Record, perform
 
-from .discovery import Discovered, discover
+from .discovery import Kinds
 from .horizontal_pod_autoscaler_behavior import Bounds, History, decide
 from .horizontal_pod_autoscaler_metrics import MetricsReader, Sample, no_kind
 from .horizontal_pod_autoscaler_proposal import Proposal, Target, Unusable, propose
@@ -36,8 +36,6 @@ SYNC_S = 15.0
 TOLERANCE = 0.1
 RESCALES_MAX = 5
 RESCALE_PAUSE_S = 0.01
-DISCOVERY_S = 30.0
-"""How long it is remembered which kinds there are."""
 _DISABLED = ("ScalingActive", "False", "ScalingDisabled", "scaling is disabled since the replica count of the target is zero")
 _GOT_SCALE = ("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale")
 
@@ -243,7 +241,7 @@ class HorizontalPodAutoscalerController:
         self.reader = MetricsReader(run.client)
         self.histories: dict[str, History] = {}
         self.selectors: dict[str, str] = {}
-        self._kinds: tuple[datetime, Discovered] | None = None
+        self._kinds = Kinds(run.client, run.clock)
         self.autoscalers.add_handler(self._changed)
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
@@ -329,14 +327,8 @@ class HorizontalPodAutoscalerController:
 
     async def _known(self, api_version: str, kind: str) -> Resource | None:
         """The resource of a kind; for one that is not known the server is asked anew."""
-        now = self.run.clock.now()
-        is_fresh = self._kinds is not None and (now - self._kinds[0]).total_seconds() < DISCOVERY_S
-        if not is_fresh or self._resource_of(api_version, kind) is None:
-            self._kinds = now, await discover(self.run.client)
-        return self._resource_of(api_version, kind)
+        return await self._kinds.resource(api_version.rpartition("/")[0], kind)
 
     def _resource_of(self, api_version: str, kind: str) -> Resource | None:
         """The resource of a kind: of its group, in the version that the group prefers."""
-        group = api_version.rpartition("/")[0]
-        served = self._kinds[1].served if self._kinds is not None else ()
-        return next((each.resource for each in served if (each.resource.group, each.resource.kind) == (group, kind)), None)
+        return self._kinds.known(api_version.rpartition("/")[0], kind)
