@@ -34,8 +34,8 @@ from .endpoint_pod import (
 from .own_writes import OwnWrites
 from .pod import is_ready
 from .status import meaningful
+from .trigger_time import TriggerTimes, triggered
 
-# deviates: the annotation endpoints.kubernetes.io/last-change-trigger-time is not written; it serves kube-proxy's latency metric only.
 # deviates: the annotation service.kubernetes.io/topology-mode gives no topology hints; trafficDistribution does.
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -272,7 +272,8 @@ class EndpointSliceController:
         self.slices.add_index(_SERVICE, _service_of_slice)
         self.writes = OwnWrites(self.slices)
         self._waiting_for_node: dict[str, set[str]] = {}
-        self.services.add_handler(lambda old, new: run.queue.add(key_of(new)) if new is not None else None)
+        self._times = TriggerTimes()
+        self.services.add_handler(self._service_changed)
         self.pods.add_handler(self._pod_changed)
         self.nodes.add_handler(self._node_changed)
         self.slices.add_handler(self._slice_changed)
@@ -286,6 +287,7 @@ class EndpointSliceController:
         observed = self.writes.without_gone(self.slices.by_index(_SERVICE, key))
         actions = plan(service, [each for each in observed if not is_deleting(each)], self.run.clock.now(), pods=pods, nodes=nodes)
         by_name = {name_of(each): each for each in observed}
+        actions = triggered(actions, self._times.look(service, pods))
         answers = await perform(actions, client=self.run.client, events=self.run.events)
         for action, answer in zip(actions, answers, strict=True):
             if isinstance(action, Delete):
@@ -304,6 +306,12 @@ class EndpointSliceController:
             else:
                 self._waiting_for_node.setdefault(name, set()).add(key)
         return found
+
+    def _service_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is not None:
+            self.run.queue.add(key_of(new))
+        elif old is not None:
+            self._times.forget(key_of(old))
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         namespace = namespace_of(new or old or {})

@@ -32,6 +32,7 @@ from .endpoint_pod import (
 )
 from .pod import is_ready
 from .status import meaningful
+from .trigger_time import TriggerTimes, triggered
 
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 MANAGER = "endpoint-controller"
@@ -121,6 +122,7 @@ class EndpointsController:
         self.services = run.informers.of(SERVICES)
         self.pods = run.informers.of(PODS)
         self.endpoints = run.informers.of(ENDPOINTS)
+        self._times = TriggerTimes()
         self.services.add_handler(lambda old, new: run.queue.add(key_of(new or old or {})))
         self.pods.add_handler(self._pod_changed)
         self.endpoints.add_handler(self._endpoints_changed)
@@ -128,13 +130,14 @@ class EndpointsController:
     async def reconcile(self, key: str) -> float | None:
         service, observed = self.services.get(key), self.endpoints.get(key)
         if service is None:
+            self._times.forget(key)
             if observed is not None and is_ours(observed):
                 await self._delete(key, observed)
             return None
         if not selects_pods(service):
             return None
         pods = [pod for pod in self.pods.list(namespace_of(service)) if matches(service, pod)]
-        actions = plan(service, observed, self.run.clock.now(), pods=pods)
+        actions = triggered(plan(service, observed, self.run.clock.now(), pods=pods), self._times.look(service, pods))
         for answer in await perform(actions, client=self.run.client, events=self.run.events):
             if answer is not None:
                 self.endpoints.put(answer)
