@@ -33,6 +33,7 @@ from kubelet.runtime.addresses import cidr_of_index
 from kubelet.runtime.base import RuntimeService
 from kubelet.runtime.simulated import SimulatedRuntime
 from kubelet.service_links import ServiceLinks
+from kubelet.volumes.followed import Followed
 from kubelet.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ class NodeAgent:
     def _released(self, worker: PodWorker) -> None:
         self._usage.remove(worker.uid)
         self.host.attachments.release(worker.uid)
+        if self.host.followed is not None:
+            self.host.followed.release(worker.uid)
 
     def _forgotten(self, worker: PodWorker) -> None:
         self._released(worker)
@@ -161,6 +164,7 @@ class Agents:
         self._client, self._informers, self._clock, self._rng, self._events = client, informers, clock, rng, events
         self._pod_cidr_wait_s = pod_cidr_wait_s
         self.reporter = Reporter(client, rng=random.Random(rng.getrandbits(64)))
+        self.followed = Followed(client, rng)
         self.nodes: dict[str, NodeAgent] = {}
         for index, name in enumerate(node_names):
             own = random.Random(f"{rng.getrandbits(64)}/{name}")
@@ -195,6 +199,7 @@ class Agents:
             forgotten=lambda worker: None,
             attachments=heartbeat.attachments,
             allocatable=allocatable_of(facts),
+            followed=self.followed,
         )
         return NodeAgent(host, heartbeat, index)
 
@@ -216,6 +221,7 @@ class Agents:
         finally:
             for node in self.nodes.values():
                 await node.close()
+            await self.followed.close()
             await self.reporter.close()
 
     async def _register(self) -> None:

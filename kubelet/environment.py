@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import re
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from kube import quantity
 from kube.client.client import Client
@@ -51,7 +52,7 @@ async def environment_of(pod: Object, container: Object, *, client: Client, plac
     """The variables by name. Asks the API only for ConfigMaps and Secrets that are named."""
     envs: dict[str, str] = {}
     if container.get("env") or container.get("envFrom"):
-        sources = Sources(pod, client)
+        sources = Sources(pod, partial(client.get, namespace=namespace_of(pod)))
         known = ChainMap(envs, dict(place.services))
         for source in container.get("envFrom") or ():
             envs |= await _all_of(source, sources)
@@ -65,11 +66,15 @@ async def environment_of(pod: Object, container: Object, *, client: Client, plac
     return {**place.services, **envs}
 
 
-class Sources:
-    """ConfigMaps and Secrets of the pod's namespace, each fetched once (by this object)."""
+Fetch = Callable[[Resource, str], Awaitable[Object]]
+"""The ConfigMap or Secret of that name, in the pod's namespace. Raises NotFound."""
 
-    def __init__(self, pod: Object, client: Client) -> None:
-        self._namespace, self._client = namespace_of(pod), client
+
+class Sources:
+    """ConfigMaps and Secrets of the pod's namespace, each fetched once (by this object). `binary`: binaryData of ConfigMaps counts too."""
+
+    def __init__(self, pod: Object, fetch: Fetch, *, binary: bool = False) -> None:
+        self._namespace, self._fetch, self._binary = namespace_of(pod), fetch, binary
         self._found: dict[tuple[str, str], dict[str, str] | None] = {}
 
     async def data(self, resource: Resource, name: str, *, optional: bool) -> dict[str, str] | None:
@@ -77,7 +82,7 @@ class Sources:
         key = (resource.plural, name)
         if key not in self._found:
             try:
-                self._found[key] = _texts(resource, await self._client.get(resource, name, namespace=self._namespace))
+                self._found[key] = _texts(resource, await self._fetch(resource, name), binary=self._binary)
             except NotFound as error:
                 if not optional:
                     raise ConfigError(f'{resource.kind.lower()} "{name}" not found') from error
@@ -94,10 +99,14 @@ class Sources:
         raise ConfigError(f"couldn't find key {key} in {resource.kind} {self._namespace}/{name}")
 
 
-def _texts(resource: Resource, obj: Object) -> dict[str, str]:
+def _texts(resource: Resource, obj: Object, *, binary: bool) -> dict[str, str]:
     data = obj.get("data") or {}
-    if resource is not SECRETS:
-        return dict(data)
+    if resource is SECRETS:
+        return _decoded(data)
+    return {**data, **_decoded((obj.get("binaryData") or {}) if binary else {})}
+
+
+def _decoded(data: Mapping[str, str]) -> dict[str, str]:
     return {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
 
 

@@ -16,6 +16,7 @@ from kubelet.reporter import Reporter
 from kubelet.runtime.base import RuntimeService
 from kubelet.service_links import ServiceLinks
 from kubelet.volumes.attached import Attachments
+from kubelet.volumes.followed import Followed
 
 if TYPE_CHECKING:
     from kubelet.worker import PodWorker
@@ -41,6 +42,8 @@ class Host:
     attachments: Attachments = field(default_factory=Attachments)
     allocatable: Mapping[str, str] = field(default_factory=dict)
     """What the node has for pods."""
+    followed: Followed | None = None
+    """What volumes are made of; None: it is fetched once, and not looked at again."""
     links: ServiceLinks | None = None
     """The Services, for those who are told of them."""
 

@@ -15,9 +15,12 @@ from kubelet import backoff, hooks, images
 from kubelet.backoff import BackOff
 from kubelet.environment import ConfigError, environment_of
 from kubelet.observed import RuntimeState, Waiting, all_containers
+from kubelet.own_files import own_files
 from kubelet.plan import StartContainer
 from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus, CRIError, ImagePullError, ImageStatus
-from kubelet.volumes.contents import MountError, files_of
+from kubelet.volumes.contents import MountError, has_contents
+from kubelet.volumes.refresh import files_for
+from kubelet.volumes.sub_paths import with_sub_paths
 
 if TYPE_CHECKING:
     from kubelet.worker import PodWorker
@@ -41,6 +44,10 @@ class Starts:
     """Images that have come and wait for their container to be made."""
     images: dict[str, str] = field(default_factory=dict)
     """Container id -> the image that its spec named."""
+    files: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    """(container id, the files of its volumes), for those that have files of the API's."""
+    are_files_stale: bool = False
+    """Something that the files are made of has changed."""
 
     def remember(self, pod: Object) -> None:
         """What the pod's status tells a restarted agent: how long crashing containers have come to wait."""
@@ -172,20 +179,24 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
     place = host.place_of(worker.pod, observed.sandbox.ips)
     try:
         envs = await environment_of(worker.pod, container, client=host.client, place=place)
+        container = with_sub_paths(container, envs)
     except ConfigError as error:
         return _cannot(worker, name, "CreateContainerConfigError", str(error), told=str(error))
     try:
-        files = await files_of(worker.pod, container, client=host.client, place=place)
+        files = await files_for(worker, container, observed.sandbox.ips)
     except MountError as error:
         return _cannot_mount(worker, name, image, str(error))
     log_path = f"{name}/{action.attempt}.log"
-    config = ContainerConfig(container, image.ref, action.attempt, envs, log_path, is_init=action.is_init, files=files)
+    own = own_files(worker.pod, container, place)
+    config = ContainerConfig(container, image.ref, action.attempt, envs, log_path, is_init=action.is_init, files={**own, **files})
     try:
         container_id = await host.runtime.create_container(observed.sandbox.id, config)
     except CRIError as error:
         return _cannot(worker, name, "CreateContainerError", str(error), told=str(error))
     worker.record(name, "Normal", "Created", "Container created")
     starts.images[container_id] = str(container.get("image"))
+    if has_contents(worker.pod, container):
+        starts.files[name] = container_id, files
     try:
         await host.runtime.start_container(container_id)
     except CRIError as error:

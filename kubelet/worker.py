@@ -41,6 +41,7 @@ from kubelet.prober import Prober
 from kubelet.runtime.base import ContainerState, CRIError, SandboxConfig
 from kubelet.status import rejected_status, status_of
 from kubelet.volumes.claims import look, patient_look, unable
+from kubelet.volumes.refresh import refresh
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +151,9 @@ class PodWorker:
             self._start_time = self._start_time or rfc3339(self.host.clock.now())
         self._wake_s = None
         observed = await self._observe()
-        if self._is_changed and observed.has_ready_sandbox and observed.sandbox:
+        if (self._is_changed or self.starts.are_files_stale) and observed.has_ready_sandbox and observed.sandbox:
             await self.host.runtime.update_pod_sandbox(observed.sandbox.id, self._sandbox_config(observed.sandbox.attempt))
+            await refresh(self, observed)
         self._is_changed = False
         if self._is_new:
             self._is_new = False
@@ -352,10 +354,8 @@ class PodWorker:
 
     def record(self, container: str, kind: str, reason: str, message: str) -> None:
         """An event about one container."""
-        field = next(
-            (each for each in ("initContainers", "ephemeralContainers") if _names(self.pod, each, container)),
-            "containers",
-        )
+        lists = ("initContainers", "ephemeralContainers")
+        field = next((each for each in lists if _names(self.pod, each, container)), "containers")
         self.host.record(self.pod, kind, reason, message, field_path=f"spec.{field}{{{container}}}")
 
     def wake_at(self, moment_s: float) -> None:

@@ -80,7 +80,7 @@ class ContainerConfig:
     log_path: str = ""
     is_init: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
-    """Files from configMap, secret, downwardAPI and projected volumes: path -> text."""
+    """Files from configMap, secret, downwardAPI and projected volumes, and the kubelet's own (/etc/hosts): path -> text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +259,10 @@ class RuntimeService(Protocol):
         ...
 
     async def remove_container(self, container_id: str) -> None: ...
+
+    async def update_files(self, container_id: str, changed: Mapping[str, str], gone: Sequence[str]) -> None:
+        """Files that came with the container's config are other ones now (path -> text), or are there no more."""
+        ...
 
     async def container_status(self, container_id: str) -> ContainerStatus: ...
 

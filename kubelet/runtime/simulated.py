@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 
 from kube.clock import Clock
@@ -228,6 +228,12 @@ class SimulatedRuntime:
         container.end(KILLED_EXIT_CODE)
         if known := self._pods.get(container.pod_uid):
             known.containers.pop(container_id, None)
+
+    async def update_files(self, container_id: str, changed: Mapping[str, str], gone: Sequence[str]) -> None:
+        container = self._container(container_id)
+        container.files.update(changed)
+        for path in gone:
+            container.files.pop(path, None)
 
     async def container_status(self, container_id: str) -> ContainerStatus:
         return self._container(container_id).status()

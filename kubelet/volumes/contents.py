@@ -7,25 +7,23 @@ volume with a token (every pod has one) is left out whole, so that a pod's start
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-from kube.client.client import Client
 from kube.objects import Object
 from kube.resources import CONFIG_MAPS, SECRETS
-from kubelet.environment import ConfigError, Place, Sources, field_of, named, resource_of
+from kubelet.environment import ConfigError, Fetch, Place, Sources, field_of, named, resource_of
 
 
 class MountError(Exception):
     """A volume cannot be set up; the text is the FailedMount event's message."""
 
 
-async def files_of(pod: Object, container: Object, *, client: Client, place: Place) -> Mapping[str, str]:
-    """The files under the container's mounts. Raises MountError, which names the volume."""
-    volumes = {each["name"]: each for each in pod["spec"].get("volumes") or () if _has_contents(each)}
-    mounts = [each for each in container.get("volumeMounts") or () if each["name"] in volumes]
+async def files_of(pod: Object, container: Object, *, fetch: Fetch, place: Place) -> Mapping[str, str]:
+    """The files under the container's mounts; `fetch` has the ConfigMaps and Secrets. Raises MountError, which names the volume."""
+    volumes, mounts = _mounts(pod, container)
     if not mounts:
         return {}
-    look_up = _LookUp(pod, container, Sources(pod, client), place)
+    look_up = _LookUp(pod, container, Sources(pod, fetch, binary=True), place)
     found: dict[str, str] = {}
     for mount in mounts:
         volume = volumes[mount["name"]]
@@ -35,6 +33,17 @@ async def files_of(pod: Object, container: Object, *, client: Client, place: Pla
             raise MountError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
         found |= _mounted(contents, mount)
     return found
+
+
+def has_contents(pod: Object, container: Object) -> bool:
+    """Whether the container mounts something that has files from here."""
+    return bool(_mounts(pod, container)[1])
+
+
+def _mounts(pod: Object, container: Object) -> tuple[Mapping[str, Object], Sequence[Object]]:
+    """The volumes with contents, by name, and the container's mounts of them."""
+    volumes = {each["name"]: each for each in pod["spec"].get("volumes") or () if _has_contents(each)}
+    return volumes, [each for each in container.get("volumeMounts") or () if each["name"] in volumes]
 
 
 def _has_contents(volume: Object) -> bool:

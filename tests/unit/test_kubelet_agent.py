@@ -6,7 +6,7 @@ import asyncio
 import copy
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kube.client.base import ConnectionFailed
+from kube.client.client import WatchEvent
 from kube.clock import LoopClock, rfc3339
 from kube.errors import AlreadyExists, Conflict, NotFound, not_found
 from kube.objects import Object, condition_of, is_condition_true, key_of
@@ -39,8 +40,8 @@ class Api:
 
     def set(self, resource: Resource, obj: Object | None, key: str) -> None:
         old = self.objects.pop((resource.plural, key), None)
+        self.version += 1
         if obj is not None:
-            self.version += 1
             obj["metadata"]["resourceVersion"] = str(self.version)
             self.objects[(resource.plural, key)] = obj
         for handler in self.handlers.get(resource.plural, []):
@@ -61,6 +62,24 @@ class Api:
         if found is None:
             raise not_found(resource.plural, "", name)
         return found
+
+    async def list(self, resource: Resource, *, namespace: str, field_selector: str, **_options: Any) -> Object:
+        found = self.objects.get(self.key(resource, field_selector.removeprefix("metadata.name="), namespace))
+        return {"items": [found] if found else [], "metadata": {"resourceVersion": str(self.version)}}
+
+    async def watch(self, resource: Resource, *, namespace: str, field_selector: str, **_options: Any) -> AsyncGenerator[WatchEvent, None]:
+        events: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        key = self.key(resource, field_selector.removeprefix("metadata.name="), namespace)[1]
+
+        def handler(old: Object | None, new: Object | None) -> None:
+            obj = new or old
+            if obj is not None and key_of(obj) == key:
+                metadata = {**obj["metadata"], "resourceVersion": str(self.version)}
+                events.put_nowait(WatchEvent("DELETED" if new is None else "MODIFIED", {**obj, "metadata": metadata}))
+
+        self.handlers.setdefault(resource.plural, []).append(handler)
+        while True:
+            yield await events.get()
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         await self._write("create", resource, obj["metadata"]["name"], obj)
@@ -134,7 +153,7 @@ class Api:
         assert found is not None
         return dict(found["status"])
 
-    def writes(self, verb: str, plural: str, name: str) -> list[Any]:
+    def writes(self, verb: str, plural: str, name: str) -> Sequence[Any]:
         return [body for each, resource, about, body in self.calls if (each, resource, about) == (verb, plural, name)]
 
 
@@ -656,6 +675,27 @@ async def test_a_status_that_somebody_overwrites_is_put_right() -> None:
         assert w.api.status()["phase"] == "Running"
 
 
+@virtual
+async def test_a_ready_condition_that_somebody_overwrites_is_put_right_even_while_it_is_written() -> None:
+    async with world() as w:
+        w.api.pod()
+        await ready(w.api)
+
+        def unready(pod: Object) -> None:
+            for each in pod["status"]["conditions"]:
+                each["status"] = "False" if each["type"] == "Ready" else each["status"]
+
+        w.api.change("web", unready)
+        await ready(w.api)
+        w.api.change("web", lambda pod: pod["metadata"].update(generation=2))
+        await until(lambda: bool(w.api.writes("patch", "pods", "web")[-1]["status"].get("observedGeneration") == 2))
+        w.api.change("web", unready)
+        await ready(w.api)
+        writes = len(w.api.writes("patch", "pods", "web"))
+        await asyncio.sleep(60)
+        assert len(w.api.writes("patch", "pods", "web")) == writes, "once is enough"
+
+
 # --- nodes ----------------------------------------------------------------------------------------------------
 
 
@@ -776,6 +816,48 @@ async def test_a_container_sees_the_files_of_its_volumes() -> None:
         (container,) = await runtime.list_containers("uid-web")
         script = "cat /etc/conf/sub/a.txt /one.txt /all/p /all/l"
         assert (await runtime.exec_sync(container.id, ["sh", "-c", script], timeout_s=5)).stdout == b'hellohellosecretapp="web"'
+
+
+@virtual
+async def test_files_follow_what_they_are_made_of_but_for_sub_paths() -> None:
+    async with world() as w:
+        volumes: list[Object] = [
+            {"name": "conf", "configMap": {"name": "cm", "optional": True}},
+            {"name": "down", "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+        ]
+        mounts = [
+            {"name": "conf", "mountPath": "/conf"},
+            {"name": "conf", "mountPath": "/one", "subPath": "a"},
+            {"name": "down", "mountPath": "/down"},
+        ]
+
+        def config(**data: str) -> Object:
+            return {"metadata": {"name": "cm", "namespace": "default"}, "data": data}
+
+        w.api.set(CONFIG_MAPS, config(a="1", b="1"), "default/cm")
+        w.api.pod(container={"volumeMounts": mounts}, volumes=volumes, meta={"labels": {"x": "1"}})
+        await ready(w.api)
+        runtime = w.agents.nodes["n1"].host.runtime
+        (container,) = await runtime.list_containers("uid-web")
+
+        async def seen() -> str:
+            script = "for each in /conf/a /conf/b /one /down/l; do echo $(cat $each); done"
+            return (await runtime.exec_sync(container.id, ["sh", "-c", script], timeout_s=5)).stdout.decode()
+
+        assert await seen() == '1\n1\n1\nx="1"\n'
+        w.api.set(CONFIG_MAPS, config(a="2"), "default/cm")
+        await asyncio.sleep(5)
+        assert await seen() == '2\n\n1\nx="1"\n'
+        w.api.change("web", lambda pod: pod["metadata"].update(labels={"x": "2"}))
+        await asyncio.sleep(5)
+        assert await seen() == '2\n\n1\nx="2"\n'
+        w.api.set(CONFIG_MAPS, None, "default/cm")
+        await asyncio.sleep(5)
+        assert await seen() == '\n\n1\nx="2"\n'
+        assert len(w.agents.followed) == 1
+        w.api.set(PODS, None, "default/web")
+        await asyncio.sleep(5)
+        assert len(w.agents.followed) == 0, "nobody is watched for nothing"
 
 
 @virtual
