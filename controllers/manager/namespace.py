@@ -45,17 +45,16 @@ class Content:
 
 
 def plan(desired: Object, observed: Content, now: datetime) -> list[Action]:
-    """Tell in the conditions what is left; or, when nothing is, give up the finalizer."""
+    """Tell in the conditions what is left; where they say already that nothing is, give up the finalizer."""
     status = desired.get("status") or {}
-    if observed.is_empty:
-        # deviates: an empty namespace goes at once; upstream first writes conditions that say that nothing is left.
-        kept = [each for each in desired["spec"].get("finalizers") or () if each != FINALIZER]
-        return [Update(NAMESPACES, {**desired, "spec": {**desired["spec"], "finalizers": kept}}, subresource="finalize")]
     conditions = _merged(status.get("conditions") or [], _conditions(observed), now)
-    if conditions == status.get("conditions") and status.get("phase") == "Terminating":
+    if conditions != status.get("conditions") or status.get("phase") != "Terminating":
+        told = {**status, "phase": "Terminating", "conditions": conditions}
+        return [Update(NAMESPACES, {**desired, "status": told}, subresource="status")]
+    if not observed.is_empty:
         return []
-    told = {**status, "phase": "Terminating", "conditions": conditions}
-    return [Update(NAMESPACES, {**desired, "status": told}, subresource="status")]
+    kept = [each for each in desired["spec"].get("finalizers") or () if each != FINALIZER]
+    return [Update(NAMESPACES, {**desired, "spec": {**desired["spec"], "finalizers": kept}}, subresource="finalize")]
 
 
 def again_s(observed: Content) -> float:
@@ -158,8 +157,18 @@ class NamespaceController:
         ):
             return None
         content = await self._clear(key)
-        await perform(plan(namespace, content, self.run.clock.now()), client=self.run.client, events=self.run.events)
-        return None if content.is_empty else again_s(content)
+        if not content.is_empty:
+            await self._do(namespace, content)
+            return again_s(content)
+        left: Object | None = namespace
+        while left is not None and FINALIZER in (left["spec"].get("finalizers") or ()):
+            left = await self._do(left, content)  # tell that nothing is left, then give up the finalizer
+        return None
+
+    async def _do(self, namespace: Object, content: Content) -> Object | None:
+        """Carry out what is planned; the namespace afterwards."""
+        answers = await perform(plan(namespace, content, self.run.clock.now()), client=self.run.client, events=self.run.events)
+        return answers[-1] if answers else None
 
     async def _clear(self, namespace: str) -> Content:
         """Tell everything in the namespace to go; what is left."""

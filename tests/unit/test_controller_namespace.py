@@ -21,8 +21,11 @@ def namespace(phase: str = "Active", **status: Any) -> Object:
     return {"metadata": {"name": "ns", "uid": "u"}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": phase, **status}}
 
 
-def test_an_empty_namespace_gives_up_its_finalizer() -> None:
-    [action] = plan(namespace("Terminating"), Content(), NOW)
+def test_an_empty_namespace_says_so_and_then_gives_up_its_finalizer() -> None:
+    [told] = plan(namespace("Terminating"), Content(), NOW)
+    assert isinstance(told, Update)
+    assert (told.subresource, {each["status"] for each in told.obj["status"]["conditions"]}) == ("status", {"False"})
+    [action] = plan(told.obj, Content(), NOW)
     assert isinstance(action, Update)
     assert (action.subresource, action.obj["spec"]["finalizers"]) == ("finalize", [])
 
