@@ -164,12 +164,13 @@ def _transport(path: str, told: models.Extender) -> Transport:
     url = urlsplit(told.url_prefix)
     if told.enable_https and url.scheme == "http":
         raise SchedulerConfigError(f"{path}.urlPrefix: must be an https URL, as enableHTTPS is set")
-    # deviates: without a CA the extender's certificate is checked against those of the system; upstream does not check it at all
-    config = ClientConfig(server=told.url_prefix, insecure_skip_tls_verify=tls.insecure, tls_server_name=tls.server_name)
+    config = ClientConfig(server=told.url_prefix, tls_server_name=tls.server_name)
     try:
+        ca = tls.ca_data or _content(tls.ca_file)
         config = replace(
             config,
-            ca_data=tls.ca_data or _content(tls.ca_file),
+            ca_data=ca,
+            insecure_skip_tls_verify=tls.insecure or (told.enable_https and not ca),  # upstream asks no one else's CA, either
             client_cert_data=tls.cert_data or _content(tls.cert_file),
             client_key_data=tls.key_data or _content(tls.key_file),
         )

@@ -243,14 +243,22 @@ def test_resources_that_only_extenders_look_at() -> None:
     assert resources_ignored(config.extenders) == {"example.com/gpu"}
 
 
-def test_certificates_are_verified_unless_told_otherwise() -> None:
-    secure, careless = extenders_of(
-        configured({}, extenders=[{"urlPrefix": "https://x"}, {"urlPrefix": "https://x", "tlsConfig": {"insecure": True}}])
-    )
-    for each, mode in ((secure, ssl.CERT_REQUIRED), (careless, ssl.CERT_NONE)):
-        transport = each._transport
-        assert isinstance(transport, HttpTransport)
-        assert transport._ssl is not None
-        assert transport._ssl.verify_mode == mode
+@pytest.mark.parametrize(
+    ("told", "mode"),
+    [
+        pytest.param({}, ssl.CERT_REQUIRED, id="by the system's CAs"),
+        pytest.param({"tlsConfig": {"insecure": True}}, ssl.CERT_NONE, id="not where that is insecure"),
+        pytest.param({"enableHTTPS": True}, ssl.CERT_NONE, id="nor with enableHTTPS and no CA, as upstream"),
+    ],
+)
+def test_certificates_are_verified_unless_told_otherwise(told: dict[str, Any], mode: ssl.VerifyMode) -> None:
+    [extender] = extenders_of(configured({}, extenders=[{"urlPrefix": "https://x", **told}]))
+    transport = extender._transport
+    assert isinstance(transport, HttpTransport)
+    assert transport._ssl is not None
+    assert transport._ssl.verify_mode == mode
+
+
+def test_a_ca_that_cannot_be_read_is_named() -> None:
     with pytest.raises(SchedulerConfigError, match=r"extenders\[0\]\.tlsConfig: .*No such file"):
         extenders_of(configured({}, extenders=[{"urlPrefix": "https://x", "tlsConfig": {"caFile": "/nowhere/ca.crt"}}]))
