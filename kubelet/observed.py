@@ -47,7 +47,7 @@ class RuntimeState:
     failing: Mapping[str, str] = field(default_factory=dict)
     """The probe (`liveness` or `startup`) that wants the running container dead."""
     changed: frozenset[str] = frozenset()
-    """Names whose running container was made from another image than the spec now says."""
+    """Names whose running container has another image than the spec now says, or must be restarted to be resized."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     retry_at: Mapping[str, float] = field(default_factory=dict)
     """Earliest moment (POSIX seconds) of the next attempt to start a container whose image or configuration was refused."""

@@ -44,6 +44,8 @@ class Starts:
     """Images that have come and wait for their container to be made."""
     images: dict[str, str] = field(default_factory=dict)
     """Container id -> the image that its spec named."""
+    resources: dict[str, Object] = field(default_factory=dict)
+    """Container id -> the resources it was made with, of those whose resizePolicy can demand a restart."""
     files: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     """(container id, the files of its volumes), for those that have files of the API's."""
     are_files_stale: bool = False
@@ -60,20 +62,31 @@ class Starts:
                 self.back_off[entry["name"]] = BackOff(delay_s, ended.timestamp())
 
     def changed(self, pod: Object, newest: Mapping[str, ContainerStatus]) -> frozenset[str]:
-        """Containers that run another image than the spec now names."""
+        """Containers that run another image than the spec now names, or that must be restarted to be resized."""
         if not self.images:
             return frozenset()
-        specs = {each["name"]: each.get("image") for each in all_containers(pod)}
+        specs = {each["name"]: each for each in all_containers(pod)}
         return frozenset(
             name
             for name, status in newest.items()
-            if status.state is ContainerState.RUNNING and self.images.get(status.id, specs.get(name)) != specs.get(name)
+            if status.state is ContainerState.RUNNING and self._is_another(specs.get(name, {}), status.id)
         )
+
+    def _is_another(self, spec: Object, container_id: str) -> bool:
+        image, resources = self.images.get(container_id, spec.get("image")), self.resources.get(container_id)
+        return image != spec.get("image") or (resources is not None and _sizes(spec) != resources)
 
     def was_ready(self, pod: Object, status: ContainerStatus) -> bool:
         """Whether the pod's status says so of this very container: a restarted agent believes it until its own probes tell otherwise."""
         entries = (*(pod.get("status", {}).get("containerStatuses") or ()), *(pod.get("status", {}).get("initContainerStatuses") or ()))
         return any(each.get("ready") and str(each.get("containerID", "")).endswith(status.id) for each in entries)
+
+
+def _sizes(spec: Object) -> Object:
+    """(kind, resource) -> amount, of the resources that only a restart resizes."""
+    names = {each["resourceName"] for each in spec.get("resizePolicy") or () if each.get("restartPolicy") == "RestartContainer"}
+    given = spec.get("resources") or {}
+    return {f"{kind}.{name}": amount for kind in given for name, amount in (given[kind] or {}).items() if name in names}
 
 
 def _spec_of(worker: PodWorker, name: str) -> Object:
@@ -195,6 +208,8 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
         return _cannot(worker, name, "CreateContainerError", str(error), told=str(error))
     worker.record(name, "Normal", "Created", "Container created")
     starts.images[container_id] = str(container.get("image"))
+    if container.get("resizePolicy"):
+        starts.resources[container_id] = _sizes(container)
     if has_contents(worker.pod, container):
         starts.files[name] = container_id, files
     try:

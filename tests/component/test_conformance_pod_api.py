@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kube.objects import Object
 from tests.component.conformance import NAMESPACE, names, pod, world
 from tests.component.served import MERGE, STRATEGIC, served
@@ -40,6 +42,25 @@ async def test_a_resize_is_written_and_told_in_the_status() -> None:
         assert await api.ok("GET", f"{PODS}/p/resize") == found
         refused = await api.call("PATCH", f"{PODS}/p", change, content_type=STRATEGIC)
         assert refused.status == 422, "only the subresource resizes"
+
+
+@virtual
+async def test_a_resize_restarts_a_container_whose_policy_says_so() -> None:
+    async with world(nodes=1) as api:
+        policy = [{"resourceName": "cpu", "restartPolicy": "NotRequired"}, {"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+        await api.ok("POST", PODS, pod("p", {"name": "c", "image": "c", "resources": sized("100m", "100Mi"), "resizePolicy": policy}))
+        await api.ready("p")
+
+        async def resized(resources: Object, restarts: int) -> None:
+            change = {"spec": {"containers": [{"name": "c", "resources": resources}]}}
+            await api.ok("PATCH", f"{PODS}/p/resize", change, content_type=STRATEGIC)
+            await asyncio.sleep(60)
+            (status,) = (await api.ready("p"))["status"]["containerStatuses"]
+            assert (status["resources"], status["restartCount"]) == (resources, restarts)
+
+        await resized(sized("200m", "100Mi"), 0)
+        await resized(sized("200m", "200Mi"), 1)
+        await resized(sized("300m", "200Mi"), 1)
 
 
 async def test_sysctls_with_bad_names_are_rejected() -> None:
