@@ -20,6 +20,8 @@ from enum import Flag, IntEnum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from kube.objects import Object
+
 if TYPE_CHECKING:
     from controllers.scheduler.columns import Pick
     from controllers.scheduler.node_info import NodeInfo
@@ -236,6 +238,8 @@ class PostFilterResult:
     """The node that was nominated before is of no use any more."""
     candidates: tuple[Candidate, ...] = ()
     """All the choices there were; extenders are asked about them."""
+    deallocates: Object | None = None
+    """A ResourceClaim as it is to be written: without the devices that it has, so that it may get others."""
 
 
 class Trial(Protocol):

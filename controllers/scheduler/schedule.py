@@ -18,6 +18,7 @@ from controllers.scheduler.messages import NO_NODES, unavailable
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.profile import Profile
 from controllers.scheduler.snapshot import Snapshot
+from kube.objects import Object
 
 _FEASIBLE_MIN = 100
 _PERCENTAGE_MIN = 5
@@ -240,11 +241,13 @@ def _with_post_filter(decision: Decision, pod: PodInfo, snapshot: Snapshot, eval
     """Ask the PostFilter plugins whether something can be done for a pod that fits nowhere."""
     by_slot = {snapshot.nodes[name].slot: each for name, each in decision.rejections.items()}
     told: list[str] = []
+    deallocates: Object | None = None
     for plugin in evaluation.profile.post_filters:
         result = plugin.post_filter(pod, snapshot, by_slot, evaluation)
         if result is None:
             continue
-        decision.preemption = result
+        deallocates = deallocates or result.deallocates
+        decision.preemption = replace(result, deallocates=deallocates)
         if result.node is not None:
             return decision
         told.append(result.message)

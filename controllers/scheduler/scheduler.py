@@ -16,6 +16,7 @@ from typing import Any
 from controllers.scheduler import metrics
 from controllers.scheduler.cluster_events import Watcher
 from controllers.scheduler.config.models import KubeSchedulerConfiguration
+from controllers.scheduler.devices import RESOURCE_CLAIMS
 from controllers.scheduler.extender import ExtenderError, extenders_of, resources_ignored
 from controllers.scheduler.extending import schedule_extended
 from controllers.scheduler.framework import PluginError, Rejection
@@ -34,7 +35,7 @@ from kube.client.client import Client
 from kube.client.informer import Informers
 from kube.clock import Clock
 from kube.errors import ApiError, NotFound
-from kube.objects import is_deleting
+from kube.objects import Object, is_deleting, key_of
 from kube.resources import PODS
 from kube.runtime.events import EventRecorder
 
@@ -296,6 +297,8 @@ class Scheduler:
         if preemption is not None and preemption.node is not None:
             metrics.PREEMPTION_VICTIMS.observe(len(preemption.victims))
             self._start(self._preempt(queued, decision))
+        if preemption is not None and preemption.deallocates is not None:
+            self._start(self._deallocate(queued, preemption.deallocates))
         if decision.preemption is not None:
             metrics.PREEMPTION_ATTEMPTS.inc()
 
@@ -315,6 +318,14 @@ class Scheduler:
         except (ApiError, OSError) as error:
             _log.warning("preemption for pod %s failed: %s", pod.key, error)
             self.queue.activate(pod.key)
+
+    async def _deallocate(self, queued: QueuedPod, claim: Object) -> None:
+        """Have a claim lose its devices; whoever waits hears of it as of any change."""
+        try:
+            await self._client.update(RESOURCE_CLAIMS, claim, subresource="status")
+        except (ApiError, OSError) as error:
+            _log.warning("the claim %s for pod %s was not deallocated: %s", key_of(claim), queued.info.key, error)
+            self.queue.activate(queued.info.key)
 
     def _rejected(self, queued: QueuedPod, rejected_by: frozenset[str], message: str, *, nominated_node: str | None) -> None:
         """Nothing wrong with the scheduler: the pod has to wait."""

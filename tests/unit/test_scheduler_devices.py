@@ -14,7 +14,7 @@ from controllers.scheduler.snapshot import Snapshot
 from kube.objects import Object
 from kube.resources import NODES, PODS, Resource
 from tests.unit.scheduler_api import FakeApi, scheduling
-from tests.unit.scheduler_cluster import decide, make_node, make_pod, make_snapshot
+from tests.unit.scheduler_cluster import HOSTNAME, decide, make_node, make_pod, make_snapshot
 from tests.virtual import virtual
 
 DRIVER = "gpu.example.com"
@@ -204,7 +204,7 @@ async def test_a_pod_gets_its_devices_before_it_is_bound_and_the_next_one_waits(
         api.put(PODS, claiming("q", "d"))
         await asyncio.sleep(1)
         assert not api.pod("q")["spec"].get("nodeName")
-        assert api.events[-1][3].startswith("0/2 nodes are available: 2 cannot allocate all claims. no new claims to deallocate, ")
+        assert api.events[-1][3].startswith("0/2 nodes are available: 2 cannot allocate all claims. still not schedulable, ")
         api.put(RESOURCE_CLAIMS, {**stored, "status": {}})
         await asyncio.sleep(15)
         assert api.pod("q")["spec"]["nodeName"] == "b"
@@ -254,6 +254,32 @@ async def test_pods_may_share_a_claim() -> None:
             await asyncio.sleep(1)
         assert [api.pod(name)["spec"]["nodeName"] for name in ("p", "q")] == ["b", "b"]
         assert [each["name"] for each in api.objects[RESOURCE_CLAIMS]["default/c"]["status"]["reservedFor"]] == ["p", "q"]
+
+
+def on(node: str, *users: str) -> Object:
+    """The status of a claim that has the device of that node."""
+    selector = {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]}
+    result = {"request": "r", "driver": DRIVER, "pool": node, "device": "small"}
+    reserved = {"reservedFor": [{"resource": "pods", "name": each, "uid": f"uid-{each}"} for each in users]} if users else {}
+    return {"allocation": {"devices": {"results": [result]}, "nodeSelector": selector}, **reserved}
+
+
+@virtual
+@pytest.mark.parametrize(("users", "moves"), [((), True), (("p",), True), (("other",), False), (("p", "other"), False)])
+async def test_a_claim_that_nobody_else_uses_gives_up_devices_that_are_elsewhere(users: tuple[str, ...], moves: bool) -> None:
+    api = FakeApi()
+    api.put(DEVICE_CLASSES, device_class())
+    for node in "ab":
+        api.put(RESOURCE_SLICES, published(node, small))
+    api.put(RESOURCE_CLAIMS, claim(status=on("a", *users)))
+    async with scheduling(make_node("a"), make_node("b"), api=api):
+        api.put(PODS, claiming("p", nodeSelector={HOSTNAME: "b"}))
+        await asyncio.sleep(30)
+        [result] = api.objects[RESOURCE_CLAIMS]["default/c"]["status"]["allocation"]["devices"]["results"]
+        assert result["pool"] == ("b" if moves else "a")
+        assert api.pod("p")["spec"].get("nodeName") == ("b" if moves else None)
+        said = "deallocation of ResourceClaim completed" if moves else "still not schedulable"
+        assert any(f". {said}, " in each[3] for each in api.events)
 
 
 @virtual

@@ -70,17 +70,22 @@ class DynamicResources:
         return State(allocated, [each for each in claims if not _allocation(each)], Offers(devices))
 
     def filter(self, state: State, node: NodeInfo) -> Rejection | None:
-        for claim in state.allocated:
-            selector = _allocation(claim).get("nodeSelector")
-            if selector is not None and not on_node(selector, node):
-                return rejection(self.name, Code.UNRESOLVABLE, "resourceclaim not available on the node")
+        if not all(_reaches(claim, node) for claim in state.allocated):
+            return rejection(self.name, Code.UNRESOLVABLE, "resourceclaim not available on the node")
         if state.pending and allocate(state.pending, node, state.offers) is None:
             return rejection(self.name, Code.UNRESOLVABLE, "cannot allocate all claims")
         return None
 
     def post_filter(self, pod: PodInfo, snapshot: Snapshot, rejections: Mapping[int, Rejection], trial: Trial) -> PostFilterResult:
-        # deviates: claims that are allocated elsewhere, and nobody uses, are not deallocated to make the pod fit
-        return PostFilterResult("no new claims to deallocate")
+        """A claim whose devices are elsewhere, and which nobody else uses, is to be given others."""
+        state = self.pre_filter(pod, snapshot)
+        if not isinstance(state, State):
+            return PostFilterResult("no new claims to deallocate")
+        mine = [snapshot.slots[slot] for slot, each in rejections.items() if each.plugin == self.name]
+        for claim in state.allocated:
+            if _is_spare(claim, pod) and any(node is not None and not _reaches(claim, node) for node in mine):
+                return PostFilterResult("deallocation of ResourceClaim completed", deallocates=_without_devices(claim))
+        return PostFilterResult("still not schedulable")
 
     # Keeping what was decided.
 
@@ -135,6 +140,23 @@ class DynamicResources:
 
 def _allocation(claim: Object) -> Object:
     return (claim.get("status") or {}).get("allocation") or {}
+
+
+def _reaches(claim: Object, node: NodeInfo) -> bool:
+    """Whether the devices that the claim has can be used on the node."""
+    selector = _allocation(claim).get("nodeSelector")
+    return selector is None or on_node(selector, node)
+
+
+def _is_spare(claim: Object, pod: PodInfo) -> bool:
+    """Whether nobody but the pod has the claim's devices."""
+    users = _reserved(claim)
+    return not users or [each.get("uid") for each in users] == [pod.uid]
+
+
+def _without_devices(claim: Object) -> Object:
+    status = {key: value for key, value in (claim.get("status") or {}).items() if key not in ("allocation", "reservedFor", "devices")}
+    return {**claim, "status": status}
 
 
 def _reserved(claim: Object) -> list[Object]:
