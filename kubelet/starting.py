@@ -19,7 +19,7 @@ from kubelet.own_files import own_files
 from kubelet.plan import StartContainer
 from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus, CRIError, ImagePullError, ImageStatus
 from kubelet.volumes.contents import MountError, has_contents
-from kubelet.volumes.refresh import files_for
+from kubelet.volumes.refresh import Filled, files_for
 from kubelet.volumes.sub_paths import with_sub_paths
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ class Starts:
     """Container id -> the image that its spec named."""
     resources: dict[str, Object] = field(default_factory=dict)
     """Container id -> the resources it was made with, of those whose resizePolicy can demand a restart."""
-    files: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
-    """(container id, the files of its volumes), for those that have files of the API's."""
+    files: dict[str, Filled] = field(default_factory=dict)
+    """What is in the containers' volumes, of those that have files of the API's."""
+    tokens: dict[tuple[str, int | None], tuple[str, float]] = field(default_factory=dict)
+    """(audience, expirationSeconds) -> a token, and when (POSIX seconds) another one is due."""
     are_files_stale: bool = False
     """Something that the files are made of has changed."""
 
@@ -196,7 +198,8 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
     except ConfigError as error:
         return _cannot(worker, name, "CreateContainerConfigError", str(error), told=str(error))
     try:
-        files = await files_for(worker, container, observed.sandbox.ips)
+        with_tokens = host.runtime.has_program(container, envs)
+        files = await files_for(worker, container, observed.sandbox.ips, with_tokens=with_tokens)
     except MountError as error:
         return _cannot_mount(worker, name, image, str(error))
     log_path = f"{name}/{action.attempt}.log"
@@ -210,8 +213,8 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
     starts.images[container_id] = str(container.get("image"))
     if container.get("resizePolicy"):
         starts.resources[container_id] = _sizes(container)
-    if has_contents(worker.pod, container):
-        starts.files[name] = container_id, files
+    if files or has_contents(worker.pod, container):
+        starts.files[name] = Filled(container_id, files, with_tokens)
     try:
         await host.runtime.start_container(container_id)
     except CRIError as error:

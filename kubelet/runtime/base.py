@@ -260,6 +260,10 @@ class RuntimeService(Protocol):
 
     async def remove_container(self, container_id: str) -> None: ...
 
+    def has_program(self, container: Object, envs: Mapping[str, str]) -> bool:
+        """Whether a program will run in such a container, and so somebody may read its files. Everywhere but in simulations: yes."""
+        ...
+
     async def update_files(self, container_id: str, changed: Mapping[str, str], gone: Sequence[str]) -> None:
         """Files that came with the container's config are other ones now (path -> text), or are there no more."""
         ...

@@ -229,6 +229,9 @@ class SimulatedRuntime:
         if known := self._pods.get(container.pod_uid):
             known.containers.pop(container_id, None)
 
+    def has_program(self, container: Object, envs: Mapping[str, str]) -> bool:
+        return Program.is_known(argv_of(container, envs))
+
     async def update_files(self, container_id: str, changed: Mapping[str, str], gone: Sequence[str]) -> None:
         container = self._container(container_id)
         container.files.update(changed)

@@ -34,6 +34,7 @@ from kubelet.server.http import HEAD_BYTES_MAX, Answer, BadRequest, Head, read_h
 from kubelet.server.spdy import SpdyError
 from kubelet.server.websocket import WebSocketError
 from kubelet.stages.simulation import Simulation
+from kubelet.volumes.refresh import bring_tokens
 from kubelet.worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -210,6 +211,7 @@ class KubeletServer:
         if not command:
             raise BadRequest("you must specify at least one command")
         container_id = await self._running_container(worker, container)
+        await bring_tokens(worker, container, container_id)
         runtime = worker.host.runtime
         await remote_command.serve(head, answer, reader, lambda streams: runtime.exec(container_id, command, streams))
 

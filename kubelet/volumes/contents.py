@@ -1,8 +1,8 @@
 """Files that come from the API: configMap, secret, downwardAPI and projected volumes, as path -> text for one container.
 
-Only what a container mounts is looked up. Service account tokens, persistent volumes, emptyDir and hostPath are not here: a projected
-volume with a token (every pod has one) is left out whole, so that a pod's start costs no request for it. Upstream:
-`pkg/volume/configmap`, `pkg/volume/projected`; messages as `operation_generator.go` has them.
+Only what a container mounts is looked up. Persistent volumes, emptyDir and hostPath are not here; a projected volume with a token of a
+ServiceAccount is `tokens.py`'s, whole. Upstream: `pkg/volume/configmap`, `pkg/volume/projected`; messages as `operation_generator.go` has
+them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ async def files_of(pod: Object, container: Object, *, fetch: Fetch, place: Place
     volumes, mounts = _mounts(pod, container)
     if not mounts:
         return {}
-    look_up = _LookUp(pod, container, Sources(pod, fetch, binary=True), place)
+    look_up = LookUp(pod, container, Sources(pod, fetch, binary=True), place)
     found: dict[str, str] = {}
     for mount in mounts:
         volume = volumes[mount["name"]]
@@ -31,7 +31,7 @@ async def files_of(pod: Object, container: Object, *, fetch: Fetch, place: Place
             contents = {path: text async for path, text in look_up.volume(volume)}
         except ConfigError as error:
             raise MountError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
-        found |= _mounted(contents, mount)
+        found |= mounted(contents, mount)
     return found
 
 
@@ -52,7 +52,7 @@ def _has_contents(volume: Object) -> bool:
     return any(kind in volume for kind in ("configMap", "secret", "downwardAPI"))
 
 
-def _mounted(contents: Mapping[str, str], mount: Object) -> dict[str, str]:
+def mounted(contents: Mapping[str, str], mount: Object) -> dict[str, str]:
     """The volume's files where the container sees them; with a subPath only that file or folder."""
     target, sub_path = mount["mountPath"].rstrip("/"), (mount.get("subPath") or "").strip("/")
     if not sub_path:
@@ -62,7 +62,9 @@ def _mounted(contents: Mapping[str, str], mount: Object) -> dict[str, str]:
     return {target + path[len(sub_path) :]: text for path, text in contents.items() if path.startswith(sub_path + "/")}
 
 
-class _LookUp:
+class LookUp:
+    """The contents of volumes, for one container of a pod."""
+
     def __init__(self, pod: Object, container: Object, sources: Sources, place: Place) -> None:
         self._pod, self._container, self._sources, self._place = pod, container, sources, place
 
@@ -70,10 +72,10 @@ class _LookUp:
         """(path, text) of every file of the volume. Raises ConfigError."""
         parts = volume["projected"].get("sources") or () if "projected" in volume else [volume]
         for part in parts:
-            async for found in self._source(part):
+            async for found in self.source(part):
                 yield found
 
-    async def _source(self, source: Object) -> AsyncIterator[tuple[str, str]]:
+    async def source(self, source: Object) -> AsyncIterator[tuple[str, str]]:
         if "downwardAPI" in source:
             for item in source["downwardAPI"].get("items") or ():
                 yield item["path"], self._downward(item)

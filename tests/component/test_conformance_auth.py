@@ -13,7 +13,7 @@ from cryptography import x509
 from apiserver.identity import Authority
 from kube.clock import LoopClock
 from kube.objects import Object
-from tests.component.conformance import ALL, NAMESPACE, condition, names, pod, world
+from tests.component.conformance import ALL, NAMESPACE, World, condition, names, pod, script, world
 from tests.component.served import MERGE, served
 from tests.component.test_loops_cluster import csr
 from tests.virtual import virtual
@@ -78,6 +78,48 @@ async def test_tokens_can_be_verified_by_what_discovery_says(tmp_path: Path) -> 
             options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
         assert claims["sub"] == "system:serviceaccount:default:default"
+
+
+MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+async def user_of(api: World, token: str, *audiences: str) -> Object:
+    """Whom the server takes the bearer of a token for."""
+    review = await api.ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": token, "audiences": list(audiences)}})
+    assert review["status"]["authenticated"]
+    return dict(review["status"]["user"])
+
+
+@virtual
+async def test_tokens_ca_and_namespace_are_in_files(tmp_path: Path) -> None:
+    known = authority(tmp_path)
+    async with world(nodes=1, authority=known) as api:
+        await api.where(f"{NAMESPACE}/configmaps/kube-root-ca.crt", bool)
+        paths = {"token": f"{MOUNT}/token", "ca": f"{MOUNT}/ca.crt", "namespace": f"{MOUNT}/namespace"}
+        containers = [{**script(f"cat {path}; echo"), "name": name} for name, path in paths.items()]
+        made = await api.ok("POST", PODS, pod("p", *containers, restartPolicy="Never"))
+        await api.ended("p")
+        user = await user_of(api, (await api.log("p", "token")).strip())
+        assert (user["username"], user["extra"]["authentication.kubernetes.io/pod-uid"]) == (
+            "system:serviceaccount:default:default",
+            [made["metadata"]["uid"]],
+        )
+        assert (await api.log("p", "ca")).strip() == known.certificate_pem.decode().strip()
+        assert (await api.log("p", "namespace")).strip() == "default"
+
+
+@virtual
+async def test_projected_tokens_are_for_their_audience_and_time(tmp_path: Path) -> None:
+    async with world(nodes=1, authority=authority(tmp_path)) as api:
+        token = {"path": "vault", "audience": "vault", "expirationSeconds": 7200}
+        volumes = [{"name": "v", "projected": {"sources": [{"serviceAccountToken": token}]}}]
+        container = script("cat /v/vault; echo", volumeMounts=[{"name": "v", "mountPath": "/v"}])
+        await api.ok("POST", PODS, pod("p", container, volumes=volumes, restartPolicy="Never"))
+        await api.ended("p")
+        text = (await api.log("p")).strip()
+        assert (await user_of(api, text, "vault"))["username"] == "system:serviceaccount:default:default"
+        claims = jwt.decode(text, options={"verify_signature": False})
+        assert (claims["aud"], claims["exp"] - claims["iat"]) == (["vault"], 7200)
 
 
 async def test_tokens_are_mounted_unless_pod_or_account_say_otherwise() -> None:

@@ -109,6 +109,8 @@ def test_a_controller_is_created_scaled_described_exposed_and_annotated(cluster:
 def test_a_pod_is_run_labelled_replaced_and_dry_run(cluster: Cluster, kubectl: Kubectl) -> None:
     kubectl("run", "e2e-pod", "--image=httpd:2", "--labels=run=e2e-pod")
     assert [each["image"] for each in cluster.wait_for("Pod", "e2e-pod")["spec"]["containers"]] == ["httpd:2"]
+    token = kubectl("exec", "e2e-pod", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token").out
+    assert token.count(".") == 2, "a token is there when somebody goes in"
     kubectl("label", "pods", "e2e-pod", "testing-label=testing-label-value")
     assert kubectl("get", "pod", "-L", "testing-label", "e2e-pod").out.split()[-1] == "testing-label-value"
     kubectl("label", "pods", "e2e-pod", "testing-label-")
