@@ -7,6 +7,7 @@ from typing import Final
 
 from controllers.scheduler.framework import ClusterEvent
 from controllers.scheduler.volumes import Assumed
+from kube.amounts import Amounts, read
 from kube.client.informer import Informers
 from kube.objects import Object, key_of, name_of
 from kube.resources import Resource
@@ -62,13 +63,29 @@ class Devices:
         """The devices that are allocated, those that are assumed to be included. Administrators' access takes nothing."""
         return {device for claim in self.claims.values() for device in devices_of(claim)}
 
+    def parts(self) -> list[tuple[DeviceId, Amounts]]:
+        """The parts that claims have of devices that they share, and what each consumes of the device's capacities."""
+        return [part for claim in self.claims.values() for part in parts_of(claim)]
+
     def _moved(self, _old: Object | None, _new: Object | None) -> None:
         self.version += 1
 
 
 def devices_of(claim: Object) -> Iterator[DeviceId]:
     """The devices that a claim has for itself."""
-    allocation = (claim.get("status") or {}).get("allocation") or {}
-    for each in (allocation.get("devices") or {}).get("results") or ():
-        if not each.get("adminAccess"):
+    for each in _results(claim):
+        if not each.get("adminAccess") and not each.get("shareID"):
             yield each["driver"], each["pool"], each["device"]
+
+
+def parts_of(claim: Object) -> Iterator[tuple[DeviceId, Amounts]]:
+    """The parts that a claim has of devices that others may share."""
+    for each in _results(claim):
+        if each.get("shareID"):
+            yield (each["driver"], each["pool"], each["device"]), read(each.get("consumedCapacity"))
+
+
+def _results(claim: Object) -> list[Object]:
+    allocation = (claim.get("status") or {}).get("allocation") or {}
+    found: list[Object] = (allocation.get("devices") or {}).get("results") or []
+    return found

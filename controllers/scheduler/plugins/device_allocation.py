@@ -1,4 +1,4 @@
-"""Which devices of a node fulfil claims: a search that takes back what leads nowhere. Pure.
+"""Which devices of a node fulfil claims: a search that takes back what leads nowhere. Pure. What devices share: `device_shares.py`.
 
 Source: `k8s.io/dynamic-resource-allocation/structured`.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
 
 from controllers.scheduler.devices import DeviceId, Devices
 from controllers.scheduler.framework import PluginError
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.device_selectors import qualified, selected
+from controllers.scheduler.plugins.device_shares import Shares, shares_of
 from controllers.scheduler.plugins.node_selector import NodeTerm
 from controllers.scheduler.plugins.toleration import HARD, first_untolerated
-from kube.objects import Object
+from kube.amounts import Amounts, written
+from kube.objects import Object, uid_of
 
 STEPS_MAX = 100_000
 """Of the search for one node. Upstream bounds its time."""
@@ -31,6 +34,11 @@ class Device:
     is_local: bool
     selector: Mapping[str, Any] | None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is given in parts."""
+        return bool(self.told.get("allowMultipleAllocations"))
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -42,10 +50,19 @@ class Wanted:
     choices: Sequence[Device]
 
 
+class Picked(NamedTuple):
+    """`consumed`: of the capacities of a device that is shared."""
+
+    wanted: Wanted
+    device: Device
+    consumed: Amounts
+
+
 @dataclass(slots=True)
 class Search:
+    shares: Shares
     steps: int = 0
-    picked: list[tuple[Wanted, Device]] = field(default_factory=list)
+    picked: list[Picked] = field(default_factory=list)
 
 
 class Offers:
@@ -54,9 +71,11 @@ class Offers:
     def __init__(self, devices: Devices) -> None:
         self.devices = devices
         self.taken = devices.taken()
+        slices = list(_newest(devices))
+        self.shares = shares_of(devices, slices)
         self._by_node: dict[str, list[Mapping[str, Any]]] = {}
         self._elsewhere: list[Mapping[str, Any]] = []
-        for spec in _newest(devices):
+        for spec in slices:
             if spec.get("nodeName"):
                 self._by_node.setdefault(spec["nodeName"], []).append(spec)
             else:
@@ -68,8 +87,8 @@ class Offers:
         for spec in (*self._by_node.get(node.name, ()), *self._elsewhere):
             for told in spec.get("devices") or ():
                 place = told if spec.get("perDeviceNodeSelection") else spec
-                # deviates: devices that share counters, or that have conditions for binding, are not given to anyone
-                if _reaches(place, node) and not told.get("consumesCounters") and not told.get("bindingConditions"):
+                # deviates: devices that have conditions for binding are not given to anyone
+                if _reaches(place, node) and not told.get("bindingConditions"):
                     id = (spec["driver"], spec["pool"]["name"], told["name"])
                     found.append(Device(id, told, bool(place.get("nodeName")), place.get("nodeSelector")))
         return found
@@ -109,10 +128,10 @@ def allocate(claims: Sequence[Object], node: NodeInfo, offers: Offers) -> list[O
         return None
     taken = set(offers.taken)
     for alternative in _alternatives(claims):
-        wanted = _wanted(claims, alternative, there, taken, devices)
+        wanted = _wanted(claims, alternative, there, taken, offers)
         if wanted is None:
             continue
-        search = Search()
+        search = Search(offers.shares.copy())
         if _pick(wanted, 0, taken, claims, search):
             return [_allocation(claim, index, search.picked, node, devices) for index, claim in enumerate(claims)]
     return None
@@ -140,17 +159,16 @@ def _alternatives(claims: Sequence[Object]) -> Iterator[Chosen]:
     return from_(0)
 
 
-def _wanted(
-    claims: Sequence[Object], chosen: Chosen, there: Sequence[Device], taken: set[DeviceId], devices: Devices
-) -> list[Wanted] | None:
+def _wanted(claims: Sequence[Object], chosen: Chosen, there: Sequence[Device], taken: set[DeviceId], offers: Offers) -> list[Wanted] | None:
     wanted: list[Wanted] = []
     for claim, name, told in chosen:
-        device_class = devices.classes.get(told.get("deviceClassName", ""))
+        device_class = offers.devices.classes.get(told.get("deviceClassName", ""))
         if device_class is None:
             return None
         selectors = [*((device_class.get("spec") or {}).get("selectors") or ()), *(told.get("selectors") or ())]
         choices = [each for each in there if selected(selectors, each.told, each.id[0]) and _is_tolerated(each, told)]
         if told.get("allocationMode") == "All":
+            choices = [each for each in choices if offers.shares.fits(each.id, each.told, _asked(told)) is not None]
             if not choices or (not told.get("adminAccess") and any(each.id in taken for each in choices)):
                 return None
             wanted += [Wanted(claim, name, told, (each,)) for each in choices]
@@ -159,6 +177,11 @@ def _wanted(
     if any(sum(each.claim == index for each in wanted) > RESULTS_MAX for index in range(len(claims))):
         return None
     return wanted
+
+
+def _asked(told: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a request asks of a device's capacities."""
+    return (told.get("capacity") or {}).get("requests") or {}
 
 
 def _is_tolerated(device: Device, told: Mapping[str, Any]) -> bool:
@@ -177,21 +200,26 @@ def _pick(wanted: Sequence[Wanted], position: int, taken: set[DeviceId], claims:
             raise PluginError("the search for devices takes too long")
         if (device.id in taken and not is_admin) or not _is_consistent(each, device, claims[each.claim], search.picked):
             continue
-        search.picked.append((each, device))
-        if not is_admin:
+        consumed = search.shares.take(device.id, device.told, _asked(each.told))
+        if consumed is None:
+            continue
+        search.picked.append(Picked(each, device, consumed))
+        takes = not is_admin and not device.is_shared
+        if takes:
             taken.add(device.id)
         if _pick(wanted, position + 1, taken, claims, search):
             return True
         search.picked.pop()
-        if not is_admin:
+        search.shares.give_back(device.id, device.told, consumed)
+        if takes:
             taken.discard(device.id)
     return False
 
 
-def _is_consistent(wanted: Wanted, device: Device, claim: Object, picked: Sequence[tuple[Wanted, Device]]) -> bool:
+def _is_consistent(wanted: Wanted, device: Device, claim: Object, picked: Sequence[Picked]) -> bool:
     """Whether it keeps the claim's constraints, together with what has been picked for it."""
-    others = [(each, there) for each, there in picked if each.claim == wanted.claim]
-    if any(each.request == wanted.request and there.id == device.id for each, there in others):
+    others = [(each, there) for each, there, _ in picked if each.claim == wanted.claim]
+    if not device.is_shared and any(each.request == wanted.request and there.id == device.id for each, there in others):
         return False
     for constraint in (claim["spec"].get("devices") or {}).get("constraints") or ():
         concerned = constraint.get("requests") or ()
@@ -220,16 +248,21 @@ def _attribute(device: Device, name: str) -> Any:
     return None
 
 
-def _allocation(claim: Object, index: int, picked: Sequence[tuple[Wanted, Device]], node: NodeInfo, devices: Devices) -> Object:
-    mine = [(wanted, device) for wanted, device in picked if wanted.claim == index]
-    results = []
-    for wanted, device in mine:
+def _allocation(claim: Object, index: int, picked: Sequence[Picked], node: NodeInfo, devices: Devices) -> Object:
+    mine = [(wanted, device) for wanted, device, _ in picked if wanted.claim == index]
+    results: list[Object] = []
+    for wanted, device, consumed in picked:
+        if wanted.claim != index:
+            continue
         driver, pool, name = device.id
         result: Object = {"request": wanted.request, "driver": driver, "pool": pool, "device": name}
         if wanted.told.get("adminAccess"):
             result["adminAccess"] = True
         if wanted.told.get("tolerations"):
             result["tolerations"] = wanted.told["tolerations"]
+        if device.is_shared:
+            result["shareID"] = str(uuid5(NAMESPACE_OID, f"{uid_of(claim)}/{len(results)}"))
+            result |= {"consumedCapacity": written(consumed)} if consumed else {}
         results.append(result)
     config: list[Object] = []
     for request, told in {wanted.request: wanted.told for wanted, _ in mine}.items():
