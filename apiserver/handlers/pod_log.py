@@ -10,7 +10,7 @@ import json
 from typing import Final
 from urllib.parse import quote
 
-from apiserver.handlers import pod_options
+from apiserver.handlers import log_socket, pod_options
 from apiserver.handlers.backends import DialError, Kubelet, Line, kubelet_of, open_kubelet
 from apiserver.handlers.client_watch import while_there
 from apiserver.handlers.http_exchange import BadAnswer, Body, Head, read_head, read_text, request_head
@@ -37,7 +37,7 @@ _REASONS: Final = {
 
 
 async def serve(request: Request, served: Served) -> Answer:
-    """The log. Raises ApiError."""
+    """The log. Raises ApiError; Upgraded when it went over a WebSocket."""
     if request.method != "GET":
         raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
     options = pod_options.log_options(request.query, request.info.name)
@@ -54,6 +54,11 @@ async def serve(request: Request, served: Served) -> Answer:
     if not 200 <= head.status <= 206:
         text = await read_text(body, bytes_max=TEXT_BYTES_MAX, timeout_s=TEXT_S_MAX)
         raise refusal(head.status, text, request.info.name)
+    if log_socket.is_wanted(request):
+        try:
+            await log_socket.send(request, body)
+        finally:
+            await body.aclose()
     return StreamResponse(200, body, "text/plain")
 
 
