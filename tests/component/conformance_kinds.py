@@ -58,6 +58,26 @@ def dated(kind: str) -> Object:
     return {"conditions": [{**said(kind)["conditions"][0], "lastTransitionTime": "2026-01-02T03:04:05Z"}]}
 
 
+PATCHES: Mapping[str, Object] = {
+    "configmaps": {"data": {"a": "patched"}},
+    "secrets": {"data": {"a": "cGF0Y2hlZA=="}},
+    "podtemplates": {"template": {"metadata": {"labels": {"app": "patched"}}}},
+    "endpoints": {"subsets": [{"addresses": [{"ip": "10.0.0.25"}], "ports": [{"name": "http-test", "port": 8080}]}]},
+    "resourcequotas": {"spec": {"hard": {"cpu": "750m"}}},
+    "limitranges": {"spec": {"limits": [{"type": "Container", "max": {"cpu": "3"}}]}},
+    "services": {"spec": {"selector": {"app": "patched"}}},
+    "events": {"message": "patched"},
+    "poddisruptionbudgets.policy": {"spec": {"minAvailable": 3}},
+    "leases.coordination.k8s.io": {"spec": {"leaseDurationSeconds": 60}},
+    "flowschemas.flowcontrol.apiserver.k8s.io": {"spec": {"matchingPrecedence": 9999}},
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": {"spec": {"limited": {"nominalConcurrencyShares": 4}}},
+    "endpointslices.discovery.k8s.io": {"endpoints": [{"addresses": ["10.1.2.4"]}]},
+    "cronjobs.batch": {"spec": {"suspend": True}},
+    "events.events.k8s.io": {"series": {"count": 2, "lastObservedTime": TIME}},
+}
+"""By kind (`LifeCycle.id`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class LifeCycle:
     """`body` is all but metadata. `status`: what is patched into the status and must be found there again, None for kinds without one.
@@ -72,6 +92,11 @@ class LifeCycle:
     version: str = "v1"
     settled: bool = False
     collection: bool = True
+
+    @property
+    def patch(self) -> Mapping[str, Any]:
+        """What a patch changes besides metadata."""
+        return PATCHES.get(self.id, {})
 
     @property
     def root(self) -> str:
