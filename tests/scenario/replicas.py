@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -158,16 +158,16 @@ class Replicas:
         await process.run(work, elect=True)
 
 
-async def manager(process: Component) -> None:
-    await run_manager(process.client, clock=process.clock, rng=process.rng)
+def loops(controllers: Sequence[str]) -> dict[str, Work]:
+    """Every loop there is; of the manager these controllers (as in --controllers)."""
 
+    async def manager(process: Component) -> None:
+        await run_manager(process.client, clock=process.clock, rng=process.rng, controllers=controllers)
 
-async def scheduler(process: Component) -> None:
-    await Scheduler(process.client, process.informers, clock=process.clock, rng=process.rng, events=process.events).run()
+    async def scheduler(process: Component) -> None:
+        await Scheduler(process.client, process.informers, clock=process.clock, rng=process.rng, events=process.events).run()
 
+    async def cloud(process: Component) -> None:
+        await run_controllers(controllers_of(LocalCloud()), None, process.client, clock=process.clock, rng=process.rng)
 
-async def cloud(process: Component) -> None:
-    await run_controllers(controllers_of(LocalCloud()), None, process.client, clock=process.clock, rng=process.rng)
-
-
-LOOPS: dict[str, Work] = {"kube-controller-manager": manager, "kube-scheduler": scheduler, "cloud-controller-manager": cloud}
+    return {"kube-controller-manager": manager, "kube-scheduler": scheduler, "cloud-controller-manager": cloud}

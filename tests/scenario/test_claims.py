@@ -89,6 +89,6 @@ async def nothing_left(stage: Scene) -> bool:
     return not any([await stage.listed(each) for each in (PODS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES)])
 
 
-@pytest.mark.parametrize("seed", seeds(20))
+@pytest.mark.parametrize("seed", seeds(35))
 def test_every_claim_gets_a_volume_and_keeps_it_whatever_is_killed_and_lost(seed: int) -> None:
     run_virtual(lambda: scenario(seed))

@@ -88,6 +88,6 @@ async def settled(stage: Scene) -> None:
     await stage.check_owners()
 
 
-@pytest.mark.parametrize("seed", seeds(40))
+@pytest.mark.parametrize("seed", seeds(60))
 def test_a_rollout_finishes_whatever_is_killed_and_lost(seed: int) -> None:
     run_virtual(lambda: rollout(seed))

@@ -72,6 +72,6 @@ async def nothing_left(stage: Scene) -> bool:
     return not [name_of(each) for each in await stage.listed(PODS) if not is_deleting(each) or each["spec"].get("nodeName")]
 
 
-@pytest.mark.parametrize("seed", seeds(30))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_pods_come_and_go_in_order_whatever_is_killed_and_lost(seed: int) -> None:
     run_virtual(lambda: scenario(seed))
