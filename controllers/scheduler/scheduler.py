@@ -68,7 +68,7 @@ class Scheduler:
         self._pods = self._informers.of(PODS)
         self.extenders = extenders_of(config)
         self.waiting = WaitingPods()
-        parts = Parts(client, resources_ignored(config.extenders), self.waiting)
+        parts = Parts(client, resources_ignored(config.extenders), self.waiting, clock, self._record)
         self.profiles = {each.name: each for each in profiles_of(config, parts)}
         first, *others = self.profiles
         self._recorders = {first: events} | {name: EventRecorder(client, component=name, clock=clock, rng=rng) for name in others}

@@ -27,9 +27,11 @@ from controllers.scheduler.plugins.taint_toleration import TaintToleration
 from controllers.scheduler.plugins.volume_binding import VolumeBinding
 from controllers.scheduler.plugins.volume_restrictions import VolumeRestrictions
 from controllers.scheduler.plugins.volume_zone import VolumeZone
+from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.profile import Profile
 from controllers.scheduler.waiting import WaitingPods
 from kube.client.client import Client
+from kube.clock import Clock, RealClock
 
 _FILTERS = ("preFilter", "filter")
 _SCORES = ("preScore", "score")
@@ -39,11 +41,13 @@ _BOTH = (*_FILTERS, *_SCORES)
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What plugins may be made from besides their arguments. Without a client they can only decide. `ignored_resources`: see
-    NodeResourcesFit. `waiting`: the pods that Permit plugins have made wait."""
+    NodeResourcesFit. `waiting`: the pods that Permit plugins have made wait. `record` tells of a pod: type, reason, message."""
 
     client: Client | None = None
     ignored_resources: frozenset[str] = frozenset()
     waiting: WaitingPods = field(default_factory=WaitingPods)
+    clock: Clock = field(default_factory=RealClock)
+    record: Callable[[PodInfo, str, str, str], None] = lambda *_: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ PLUGINS: Mapping[str, Known] = {
     "PodTopologySpread": Known(_BOTH, lambda args, parts: PodTopologySpread(args), 2),
     "InterPodAffinity": Known(_BOTH, lambda args, parts: InterPodAffinity(args), 2),
     "DynamicResources": Known(
-        ("preEnqueue", *_FILTERS, "postFilter", "reserve", "preBind"), lambda args, parts: DynamicResources(parts.client)
+        ("preEnqueue", *_FILTERS, "postFilter", "reserve", "preBind"),
+        lambda args, parts: DynamicResources(parts.client, parts.clock, parts.record, binding_timeout_s=args.binding_timeout),
     ),
     "DefaultPreemption": Known(("postFilter",), lambda args, parts: DefaultPreemption(args)),
     "NodeResourcesBalancedAllocation": Known(_SCORES, lambda args, parts: NodeResourcesBalancedAllocation(args), 1),

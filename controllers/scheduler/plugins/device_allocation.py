@@ -27,7 +27,7 @@ RESULTS_MAX = 32
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that a node can use. `is_local`: only that node can; `selector`: or those nodes."""
+    """A device that a node can use. `is_local`: only that node can (once it has it); `selector`: or those nodes."""
 
     id: DeviceId
     told: Mapping[str, Any]
@@ -87,10 +87,10 @@ class Offers:
         for spec in (*self._by_node.get(node.name, ()), *self._elsewhere):
             for told in spec.get("devices") or ():
                 place = told if spec.get("perDeviceNodeSelection") else spec
-                # deviates: devices that have conditions for binding are not given to anyone
-                if _reaches(place, node) and not told.get("bindingConditions"):
+                if _reaches(place, node):
                     id = (spec["driver"], spec["pool"]["name"], told["name"])
-                    found.append(Device(id, told, bool(place.get("nodeName")), place.get("nodeSelector")))
+                    is_local = bool(place.get("nodeName") or told.get("bindsToNode"))
+                    found.append(Device(id, told, is_local, place.get("nodeSelector")))
         return found
 
 
@@ -260,14 +260,18 @@ def _allocation(claim: Object, index: int, picked: Sequence[Picked], node: NodeI
             result["adminAccess"] = True
         if wanted.told.get("tolerations"):
             result["tolerations"] = wanted.told["tolerations"]
+        result |= {each: device.told[each] for each in ("bindingConditions", "bindingFailureConditions") if device.told.get(each)}
         if device.is_shared:
             result["shareID"] = str(uuid5(NAMESPACE_OID, f"{uid_of(claim)}/{len(results)}"))
             result |= {"consumedCapacity": written(consumed)} if consumed else {}
         results.append(result)
-    config: list[Object] = []
+    by_class: dict[str, list[str]] = {}
     for request, told in {wanted.request: wanted.told for wanted, _ in mine}.items():
-        of_class = (devices.classes[told["deviceClassName"]].get("spec") or {}).get("config") or ()
-        config += [{"source": "FromClass", "requests": [request], **each} for each in of_class]
+        by_class.setdefault(told["deviceClassName"], []).append(request)
+    config: list[Object] = []
+    for name, requests in by_class.items():
+        of_class = (devices.classes[name].get("spec") or {}).get("config") or ()
+        config += [{"source": "FromClass", "requests": requests, **each} for each in of_class]
     for each in (claim["spec"].get("devices") or {}).get("config") or ():
         if any(_concerns(each.get("requests") or (), wanted.request) for wanted, _ in mine):
             config.append({"source": "FromClaim", **each})
