@@ -11,7 +11,8 @@ after `wherry.dev/stop-s`. Probes succeed, but for:
     wherry.dev/usage-cpu: 250m, wherry.dev/usage-memory: 64Mi      what the container's statistics say
 
 `<container>.wherry.dev/x` stands in for `wherry.dev/x` for one container. After a restart of the agent `restore` rebuilds pods from their
-status, ids and start times included. Not simulated: traffic between pods, volumes' contents, resource limits.
+status, ids and start times included. Files are in containers, and in emptyDirs, which the containers of a pod share. Not simulated: traffic
+between pods, other volumes, resource limits.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from kubelet.runtime.base import (
     SandboxStatus,
 )
 from kubelet.runtime.simulated_container import KILLED_EXIT_CODE, TERMINATED_EXIT_CODE, SimulatedContainer
+from kubelet.runtime.simulated_files import files_of
 from kubelet.runtime.simulated_log import lines_of
 from kubelet.runtime.simulated_pod import SimulatedPod, annotation, container_annotations
 from kubelet.runtime.simulated_program import Program, argv_of, program_of
@@ -189,6 +191,7 @@ class SimulatedRuntime:
         container = SimulatedContainer(
             self._new_id(), sandbox_id, known.uid, config, image, self._clock.now(), self._clock.now, self._ended
         )
+        container.files = files_of(known.pod, config.container, known.volumes)
         container.files.update(config.files)
         self._containers[container.id] = known.containers[container.id] = container
         return container.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,8 +39,8 @@ class SimulatedContainer:
     timer: asyncio.TimerHandle | None = None
     """What will happen to it by itself."""
     ends: list[asyncio.Future[None]] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    """What its commands wrote: path -> text."""
+    files: MutableMapping[str, str] = field(default_factory=dict)
+    """What its volumes hold and its commands wrote: path -> text."""
     quiet: bool = False
     cpu_core_nanos: int = 0
     """What it has used so far, up to `counted_at`."""

@@ -12,6 +12,7 @@ from kube.objects import Object, annotations_of, uid_of
 from kubelet.observed import RuntimeState, newest_first
 from kubelet.runtime.base import ContainerState, SandboxStatus
 from kubelet.runtime.simulated_container import SimulatedContainer
+from kubelet.runtime.simulated_files import SharedVolume
 from kubelet.stages.template import Functions
 from kubelet.status import status_of
 
@@ -40,6 +41,8 @@ class SimulatedPod:
     sandbox: SandboxStatus
     containers: dict[str, SimulatedContainer] = field(default_factory=dict)
     timer: asyncio.TimerHandle | None = None
+    volumes: dict[str, SharedVolume] = field(default_factory=dict)
+    """Its emptyDirs, by name."""
 
     @property
     def uid(self) -> str:

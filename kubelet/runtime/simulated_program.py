@@ -12,6 +12,7 @@ from kube.objects import Object, name_of
 from kubelet.environment import expanded
 from kubelet.runtime.base import ContainerState
 from kubelet.runtime.simulated_container import SimulatedContainer
+from kubelet.runtime.simulated_files import MountedFiles
 from kubelet.runtime.simulated_pod import SimulatedPod
 from kubelet.shell import interpreter
 from kubelet.shell.interpreter import NotSimulated
@@ -37,6 +38,7 @@ def program_of(known: SimulatedPod, container: SimulatedContainer) -> Program:
         now=container.now,
         env=environment(known, container),
         files=container.files,
+        directories=container.files.directories if isinstance(container.files, MountedFiles) else frozenset,
         hostname=known.pod["spec"].get("hostname") or name_of(known.pod),
         ip=known.ip,
     )

@@ -133,7 +133,7 @@ def _ls(arguments: Sequence[str], machine: Machine) -> Effects:
             yield Out(f"{name}\n")
             continue
         below = {each[len(path) + 1 :].split("/")[0] for each in machine.files if each.startswith(path + "/")}
-        if below or path == "":
+        if below or path == "" or path in machine.directories():
             yield Out("".join(f"{each}\n" for each in sorted(below)))
         else:
             yield Out(f"ls: {name}: No such file or directory\n", "stderr")
@@ -266,8 +266,8 @@ def _holds(words: Sequence[str], machine: Machine) -> bool:
     if len(words) == 2 and words[0] in ("-f", "-e", "-s", "-r"):
         return absolute(words[1], machine) in machine.files
     if len(words) == 2 and words[0] == "-d":
-        path = absolute(words[1], machine).rstrip("/") + "/"
-        return any(each.startswith(path) for each in machine.files)
+        path = absolute(words[1], machine).rstrip("/")
+        return path in machine.directories() or any(each.startswith(path + "/") for each in machine.files)
     if len(words) == 2 and words[0] in ("-z", "-n"):
         return (words[1] == "") is (words[0] == "-z")
     return len(words) == 1 and words[0] != ""

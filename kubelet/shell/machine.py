@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,7 +36,9 @@ class Machine:
 
     now: Callable[[], datetime]
     env: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    files: MutableMapping[str, str] = field(default_factory=dict)
+    directories: Callable[[], Collection[str]] = frozenset
+    """Those that are there without a file in them."""
     hostname: str = "localhost"
     cwd: str = "/"
     ip: str = ""

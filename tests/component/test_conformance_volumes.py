@@ -163,3 +163,56 @@ async def test_hosts_and_name_servers_are_as_the_pod_says() -> None:
         await api.ok("POST", PODS, pod("own", script("cat /etc/hosts", volumeMounts=own), volumes=volumes, restartPolicy="Never"))
         await api.ended("own")
         assert await api.log("own") == "mine\n"
+
+
+# --- empty directories ------------------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_containers_share_an_empty_directory() -> None:
+    async with world(nodes=1) as api:
+        mounts = [{"name": "shared", "mountPath": "/usr/share/volumeshare"}]
+        path = "/usr/share/volumeshare/data.txt"
+        main = {**script(f"while [ ! -f {path} ]; do sleep 1; done; cat {path}", volumeMounts=mounts), "name": "main"}
+        other = {**script(f"sleep 5; echo Hello from the sub-container > {path}", volumeMounts=mounts), "name": "sub"}
+        init = {
+            **script("echo from the init container > /here/first", volumeMounts=[{"name": "shared", "mountPath": "/here"}]),
+            "name": "init",
+        }
+        last = {**script("cat /there/first", volumeMounts=[{"name": "shared", "mountPath": "/there"}]), "name": "last"}
+        apart = {**script("ls /usr/share/volumeshare"), "name": "apart"}
+        body = pod(
+            "p", main, other, last, apart, volumes=[{"name": "shared", "emptyDir": {}}], initContainers=[init], restartPolicy="Never"
+        )
+        await api.ok("POST", PODS, body)
+        await api.ended("p")
+        assert await api.log("p", "main") == "Hello from the sub-container\n"
+        assert await api.log("p", "last") == "from the init container\n"
+        assert "No such file" in await api.log("p", "apart")
+
+
+@virtual
+async def test_what_is_in_an_empty_directory_outlives_its_container() -> None:
+    async with world(nodes=1) as api:
+        text = "echo x >> /v/runs; [ $(wc -l /v/runs) = 3 ] && sleep 9999; exit 1"
+        container = script(text, volumeMounts=[{"name": "v", "mountPath": "/v"}])
+        await api.ok("POST", PODS, pod("p", container, volumes=[{"name": "v", "emptyDir": {}}]))
+        await api.where(f"{PODS}/p", lambda found: found["status"].get("containerStatuses", [{}])[0].get("restartCount") == 2)
+        await api.ready("p")
+
+
+@virtual
+async def test_a_sub_path_of_an_empty_directory_is_a_directory_in_it() -> None:
+    async with world(nodes=1) as api:
+        env = [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+        mounts: list[Object] = [
+            {"name": "v", "mountPath": "/sub", "subPathExpr": "mypath/$(POD_NAME)"},
+            {"name": "v", "mountPath": "/whole"},
+        ]
+        text = (
+            "test -d /whole/mypath/p; echo $?; test -d /whole/other; echo $?; touch /whole/mypath/p/log; test -f /sub/log; echo $?; ls /sub"
+        )
+        container = script(text, env=env, volumeMounts=mounts)
+        await api.ok("POST", PODS, pod("p", container, volumes=[{"name": "v", "emptyDir": {}}], restartPolicy="Never"))
+        await api.ended("p")
+        assert await api.log("p") == "0\n1\n0\nlog\n"
