@@ -123,6 +123,7 @@ class Reporter:
             return False
         entry.pod = pod
         if entry.answered is not None and resource_version_of(entry.answered) == resource_version_of(pod):
+            entry.answered = pod  # the same, and held by the cache anyway
             return True
         if has_ended(pod) and not has_ended({"status": entry.wanted or {}}):
             entry.sent, entry.wanted = pod.get("status", {}), None  # ended by somebody else: what we had to say is void

@@ -32,7 +32,7 @@ from kube.client.informer import Informers
 from kube.client.transport import Answer, AsgiTransport, ConnectionFailed, StreamAnswer, Transport
 from kube.clock import Clock, LoopClock
 from kube.runtime.events import EventRecorder
-from kube.runtime.garbage import settled
+from kube.runtime.garbage import seldom
 from kubelet.agent import Agents, RuntimeFactory
 from kubelet.runtime.simulated import SimulatedRuntime
 from wherry.access import grant
@@ -144,7 +144,8 @@ class Line:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.cancelled():
+            asking = asyncio.current_task()
+            if task.cancelled() and not (asking is not None and asking.cancelling()):
                 raise ConnectionFailed("connection reset") from None
             task.cancel()
             raise
@@ -213,7 +214,7 @@ async def in_process_cluster(
     for name in starters:
         cluster.start(name)
     try:
-        with settled():
+        with seldom():
             yield cluster
         cluster.check()
     finally:

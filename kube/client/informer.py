@@ -18,6 +18,7 @@ from contextlib import aclosing
 from kube.client.base import ConnectionFailed
 from kube.client.cache import Cache, Keys, Objects
 from kube.client.client import Client, WatchEvent
+from kube.client.sharing import Sharing
 from kube.errors import ApiError, Expired
 from kube.objects import Object, key_of, resource_version_of
 from kube.resources import Resource
@@ -57,6 +58,7 @@ class Informer:
         self._client, self._rng = client, rng
         self._namespace, self._label_selector, self._field_selector = namespace, label_selector, field_selector
         self._page_limit = page_limit
+        self._sharing = Sharing()
         self._cache = Cache(indexes or {})
         self._handlers: list[Handler] = []
         self._seen = ""  # the resourceVersion to go on from; "" = list first
@@ -116,6 +118,8 @@ class Informer:
         old = self._cache.get(key)
         if old is not None and version <= (_number(resource_version_of(old)) or 0):
             return
+        obj = {**obj, "metadata": {**obj["metadata"]}}  # the caller's own stays as it is
+        self._keep(obj)
         if not self._seen:
             self._put_meanwhile[key] = obj
         self._unconfirmed.add(key)
@@ -186,7 +190,7 @@ class Informer:
                 continue_=continue_,
             )
             for obj in page.get("items") or ():
-                self._type(obj)
+                self._keep(obj)
                 items[key_of(obj)] = obj
             metadata = page.get("metadata") or {}
             continue_ = metadata.get("continue") or ""
@@ -243,7 +247,7 @@ class Informer:
         version = resource_version_of(obj)
         number = _number(version)
         if event.type != "BOOKMARK" and not self._is_repeated(number):
-            self._type(obj)
+            self._keep(obj)
             key = key_of(obj)
             if not self._is_older(key, number):
                 self._unconfirmed.discard(key)
@@ -269,13 +273,15 @@ class Informer:
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
-    def _type(self, obj: Object) -> None:
-        """The items of lists do not say what they are; objects of the cache do. They have no managedFields: nobody here reads them,
-        they are a third of a pod's memory, and an update without them leaves the server's as they are (upstream trims them, too)."""
+    def _keep(self, obj: Object) -> None:
+        """Make it one for the cache. The items of lists do not say what they are; objects of the cache do. They have no managedFields:
+        nobody here reads them, they are a third of a pod's memory, and an update without them leaves the server's as they are (upstream
+        trims them, too). And they share what they have in common."""
         obj.get("metadata", {}).pop("managedFields", None)
         if "kind" not in obj:
             obj["kind"] = self.resource.kind
             obj["apiVersion"] = self.resource.api_version
+        self._sharing.share(obj)
 
     def _replace(self, key: str, new: Object | None) -> None:
         """Change one key of the cache and tell everyone; nothing happens where nothing differs."""

@@ -15,6 +15,7 @@ from typing import Final
 YOUNG_MAX: Final = 25_000
 """So many more containers than before, and the young ones are looked at (Python's own: 700)."""
 _MIDDLE, _OLD = 20, 50
+_SELDOM: Final = (10, 5)
 
 
 def settle() -> None:
@@ -24,13 +25,12 @@ def settle() -> None:
 
 
 @contextmanager
-def settled() -> Iterator[None]:
-    """`settle` for a while, in a process that is somebody else's: afterwards all is as it was. May be nested."""
-    before, frozen = gc.get_threshold(), gc.get_freeze_count()
-    settle()
+def seldom() -> Iterator[None]:
+    """Have the collector look less often for a while, in a process that is somebody else's and holds less: nothing is frozen, so what has
+    become garbage is found in the end, and afterwards all is as it was. May be nested."""
+    before = gc.get_threshold()
+    gc.set_threshold(YOUNG_MAX, *_SELDOM)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        if not frozen:
-            gc.unfreeze()

@@ -338,7 +338,7 @@ async def test_a_list_under_way_does_not_undo_what_was_written_meanwhile() -> No
         api.remove(path("a"))
         api.compact()
         await asyncio.sleep(2)  # now it lists again; what follows is not in that list
-        informer.put(api.put(path("b"), pod("b")))
+        informer.put(api.put(path("b"), {"apiVersion": "v1", "kind": "Pod", **pod("b")}))
         assert sorted(informer.keys()) == ["default/a", "default/b"]
         await asyncio.sleep(10)
         assert sorted(informer.keys()) == ["default/b"]
