@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--stored", type=int, default=10_000, help="pods stored in the server benchmark (default 10000)")
     parser.add_argument("--growth", type=int, nargs="+", default=growth.STORED, help="pods stored at each step (default 100 10000 100000)")
     parser.add_argument("--nodes", type=int, help="nodes of the cluster (default 100), and of the scheduler benchmark (default 5000)")
+    parser.add_argument("--rest", type=float, default=0, metavar="S", help="watch the cluster at rest for so many seconds afterwards")
     parser.add_argument("--pods", type=int, help="pods of the cluster (default 3000), and of each case of the scheduler's (default 1000)")
     flags = parser.parse_args()
     which = flags.which or ["server", "cluster"]
@@ -50,7 +51,7 @@ def main() -> None:
                 await growth.measure(Path(directory), storage=flags.storage, stored=flags.growth, console=console)
             if "cluster" in which:
                 console.print(f"[bold]A cluster[/]: {nodes} simulated nodes, one Deployment of {pods} pods")
-                await cluster.measure(Path(directory), nodes=nodes, pods=pods, console=console)
+                await cluster.measure(Path(directory), nodes=nodes, pods=pods, rest_s=flags.rest, console=console)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(measure())

@@ -20,6 +20,8 @@ from kube.objects import is_condition_true
 from kube.resources import DEPLOYMENTS, NODES, PODS
 
 WITHIN_S = 600.0
+SETTLING_S = 20.0
+"""After so long nothing more happens to pods that are Ready."""
 
 
 def deployment(replicas: int) -> dict[str, Any]:
@@ -31,8 +33,9 @@ def deployment(replicas: int) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "bench", "namespace": "default"}, "spec": spec}
 
 
-async def measure(directory: Path, *, nodes: int, pods: int, console: Console) -> None:
-    """Start the four processes, run the Deployment through, print when each stage was done and what the processes hold."""
+async def measure(directory: Path, *, nodes: int, pods: int, rest_s: float = 0, console: Console) -> None:
+    """Start the four processes, run the Deployment through, print when each stage was done and what the processes hold; with `rest_s`,
+    also what they use during so many seconds in which nothing happens."""
     data, port = directory / "cluster", free_port()
     data.mkdir(mode=0o700)
     log = directory / "cluster.log"
@@ -67,6 +70,17 @@ async def measure(directory: Path, *, nodes: int, pods: int, console: Console) -
             table.add_row(name, f"{resident_mb(pid):.0f}", f"{cpu_s(pid):.1f}")
         table.add_row("all", f"{sum(map(resident_mb, processes.values())):.0f}", f"{sum(map(cpu_s, processes.values())):.1f}")
         console.print(table)
+        if rest_s:
+            await _rest(processes, rest_s, console)
+
+
+async def _rest(processes: dict[str, int], rest_s: float, console: Console) -> None:
+    await asyncio.sleep(SETTLING_S)
+    before = {name: cpu_s(pid) for name, pid in processes.items()}
+    await asyncio.sleep(rest_s)
+    shares = {name: (cpu_s(pid) - before[name]) / rest_s for name, pid in processes.items()}
+    parts = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    console.print(f"at rest ({rest_s:.0f} s): {sum(shares.values()):.1%} of a core ({parts})")
 
 
 async def _deploy(client: Client, pods: int, console: Console) -> None:
