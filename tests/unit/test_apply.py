@@ -2,69 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from kube.errors import ApiError, BadRequest, Conflict, from_status
+from kube.errors import Conflict, from_status
 from kube.objects import Object
-from kube.patch.apply import LAST_APPLIED, ApplyConflict, apply, check_object_type
-from kube.patch.fieldset import FieldSet, paths
-from kube.patch.managed import managed_after_update, with_old_times
-from kube.patch.typed import fields_of
-from kube.schema.definitions import load
+from kube.patch.apply import LAST_APPLIED, ApplyConflict, apply
+from kube.patch.fieldset import FieldSet
+from kube.patch.managed import managed_after_update
 from kube.schema.types import StructType
-from tests.unit.patch_types import APP, CUSTOM
-
-FIRST, SECOND, THIRD = (f"2026-01-01T00:00:0{index}Z" for index in range(3))
-HEAD = {"apiVersion": "test/v1", "kind": "App"}
-
-
-def config(**members: Any) -> Object:
-    return {**HEAD, "metadata": {"name": "web"}, **members}
-
-
-def canonical(obj: Object) -> Object:
-    """What decoding makes of a result: no nulls, no empty maps and lists (but those that Go always writes), a uid."""
-
-    def clean(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: clean(each) for key, each in value.items() if each is not None and each != {} and each != []}
-        return [clean(each) for each in value] if isinstance(value, list) else value
-
-    entries = obj["metadata"].get("managedFields")
-    out: Object = clean({**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "managedFields"}})
-    out["metadata"]["uid"] = "u1"
-    if entries:
-        out["metadata"]["managedFields"] = entries
-    out["spec"] = {"strategy": {}, "containers": None, **out.get("spec", {})}
-    out.setdefault("status", {})
-    return out
-
-
-def applied(live: Object | None, wanted: Object, *, manager: str = "m", time: str = FIRST, of: StructType = APP, **how: Any) -> Object:
-    how.setdefault("reset_fields", {"f:status": {}})
-    result = canonical(apply(of, live, wanted, manager=manager, api_version="test/v1", time=time, **how))
-    return result if live is None else with_old_times(live, result)
-
-
-def updated(live: Object, new: Object, *, manager: str, time: str = SECOND) -> Object:
-    bare = {**new, "metadata": {key: value for key, value in new["metadata"].items() if key != "managedFields"}}
-    entries = managed_after_update(APP, live, bare, manager=manager, api_version="test/v1", time=time)
-    return {**bare, "metadata": {**bare["metadata"], "managedFields": entries}}
-
-
-def owners(obj: Object) -> dict[str, FieldSet]:
-    return {each["manager"]: each["fieldsV1"] for each in obj["metadata"].get("managedFields", [])}
-
-
-def times(obj: Object) -> dict[str, str | None]:
-    return {each["manager"]: each.get("time") for each in obj["metadata"].get("managedFields", [])}
-
+from tests.unit.applying import FIRST, SECOND, THIRD, applied, canonical, config, owners, times, updated
+from tests.unit.patch_types import APP
 
 # --- one applier ------------------------------------------------------------------------------------------------------------------
 
@@ -361,111 +311,6 @@ def test_an_item_that_the_live_list_has_twice_is_replaced() -> None:
     assert result["spec"]["containers"] == [{"name": "c", "env": [{"name": "A", "value": "3"}]}]
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [
-        pytest.param({"extra": 1}, ".extra: field not declared in schema", id="an unknown field"),
-        pytest.param({"data": {"k": 5}}, ".data.k: expected string, got &value.valueUnstructured{Value:5}", id="a number for a text"),
-        pytest.param(
-            {"data": {"k": 25000000}}, ".data.k: expected string, got &value.valueUnstructured{Value:2.5e+07}", id="a big number for a text"
-        ),
-        pytest.param(
-            {"data": {"k": ["l", {"a": None}]}},
-            ".data.k: expected string, got "
-            '&value.valueUnstructured{Value:[]interface {}{"l", map[string]interface {}{"a":interface {}(nil)}}}',
-            id="a list for a text",
-        ),
-        pytest.param({"data": "text"}, ".data: expected map, got &{text}", id="a text for a map"),
-        pytest.param({"spec": {"replicas": "x"}}, ".spec.replicas: expected numeric (int or float), got string", id="a text for a number"),
-        pytest.param({"spec": {"replicas": True}}, ".spec.replicas: expected numeric (int or float), got bool", id="a truth for a number"),
-        pytest.param({"spec": {"paused": "yes"}}, ".spec.paused: expected boolean, got &{yes}", id="a text for a truth"),
-        pytest.param({"spec": {"containers": {"name": "c"}}}, ".spec.containers: expected list, got &{map[name:c]}", id="a map for a list"),
-        pytest.param(
-            {"spec": {"containers": [{"name": "c"}, {"name": "c"}]}},
-            '.spec.containers: duplicate entries for key [name="c"]',
-            id="an item twice",
-        ),
-        pytest.param(
-            {"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 1}, {"containerPort": 1, "protocol": "TCP"}]}]}},
-            '.spec.containers[name="c"].ports: duplicate entries for key [containerPort=1,protocol="TCP"]',
-            id="an item twice, by default",
-        ),
-        pytest.param(
-            {"metadata": {"name": "web", "finalizers": ["a", "a"]}},
-            '.metadata.finalizers: duplicate entries for key [="a"]',
-            id="a value twice",
-        ),
-        pytest.param(
-            {"spec": {"containers": [None]}},
-            ".spec.containers: element 0: associative list with keys may not have a null element",
-            id="null for an item",
-        ),
-        pytest.param(
-            {"spec": {"tolerations": [{"key": 1}]}},
-            ".spec.tolerations[0].key: expected string, got &value.valueUnstructured{Value:1}",
-            id="an atomic list",
-        ),
-        pytest.param(
-            {"spec": {"replicas": "x", "paused": 1}},
-            "errors:\n  .spec.replicas: expected numeric (int or float), got string\n  .spec.paused: expected boolean, got &{1}",
-            id="several errors",
-        ),
-    ],
-)
-def test_what_does_not_fit_the_type(members: Object, message: str) -> None:
-    with pytest.raises(ApiError) as caught:
-        apply(APP, None, {**config(), **members}, manager="m", api_version="test/v1", time=FIRST)
-    assert caught.value.message == f"failed to create typed patch object (/web; test/v1, Kind=App): {message}"
-    assert (caught.value.http_code, caught.value.http_reason) == (500, "")
-
-
-def test_the_namespace_and_the_core_group_in_messages() -> None:
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}, "spec": {"x": 1}}
-    with pytest.raises(ApiError) as caught:
-        apply(load("1.36").type("io.k8s.api.core.v1.Pod"), None, pod, manager="m", api_version="v1", time=FIRST)
-    assert caught.value.message == "failed to create typed patch object (n/p; /v1, Kind=Pod): .spec.x: field not declared in schema"
-
-
-def test_a_list_item_of_the_built_in_types_without_its_key_counts_as_empty() -> None:
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"image": "i"}]}}
-    result = apply(load("1.36").type("io.k8s.api.core.v1.Pod"), None, pod, manager="m", api_version="v1", time=FIRST)
-    assert owners(result) == {"m": {"f:spec": {"f:containers": {'k:{"name":""}': {".": {}, "f:image": {}}}}}}
-
-
-@pytest.mark.parametrize("entries", [[], [{"manager": "m"}]])
-def test_a_configuration_has_no_managed_fields(entries: list[Any]) -> None:
-    with pytest.raises(BadRequest, match=r"metadata\.managedFields must be nil"):
-        applied(None, config(metadata={"name": "web", "managedFields": entries}))
-
-
-@pytest.mark.parametrize(
-    ("obj", "message"),
-    [
-        pytest.param({"kind": "App"}, "invalid object type: /, Kind=App", id="no version"),
-        pytest.param({"apiVersion": "test/v1"}, "invalid object type: test/v1, Kind=", id="no kind"),
-        pytest.param({"apiVersion": "v1", "kind": "App"}, "invalid object type: /v1, Kind=App", id="the core group"),
-        pytest.param({"apiVersion": "a/b/c", "kind": "App"}, "invalid object type: /, Kind=", id="a version that cannot be read"),
-        pytest.param({}, "invalid object type: /, Kind=", id="nothing"),
-    ],
-)
-def test_only_objects_of_the_kind_are_applied(obj: Object, message: str) -> None:
-    with pytest.raises(BadRequest) as caught:
-        check_object_type(obj, api_version="test/v1", kind="App")
-    assert caught.value.message == message
-    check_object_type(HEAD, api_version="test/v1", kind="App")
-
-
-def test_a_custom_resource_may_keep_unknown_fields() -> None:
-    wanted = {"apiVersion": "c/v1", "kind": "C", "metadata": {"name": "c"}, "spec": {"size": 1, "any": {"x": [1], "y": {}}}}
-    result = apply(CUSTOM, None, wanted, manager="m", api_version="c/v1", time=FIRST)
-    assert owners(result) == {"m": {"f:spec": {"f:any": {".": {}, "f:x": {}, "f:y": {}}, "f:size": {}}}}
-    with pytest.raises(ApiError, match="field not declared in schema"):
-        apply(CUSTOM, None, {**wanted, "unknown": 1}, manager="m", api_version="c/v1", time=FIRST)
-
-
 # --- after client-side apply ------------------------------------------------------------------------------------------------------
 
 
@@ -514,101 +359,3 @@ def test_only_conflicts_over_other_fields_are_told() -> None:
 def test_a_last_configuration_that_does_not_hold_gives_nothing_away(last: Any) -> None:
     with pytest.raises(ApplyConflict):
         applied(client_side({"a": "1"}, last), config(data={"a": "2"}), manager="kubectl")
-
-
-# --- properties -------------------------------------------------------------------------------------------------------------------
-
-words = st.sampled_from("abc")
-maps = st.dictionaries(words, words, max_size=3)
-containers = st.lists(words, unique=True, max_size=3).flatmap(
-    lambda keys: st.tuples(
-        *(st.fixed_dictionaries({"name": st.just(key)}, optional={"image": words, "args": st.lists(words, max_size=2)}) for key in keys)
-    ).map(list)
-)
-configs = st.fixed_dictionaries(
-    {
-        "apiVersion": st.just("test/v1"),
-        "kind": st.just("App"),
-        "metadata": st.fixed_dictionaries({"name": st.just("web")}, optional={"labels": maps, "finalizers": st.lists(words, unique=True)}),
-    },
-    optional={
-        "data": maps,
-        "spec": st.fixed_dictionaries({}, optional={"replicas": st.integers(0, 2), "containers": containers, "nodeSelector": maps}),
-    },
-)
-history = st.lists(st.tuples(st.sampled_from(["x", "y", "z"]), configs), min_size=1, max_size=5)
-
-
-def played(steps: list[tuple[str, Object]]) -> Object | None:
-    live: Object | None = None
-    for manager, wanted in steps:
-        live = applied(live, wanted, manager=manager, force=True)
-    return live
-
-
-def fields_in(obj: Object) -> set[tuple[str, ...]]:
-    """The fields of metadata (labels and the like), spec and data that the object has."""
-    metadata = {key: obj["metadata"][key] for key in ("labels", "finalizers") if key in obj["metadata"]}
-    bare = {"metadata": metadata, "spec": obj.get("spec", {}), "data": obj.get("data", {})}
-    return {path for path in paths(fields_of(APP, bare)) if len(path) > 1}
-
-
-@settings(derandomize=True, max_examples=80, deadline=None)
-@given(history, configs)
-def test_applying_twice_is_applying_once(steps: list[tuple[str, Object]], wanted: Object) -> None:
-    live = played(steps)
-    before = copy.deepcopy((live, wanted))
-    once = applied(live, wanted, manager="m", force=True, time=SECOND)
-    assert before == (live, wanted)
-    again = applied(once, wanted, manager="m", time=THIRD)
-    assert again == once
-
-
-@settings(derandomize=True, max_examples=80, deadline=None)
-@given(history, configs)
-def test_the_configuration_is_in_the_result(steps: list[tuple[str, Object]], wanted: Object) -> None:
-    result = applied(played(steps), wanted, manager="m", force=True)
-    assert fields_in(canonical(wanted)) - {("f:spec", "f:containers"), ("f:spec", "f:strategy")} <= fields_in(result)
-    for name, value in wanted.get("data", {}).items():
-        assert result["data"][name] == value
-
-
-def owned_paths(obj: Object, *, by: str) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
-    """(what the manager owns, what others own)."""
-    entries = obj["metadata"].get("managedFields", [])
-    mine = {path for each in entries if each["manager"] == by for path in paths(each["fieldsV1"])}
-    return mine, {path for each in entries if each["manager"] != by for path in paths(each["fieldsV1"])}
-
-
-@settings(derandomize=True, max_examples=80, deadline=None)
-@given(history)
-def test_giving_everything_up_removes_what_nobody_else_owns(steps: list[tuple[str, Object]]) -> None:
-    live = played(steps)
-    assert live is not None
-    mine, others = owned_paths(live, by="x")
-    left = fields_in(applied(live, config(), manager="x"))
-    assert (others & fields_in(live)) <= left
-    alone = {path for path in mine if len(path) > 1 and not any(each[: len(path)] == path for each in others)}
-    assert not alone & left - {("f:spec", "f:containers")}
-
-
-@settings(derandomize=True, max_examples=80, deadline=None)
-@given(history)
-def test_what_nobody_owns_stays_where_the_applier_owned_nothing(steps: list[tuple[str, Object]]) -> None:
-    live = played(steps)
-    assert live is not None
-    live = {**live, "data": {**live.get("data", {}), "unowned": "x"}}
-    mine, others = owned_paths(live, by="x")
-    if any(path[0] == "f:data" for path in mine) and not any(path[0] == "f:data" for path in others):
-        return  # a field of a struct goes as a whole, once its last owner gives it up
-    assert applied(live, config(), manager="x")["data"]["unowned"] == "x"
-
-
-@settings(derandomize=True, max_examples=60, deadline=None)
-@given(configs, configs)
-def test_two_appliers_can_leave_in_any_order(one: Object, other: Object) -> None:
-    both = applied(applied(None, one, manager="x"), other, manager="y", force=True)
-    nothing = config()
-    left = applied(applied(both, nothing, manager="x"), nothing, manager="y")
-    right = applied(applied(both, nothing, manager="y"), nothing, manager="x")
-    assert fields_in(left) == fields_in(right) == fields_in(canonical(nothing))

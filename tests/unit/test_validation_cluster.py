@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from apiserver.kinds.admissionregistration import KINDS as ADMISSION_KINDS
-from apiserver.kinds.apiextensions import CUSTOM_RESOURCE_DEFINITION
 from apiserver.kinds.certificates import CERTIFICATE_SIGNING_REQUEST
 from apiserver.kinds.coordination import LEASE
 from apiserver.kinds.core.config import CONFIG_MAP, SECRET
@@ -27,27 +24,16 @@ from apiserver.kinds.resource_claims import RESOURCE_CLAIM, RESOURCE_SLICE
 from apiserver.kinds.scheduling import PRIORITY_CLASS
 from apiserver.kinds.storage import CSI_DRIVER, STORAGE_CLASS
 from apiserver.registry.kind import Context, Kind, User
-from apiserver.validation import access_review, go_url, structural_schema
+from apiserver.validation import access_review, go_url
 from kube.objects import Object
+from tests.unit.judging import NOW, made, said
 
-NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 _RBAC = {kind.resource.kind: kind for kind in RBAC_KINDS}
 CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING = _RBAC["ClusterRoleBinding"], _RBAC["Role"], _RBAC["RoleBinding"]
 VALIDATING_WEBHOOK = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "ValidatingWebhookConfiguration")
 VALIDATING_POLICY = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "ValidatingAdmissionPolicy")
 VALIDATING_BINDING = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "ValidatingAdmissionPolicyBinding")
 MUTATING_POLICY = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "MutatingAdmissionPolicy")
-
-
-def made(kind: Kind, *, name: str = "web", **fields: Any) -> Object:
-    obj: Object = {"metadata": {"name": name, "namespace": "default", "uid": "u-1"}, **copy.deepcopy(fields)}
-    kind.default(obj)
-    kind.prepare(obj, None, Context(User("admin"), NOW, "create"))
-    return obj
-
-
-def said(kind: Kind, new: Object, old: Object | None = None) -> list[str]:
-    return [str(each) for each in kind.validate(new, old, Context(User("admin"), NOW, "create" if old is None else "update"))]
 
 
 HOOK: Object = {
@@ -58,12 +44,6 @@ HOOK: Object = {
 }
 RULE: Object = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 POLICY: Object = {"matchConstraints": {"resourceRules": [RULE]}, "validations": [{"expression": "true"}]}
-CRD: Object = {
-    "group": "example.com",
-    "scope": "Namespaced",
-    "names": {"plural": "gears", "kind": "Gear"},
-    "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
-}
 VOLUME: Object = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}
 CLAIM: Object = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
@@ -409,98 +389,6 @@ def test_events_of_the_newer_version_are_judged_more_strictly() -> None:
     context = Context(User("admin"), NOW, "create", api_version="events.k8s.io/v1")
     found = EVENT.validate(made(EVENT, involvedObject={"namespace": "default"}, type="Odd"), None, context)
     assert [str(each) for each in found] == ["eventTime: Required value", 'type: Invalid value: "": has invalid value: Odd']
-
-
-# --- custom resource definitions ----------------------------------------------------------------------------------------
-
-
-def crd(**spec: Any) -> list[str]:
-    return said(CUSTOM_RESOURCE_DEFINITION, made(CUSTOM_RESOURCE_DEFINITION, name="gears.example.com", spec={**CRD, **spec}))
-
-
-def test_a_definition_that_is_right_passes() -> None:
-    assert crd() == []
-
-
-@pytest.mark.parametrize(
-    ("spec", "wanted"),
-    [
-        pytest.param(
-            {"scope": "Global"}, ['spec.scope: Unsupported value: "Global": supported values: "Cluster", "Namespaced"'], id="scope"
-        ),
-        pytest.param(
-            {"names": {"plural": "gears", "kind": "Gear", "listKind": "Gear"}},
-            ['spec.names.listKind: Invalid value: "Gear": kind and listKind may not be the same'],
-            id="a list of the kind's own name",
-        ),
-        pytest.param(
-            {"names": {"plural": "wheels", "kind": "Wheel"}},
-            ['metadata.name: Invalid value: "gears.example.com": must be spec.names.plural+"."+spec.group'],
-            id="another name",
-        ),
-        pytest.param(
-            {"conversion": {"strategy": "Webhook"}},
-            [
-                "spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook",
-                "spec.conversion.conversionReviewVersions: Required value",
-            ],
-            id="a webhook that is not told",
-        ),
-    ],
-)
-def test_definitions_are_refused(spec: Object, wanted: list[str]) -> None:
-    assert crd(**spec) == wanted
-
-
-def test_what_versions_share_is_named_once_and_what_they_do_not_for_each() -> None:
-    bad = {"openAPIV3Schema": {"type": "array", "items": {"type": "string"}}}
-    first = {**CRD["versions"][0], "schema": bad}
-    second = {"name": "v2", "served": True, "storage": False, "schema": bad}
-    wanted = 'type: Invalid value: "array": must be object at the root'
-    assert crd(versions=[first, second]) == [f"spec.validation.openAPIV3Schema.{wanted}"]
-    assert crd(versions=[CRD["versions"][0], second]) == [f"spec.versions[1].schema.openAPIV3Schema.{wanted}"]
-
-
-@pytest.mark.parametrize(
-    ("schema", "wanted"),
-    [
-        pytest.param({}, ["s.properties[x].type: Required value: must not be empty for specified object fields"], id="no type"),
-        pytest.param({"x-kubernetes-int-or-string": True}, [], id="a number or a text needs no type"),
-        pytest.param(
-            {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}, [], id="and may say so once more"
-        ),
-        pytest.param({"type": "array"}, ["s.properties[x].items: Required value: must be specified"], id="a list of what"),
-        pytest.param(
-            {"type": "string", "not": {"description": "x"}},
-            ["s.properties[x].not.description: Forbidden: must be empty to be structural"],
-            id="a shape inside a negation",
-        ),
-        pytest.param(
-            {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object"}},
-            ['s.properties[x].x-kubernetes-list-map-keys: Invalid value: ["k"]: entries must all be names of item properties'],
-            id="a key that items have not",
-        ),
-        pytest.param(
-            {"type": "string", "pattern": "(?=a)"},
-            [
-                's.properties[x].pattern: Invalid value: "(?=a)": must be a valid regular expression, but isn\'t: error parsing regexp: '
-                "invalid or unsupported Perl syntax: `(?=`"
-            ],
-            id="a pattern that Go does not know",
-        ),
-    ],
-)
-def test_schemas_must_be_structural(schema: Object, wanted: list[str]) -> None:
-    found = structural_schema.validate_schema({"type": "object", "properties": {"x": schema}}, "s")
-    assert [str(each) for each in found] == wanted
-
-
-def test_a_schema_without_end_is_refused() -> None:
-    schema: Object = {"type": "object"}
-    for _ in range(structural_schema.DEPTH_MAX + 5):
-        schema = {"type": "object", "properties": {"x": schema}}
-    found = structural_schema.validate_schema(schema, "s")
-    assert [each.message for each in found] == ["Forbidden: schemas may not be nested deeper than 200"]
 
 
 # --- reviews and URLs ---------------------------------------------------------------------------------------------------
