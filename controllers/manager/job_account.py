@@ -182,7 +182,7 @@ def _finish(job: Object, out: Account, final: Object, now: datetime) -> None:
     if final["type"] != "Complete":
         out.events.append(("Warning", final.get("reason", ""), final.get("message", "")))
         return
-    status["completionTime"] = rfc3339(now)
+    status["completionTime"] = max(rfc3339(now), status.get("startTime") or "")  # clocks are set back; ending before it began is refused
     completions = job["spec"].get("completions")
     if completions is not None and status["succeeded"] > completions:
         message = "Too many succeeded pods running after completion count reached"

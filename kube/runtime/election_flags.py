@@ -16,6 +16,7 @@ class ElectionFlagsError(ValueError):
 
 def add_election_flags(parser: argparse.ArgumentParser) -> None:
     """Add them to a command line; those that are not given are None (--leader-elect: False)."""
+    # deviates: --leader-elect is off unless asked for: a component that is alone need not wait for a Lease when it is started again
     parser.add_argument(
         "--leader-elect", type=flag, nargs="?", const=True, default=False, metavar="BOOL", help="work only while holding the Lease"
     )

@@ -53,6 +53,7 @@ async def end_leaders(replicas: Replicas, rng: random.Random, tormentor: Torment
     """End leaders one after the other, each in some way, while the other replica stands by."""
     for _ in range(rng.randrange(3, 6)):
         await asyncio.sleep(STANDING_BY_S + rng.uniform(0, 5))
+        tormentor.jump()
         leading = sorted(each for names in replicas.leaders.of.values() for each in names)
         if leading:
             await end(rng.choice(leading), replicas, rng, tormentor)
@@ -92,7 +93,7 @@ async def scenario(seed: int) -> None:
         InOrder("db", lambda: ORDERED),
         OneRun(completions=COMPLETIONS, parallelism=PARALLELISM),
     )
-    async with scene(seed, nodes=2, controllers=None, promises=promises, rates=FEW) as stage:
+    async with scene(seed, nodes=2, controllers=None, promises=promises, rates=FEW, clock_jumps=seed % 3 == 1) as stage:
         replicas = Replicas(stage.cluster, stage.rng, loops(("*",) if seed % 5 == 0 else CONTROLLERS))
         async with replicas.running():
             await insist(partial(stage.cluster.client.create, DEPLOYMENTS, deployment(REPLICAS)))

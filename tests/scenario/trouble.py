@@ -47,8 +47,7 @@ class Tormentor:
             if chance < 0.1:
                 await self.compact()
             elif chance < 0.2 and self.clock is not None:
-                self.clock.ahead_s += self._rng.uniform(-_JUMP_S_MAX, _JUMP_S_MAX)
-                self.say(f"the clock is {self.clock.ahead_s:+.0f} s ahead")
+                self.jump()
             else:
                 await self.stop_one(self._rng.choice(parts))
 
@@ -66,6 +65,12 @@ class Tormentor:
         if fuse is not None:
             fuse.over.set()
         self.say(f"{part} is back")
+
+    def jump(self) -> None:
+        """Set the clock, if it is one that jumps."""
+        if self.clock is not None:
+            self.clock.ahead_s += self._rng.uniform(-_JUMP_S_MAX, _JUMP_S_MAX)
+            self.say(f"the clock is {self.clock.ahead_s:+.0f} s ahead")
 
     async def compact(self) -> None:
         """The store forgets everything but the present: watches that go on from the past, and pages of lists begun then, are refused."""

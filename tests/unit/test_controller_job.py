@@ -217,6 +217,13 @@ def test_a_job_is_complete_in_two_steps() -> None:
     assert second.events == [("Normal", "Completed", "Job completed")]
 
 
+def test_a_job_does_not_end_before_it_began_though_the_clock_was_set_back() -> None:
+    began = rfc3339(NOW + timedelta(hours=1))
+    done = {**pod("a", "Succeeded"), "metadata": {"name": "a", "namespace": "ns", "uid": "a", "annotations": {}}}
+    told = count(job(status={"startTime": began, "succeeded": 1}), [done])
+    assert (kinds(told.status), told.status["completionTime"]) == (["SuccessCriteriaMet", "Complete"], began)
+
+
 def test_a_job_is_not_over_while_pods_are_on_their_way_out() -> None:
     met = {"conditions": [{"type": "SuccessCriteriaMet", "status": "True", "reason": "SuccessPolicy", "message": "m"}]}
     leaving = pod("b", metadata={"deletionTimestamp": "x", "finalizers": []})
