@@ -1,0 +1,37 @@
+"""Answers found by asking a kube-apiserver v1.36.2 and this server the same: what was told otherwise."""
+
+from __future__ import annotations
+
+from tests.component.served import served
+from tests.virtual import virtual
+
+SERVICES = "/api/v1/namespaces/default/services"
+LIMITS = "/api/v1/namespaces/default/limitranges"
+REVISIONS = "/apis/apps/v1/namespaces/default/controllerrevisions"
+
+
+@virtual
+async def test_a_service_without_a_name_whose_address_cannot_be_had_is_refused() -> None:
+    async with served() as api:
+        reply = await api.call("POST", SERVICES, {"spec": {"clusterIP": "10.97.0.10", "ports": [{"port": 80}]}})
+        assert reply.status == 422
+        assert reply.message.startswith(
+            'Service "" is invalid: spec.clusterIPs: Invalid value: ["10.97.0.10"]: failed to allocate IP 10.97.0.10'
+        )
+
+
+@virtual
+async def test_a_limit_range_gets_a_name() -> None:
+    async with served() as api:
+        made = await api.ok("POST", LIMITS, {"spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]}})
+        assert (await api.ok("GET", f"{LIMITS}/{made['metadata']['name']}"))["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+@virtual
+async def test_the_data_of_a_revision_is_an_object() -> None:
+    async with served() as api:
+        for data, why in ((None, "data is mandatory"), ([], "data must be a valid JSON object"), ("x", "data must be a valid JSON object")):
+            reply = await api.call("POST", REVISIONS, {"metadata": {"name": "r"}, "revision": 1, "data": data})
+            assert reply.status == 422
+            assert reply.message == f'ControllerRevision.apps "r" is invalid: data: Required value: {why}'
+        await api.ok("POST", REVISIONS, {"metadata": {"name": "r"}, "revision": 1, "data": {}})
