@@ -69,7 +69,7 @@ async def evict(stage: Scene, pod: Object) -> None:
 
 async def scenario(seed: int) -> None:
     promises = (Room({"app": "web"}, LEAST), InQuota("mall", HARD))
-    async with scene(seed, controllers=CONTROLLERS, promises=promises) as stage:
+    async with scene(seed, controllers=CONTROLLERS, promises=promises, clock_jumps=seed % 4 == 1) as stage:
         client = stage.cluster.client
         for namespace in ("shop", "mall"):
             await client.create(NAMESPACES, {"metadata": {"name": namespace}})

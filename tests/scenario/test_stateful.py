@@ -46,7 +46,7 @@ async def scenario(seed: int) -> None:
     runtimes = Runtimes()
     wanted = [REPLICAS]
     promises = (AtMost(MORE), InOrder("db", lambda: wanted[0]), Room({"app": "db"}, REPLICAS - 1))
-    async with scene(seed, controllers=CONTROLLERS, promises=promises, runtime_factory=runtimes) as stage:
+    async with scene(seed, controllers=CONTROLLERS, promises=promises, runtime_factory=runtimes, clock_jumps=seed % 4 == 1) as stage:
         client = stage.cluster.client
         await client.create(STATEFUL_SETS, stateful_set())
         await stage.until(lambda: is_settled(stage, "db:1", REPLICAS))
