@@ -14,6 +14,15 @@ from kube import quantity
 from kube.objects import Object, labels_of, name_of
 
 _DAEMON_PREFIXES = ("kubernetes.io/", "requests.")
+SAFE_SYSCTLS = frozenset(
+    {"kernel.shm_rmid_forced"}
+    | {f"net.ipv4.{name}" for name in ("ip_local_port_range", "ip_local_reserved_ports", "ip_unprivileged_port_start", "ping_group_range")}
+    | {
+        f"net.ipv4.tcp_{name}"
+        for name in ("syncookies", "keepalive_time", "keepalive_intvl", "keepalive_probes", "fin_timeout", "rmem", "wmem")
+    }
+)
+"""What pods may set without the node being told so (`pkg/kubelet/sysctl/safe_sysctls.go`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,15 @@ def refusal_of(pod: Object, node: Object, requests: Requests, usage: Usage) -> R
     """Why the node does not take the pod, or None when it does. `node` is the Node object."""
     if (os := (pod["spec"].get("os") or {}).get("name")) and os != labels_of(node).get("kubernetes.io/os", "linux"):
         return Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
+    if forbidden := _forbidden_sysctl(pod):
+        return Refusal("SysctlForbidden", f'forbidden sysctl: "{forbidden}" not allowlisted')
     return _lacks(node, requests, usage) or _misplaced(pod, node) or _port_taken(requests, usage) or _tainted(pod, node)
+
+
+def _forbidden_sysctl(pod: Object) -> str:
+    """The first sysctl that is not safe; "" where there is none."""
+    wanted = (each["name"].replace("/", ".") for each in (pod["spec"].get("securityContext") or {}).get("sysctls") or ())
+    return next((name for name in wanted if name not in SAFE_SYSCTLS), "")
 
 
 def _lacks(node: Object, requests: Requests, usage: Usage) -> Refusal | None:

@@ -72,6 +72,17 @@ async def test_sysctls_with_bad_names_are_rejected() -> None:
 
 
 @virtual
+async def test_sysctls_that_are_not_safe_are_refused_by_the_node() -> None:
+    async with world(nodes=1) as api:
+        for name, sysctl in (("safe", "kernel.shm_rmid_forced"), ("unsafe", "kernel.msgmax")):
+            await api.ok("POST", PODS, pod(name, securityContext={"sysctls": [{"name": sysctl, "value": "1"}]}))
+        await api.ready("safe")
+        status = (await api.ended("unsafe"))["status"]
+        told = 'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted'
+        assert (status["phase"], status["reason"], status["message"]) == ("Failed", "SysctlForbidden", told)
+
+
+@virtual
 async def test_pods_with_inline_volumes_are_made_changed_and_removed() -> None:
     async with world(nodes=1) as api:
         spec = {"attachRequired": False, "podInfoOnMount": True, "volumeLifecycleModes": ["Ephemeral"]}
