@@ -212,3 +212,24 @@ class InQuota:
         count = sum(1 for each in there.values() if namespace_of(each) == self._namespace and not is_over(each))
         if count > self._hard:
             yield f"{count} pods in {self._namespace}, more than its quota of {self._hard}"
+
+
+class Fits:
+    """The pods on one node never ask for more CPU (whole ones) than it has."""
+
+    resource = "pods"
+
+    def __init__(self, cpus: int) -> None:
+        self._cpus = cpus
+
+    def check(self, before: Object | None, after: Object | None, there: There) -> Iterator[str]:
+        node = after["spec"].get("nodeName") if after is not None else None
+        if after is None or not node or (before is not None and before["spec"].get("nodeName")):
+            return
+        asked = sum(_cpus(each) for each in there.values() if each["spec"].get("nodeName") == node and not is_over(each))
+        if asked > self._cpus:
+            yield f"pod {name_of(after)} came to {node}, whose pods ask for {asked} CPUs of {self._cpus}"
+
+
+def _cpus(pod: Object) -> int:
+    return sum(int((each.get("resources") or {}).get("requests", {}).get("cpu", 0)) for each in pod["spec"]["containers"])

@@ -13,9 +13,10 @@ import pytest
 from kube.objects import Object, is_condition_true, name_of
 from kube.resources import DEPLOYMENTS, JOBS, SERVICES, STATEFUL_SETS
 from kube.runtime.election import LEASE_DURATION_S, RENEW_DEADLINE_S, RETRY_PERIOD_S
+from kubelet.node import DEFAULT_CAPACITY
 from tests.component.test_cluster import deployment, is_rolled_out
 from tests.scenario.faults import Rates
-from tests.scenario.invariants import AskedFor, AtMost, InOrder, OneRun, Promise, Room
+from tests.scenario.invariants import AskedFor, AtMost, Fits, InOrder, OneRun, Promise, Room
 from tests.scenario.replicas import Replicas, loops
 from tests.scenario.scene import NODE_CONTROLLERS, Scene, insist, scene
 from tests.scenario.seeds import seeds
@@ -28,6 +29,7 @@ from tests.virtual import run_virtual
 REPLICAS, ORDERED = 4, 3
 SURGE = UNAVAILABLE = 1
 UPDATES = 3
+NODE_CPUS = int(DEFAULT_CAPACITY["cpu"])
 STANDING_BY_S = RETRY_PERIOD_S * 2.2 + 1
 """After so long, a replica has seen the lease."""
 TAKEN_OVER_S = LEASE_DURATION_S + RENEW_DEADLINE_S
@@ -47,6 +49,14 @@ FEW = Rates(lost_request=0.01, lost_answer=0.01, conflict=0.01, refused=0.01, fa
 def load_balancer(number: int) -> Object:
     spec = {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"lb-{number}", "namespace": "default"}, "spec": spec}
+
+
+def large(workload: Object) -> Object:
+    """The same, of pods of which one node has room for four: not all that is wanted fits at once."""
+    pod = workload["spec"]["template"]["spec"]
+    containers = [{**each, "resources": {"requests": {"cpu": str(NODE_CPUS // 4)}}} for each in pod["containers"]]
+    template = {**workload["spec"]["template"], "spec": {**pod, "containers": containers}}
+    return {**workload, "spec": {**workload["spec"], "template": template}}
 
 
 async def end_leaders(replicas: Replicas, rng: random.Random, tormentor: Tormentor) -> None:
@@ -76,7 +86,7 @@ async def end(leader: str, replicas: Replicas, rng: random.Random, tormentor: To
 async def load(stage: Scene) -> None:
     """Updates, a Job and load balancers, one after the other; each begins when it may."""
     client = stage.cluster.client
-    await insist(partial(client.create, JOBS, job("indexed", "Indexed")))
+    await insist(partial(client.create, JOBS, large(job("indexed", "Indexed"))))
     for number in range(UPDATES):
         await insist(partial(update_image, stage.cluster, f"app:{number + 2}"))
         await insist(partial(change, stage, image=f"db:{number + 2}", replicas=ORDERED))
@@ -91,13 +101,14 @@ async def scenario(seed: int) -> None:
         Room({"app": "web"}, REPLICAS - UNAVAILABLE),
         Room({"app": "db"}, ORDERED - 1),
         InOrder("db", lambda: ORDERED),
+        Fits(NODE_CPUS),
         OneRun(completions=COMPLETIONS, parallelism=PARALLELISM),
     )
     async with scene(seed, nodes=2, controllers=None, promises=promises, rates=FEW, clock_jumps=seed % 3 == 1) as stage:
         replicas = Replicas(stage.cluster, stage.rng, loops(("*",) if seed % 5 == 0 else CONTROLLERS))
         async with replicas.running():
-            await insist(partial(stage.cluster.client.create, DEPLOYMENTS, deployment(REPLICAS)))
-            await insist(partial(stage.cluster.client.create, STATEFUL_SETS, stateful_set()))
+            await insist(partial(stage.cluster.client.create, DEPLOYMENTS, large(deployment(REPLICAS))))
+            await insist(partial(stage.cluster.client.create, STATEFUL_SETS, large(stateful_set())))
             await stage.until(lambda: is_rolled_out(stage.cluster, REPLICAS))
             ending = asyncio.create_task(end_leaders(replicas, stage.rng, stage.tormentor))
             await load(stage)
