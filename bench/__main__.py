@@ -1,7 +1,8 @@
-"""`python -m bench [server|cluster|growth|scheduler ...]`: run the benchmarks and print their figures.
+"""`python -m bench [server|cluster|growth|scheduler|scale|loss ...]`: run the benchmarks and print their figures.
 
 With no argument: the API server alone with 10,000 pods, then a cluster of 100 nodes and a Deployment of 3,000 pods. `growth` shows what
-requests cost as more and more is stored; it takes a few minutes. `scheduler` is about decisions only, on 5,000 nodes.
+requests cost as more and more is stored; it takes a few minutes. `scheduler` is about decisions only, on 5,000 nodes. `scale` runs clusters
+of 100, 1,000 and 5,000 nodes (ten minutes), `loss` has every tenth of 1,000 nodes vanish.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import cluster, growth, scheduler, server
+from bench import cluster, growth, scale, scheduler, server
 
 WIDTH = 140
 """Of what is printed to a file."""
@@ -22,7 +23,9 @@ WIDTH = 140
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="How fast and how small it is.")
-    parser.add_argument("which", nargs="*", choices=["server", "cluster", "growth", "scheduler", []], help="default: server and cluster")
+    parser.add_argument(
+        "which", nargs="*", choices=["server", "cluster", "growth", "scheduler", "scale", "loss", []], help="default: server and cluster"
+    )
     parser.add_argument("--storage", choices=["sqlite", "memory"], default="sqlite")
     parser.add_argument("--stored", type=int, default=10_000, help="pods stored in the server benchmark (default 10000)")
     parser.add_argument("--growth", type=int, nargs="+", default=growth.STORED, help="pods stored at each step (default 100 10000 100000)")
@@ -52,6 +55,11 @@ def main() -> None:
             if "cluster" in which:
                 console.print(f"[bold]A cluster[/]: {nodes} simulated nodes, one Deployment of {pods} pods")
                 await cluster.measure(Path(directory), nodes=nodes, pods=pods, rest_s=flags.rest, console=console)
+            if "scale" in which:
+                sizes = [flags.nodes] if flags.nodes else scale.NODES
+                await scale.grow(Path(directory), nodes=sizes, pods=flags.pods, console=console)
+            if "loss" in which:
+                await scale.lose(Path(directory), nodes=flags.nodes or 1000, pods=pods, console=console)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(measure())

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+import subprocess
 import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from kube.client.client import Client
 from kube.client.config import load_kubeconfig
 from kube.client.informer import Informer
 from kube.errors import ApiError
-from kube.objects import is_condition_true
+from kube.objects import Object, is_condition_true
 from kube.resources import DEPLOYMENTS, NODES, PODS
 
 WITHIN_S = 600.0
@@ -24,7 +28,7 @@ SETTLING_S = 20.0
 """After so long nothing more happens to pods that are Ready."""
 
 
-def deployment(replicas: int) -> dict[str, Any]:
+def deployment(replicas: int) -> Object:
     labels = {"app": "bench"}
     resources = {"requests": {"cpu": "10m", "memory": "16Mi"}}
     container = {"name": "app", "image": "registry.example.com/app:1", "resources": resources}
@@ -33,11 +37,30 @@ def deployment(replicas: int) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "bench", "namespace": "default"}, "spec": spec}
 
 
-async def measure(directory: Path, *, nodes: int, pods: int, rest_s: float = 0, console: Console) -> None:
-    """Start the four processes, run the Deployment through, print when each stage was done and what the processes hold; with `rest_s`,
-    also what they use during so many seconds in which nothing happens."""
+@dataclass(slots=True)
+class Cluster:
+    """A running cluster: the admin's client of it, and its processes by name."""
+
+    client: Client
+    data: Path
+    processes: dict[str, subprocess.Popen[bytes]]
+
+    def table(self) -> Table:
+        """What each process holds, and has used since its start."""
+        pids = {name: each.pid for name, each in self.processes.items() if each.poll() is None}
+        table = Table("process", "resident MB", "CPU s", box=None, header_style="bold")
+        for name, pid in pids.items():
+            table.add_row(name, f"{resident_mb(pid):.0f}", f"{cpu_s(pid):.1f}")
+        table.add_row("all", f"{sum(map(resident_mb, pids.values())):.0f}", f"{sum(map(cpu_s, pids.values())):.1f}")
+        return table
+
+
+@contextlib.asynccontextmanager
+async def started(directory: Path, nodes: int, *, apart: int = 0, console: Console) -> AsyncIterator[Cluster]:
+    """The API server, the controller manager, the scheduler and one kubelet for all nodes, the last `apart` of which a second one has; ends
+    with the block. Prints when the nodes were Ready."""
     data, port = directory / "cluster", free_port()
-    data.mkdir(mode=0o700)
+    data.mkdir(mode=0o700, parents=True)
     log = directory / "cluster.log"
     issued = {"system:kube-controller-manager": data / "manager", "system:kube-scheduler": data / "scheduler"}
     issued["system:node:bench,system:nodes"] = data / "kubelet"
@@ -46,32 +69,38 @@ async def measure(directory: Path, *, nodes: int, pods: int, rest_s: float = 0, 
         processes = {}
 
         def start(name: str, *command: str) -> None:
-            processes[name] = stack.enter_context(running(["-m", *command], log)).pid
+            processes[name] = stack.enter_context(running(["-m", *command], log))
 
         start("apiserver", "apiserver", f"--data-dir={data}", f"--secure-port={port}", *issue)
         client = await _client(data)
         stack.push_async_callback(client.close)
         start("controller-manager", "controllers", "manager", f"--kubeconfig={data / 'manager'}", "--healthz-port=0")
         start("scheduler", "controllers", "scheduler", f"--kubeconfig={data / 'scheduler'}", "--healthz-port=0")
-        kubelet = (
-            "kubelet",
-            f"--kubeconfig={data / 'kubelet'}",
-            f"--hostname-override=node-{{1..{nodes}}}",
-            "--port=0",
-            "--healthz-port=0",
-        )
         begin = time.perf_counter()
-        start(f"kubelet ({nodes} nodes)", *kubelet)
-        await _until(lambda: _ready_nodes(client, nodes))
+        for first, last in ((1, nodes - apart), (nodes - apart + 1, nodes)):
+            if first <= last:
+                names = f"--hostname-override=node-{{{first}..{last}}}"
+                start(
+                    f"kubelet ({last - first + 1} nodes)",
+                    "kubelet",
+                    f"--kubeconfig={data / 'kubelet'}",
+                    names,
+                    "--port=0",
+                    "--healthz-port=0",
+                )
+        await until(lambda: _ready_nodes(client, nodes))
         console.print(f"{nodes} nodes Ready after {time.perf_counter() - begin:.1f} s")
-        await _deploy(client, pods, console)
-        table = Table("process", "resident MB", "CPU s", box=None, header_style="bold")
-        for name, pid in processes.items():
-            table.add_row(name, f"{resident_mb(pid):.0f}", f"{cpu_s(pid):.1f}")
-        table.add_row("all", f"{sum(map(resident_mb, processes.values())):.0f}", f"{sum(map(cpu_s, processes.values())):.1f}")
-        console.print(table)
+        yield Cluster(client, data, processes)
+
+
+async def measure(directory: Path, *, nodes: int, pods: int, rest_s: float = 0, console: Console) -> None:
+    """Run the Deployment through, print when each stage was done and what the processes hold; with `rest_s`, also what they use during so
+    many seconds in which nothing happens."""
+    async with started(directory, nodes, console=console) as cluster:
+        await deploy(cluster.client, deployment(pods), console)
+        console.print(cluster.table())
         if rest_s:
-            await _rest(processes, rest_s, console)
+            await _rest({name: each.pid for name, each in cluster.processes.items()}, rest_s, console)
 
 
 async def _rest(processes: dict[str, int], rest_s: float, console: Console) -> None:
@@ -83,9 +112,9 @@ async def _rest(processes: dict[str, int], rest_s: float, console: Console) -> N
     console.print(f"at rest ({rest_s:.0f} s): {sum(shares.values()):.1%} of a core ({parts})")
 
 
-async def _deploy(client: Client, pods: int, console: Console) -> None:
-    import random
-
+async def deploy(client: Client, wanted: Object, console: Console) -> None:
+    """Create the Deployment, wait until all its pods are Ready, and print how long each stage took."""
+    pods = wanted["spec"]["replicas"]
     informer = Informer(client, PODS, namespace="default", label_selector="app=bench", rng=random.Random(1))
     counts = {"created": 0, "bound": 0, "ready": 0, "failed": 0}
     reached: dict[str, float] = {}
@@ -102,14 +131,14 @@ async def _deploy(client: Client, pods: int, console: Console) -> None:
     try:
         await informer.wait_synced()
         begin = time.perf_counter()
-        await client.create(DEPLOYMENTS, deployment(pods))
+        await client.create(DEPLOYMENTS, wanted)
 
         async def done() -> bool:
             if following.done():
                 following.result()
             return "ready" in reached
 
-        await _until(done)
+        await until(done)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
@@ -152,7 +181,7 @@ async def _ready_nodes(client: Client, count: int) -> bool:
     return False
 
 
-async def _until(true: Any) -> None:
+async def until(true: Any) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not await true():
             await asyncio.sleep(0.1)
