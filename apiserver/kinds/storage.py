@@ -142,7 +142,7 @@ CSI_NODE = Kind(
     columns=(NAME, Column("Drivers", "integer"), AGE),
     row=_csi_node_row,
     validate=validation.validate_csi_node,
-    metadata_passes=("create", "create"),
+    metadata_passes=("create",),
     unconditional_update=False,
     delete_answers_object=True,
 )
@@ -180,12 +180,12 @@ VOLUME_ATTACHMENT = Kind(
     resource=_resource("volumeattachments", "VolumeAttachment"),
     definition=DEFINITION + "VolumeAttachment",
     singular="volumeattachment",
-    subresources=(status_subresource(validation.validate_volume_attachment, keeps_metadata=True, metadata_passes=("create", "create")),),
+    subresources=(status_subresource(validation.validate_volume_attachment, keeps_metadata=True, metadata_passes=("create",)),),
     columns=(NAME, Column("Attacher", format="name"), Column("PV"), Column("Node"), Column("Attached", "boolean"), AGE),
     row=_attachment_row,
     prepare=status_is_the_servers({"attached": False}),
     validate=validation.validate_volume_attachment,
-    metadata_passes=("create", "create"),
+    metadata_passes=("create",),
     unconditional_update=False,
     delete_answers_object=True,
 )
@@ -198,7 +198,7 @@ VOLUME_ATTRIBUTES_CLASS = Kind(
     columns=(NAME, Column("DriverName"), AGE),
     row=_attributes_class_row,
     validate=validation.validate_volume_attributes_class,
-    metadata_passes=("create", "update", "create"),
+    metadata_passes=("update", "create"),
     delete_answers_object=True,
 )
 

@@ -37,12 +37,13 @@ def _segment(value: str, path: str) -> list[FieldError]:
 
 
 def validate_service_cidr(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
-    cidrs, path = (new.get("spec") or {}).get("cidrs") or [], "spec.cidrs"
+    given, path = (new.get("spec") or {}).get("cidrs"), "spec.cidrs"
+    cidrs: list[str] = given or []
     if old is None:
         return _cidrs(cidrs, path)
     before = (old.get("spec") or {}).get("cidrs") or []
     if len(cidrs) < len(before) or (len(cidrs) > len(before) and (len(before), len(cidrs)) != (1, 2)):
-        return [invalid(path, cidrs, IMMUTABLE)]
+        return [invalid(path, given, IMMUTABLE)]
     errors = [
         invalid(f"{path}[{index}]", new_one, IMMUTABLE)
         for index, (new_one, old_one) in enumerate(zip(cidrs, before, strict=False))
@@ -56,10 +57,12 @@ def _cidrs(cidrs: list[str], path: str) -> list[FieldError]:
     if not cidrs:
         return [required(path, "at least one CIDR required")]
     if len(cidrs) > 2:
-        return [invalid(path, cidrs, "may only hold up to 2 values")]
-    families = {found[1].version for found in map(parse_cidr, cidrs) if found is not None}
-    errors = [invalid(path, cidrs, _FAMILIES)] if len(families) < len(cidrs) == 2 else []
-    return errors + [error for index, each in enumerate(cidrs) for error in complaints(f"{path}[{index}]", each, is_valid_cidr(each))]
+        return [invalid(path, {"CIDRs": cidrs}, "may only hold up to 2 values")]
+    errors = [error for index, each in enumerate(cidrs) for error in complaints(f"{path}[{index}]", each, is_valid_cidr(each))]
+    families = [found[1].version if found is not None else None for found in map(parse_cidr, cidrs)]
+    if len(families) == 2 and families[0] == families[1] is not None:
+        errors.append(invalid(path, cidrs, _FAMILIES))
+    return errors
 
 
 def validate_service_cidr_status(_new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 def validate(new: Object, old: Object | None, ctx: Context) -> Sequence[FieldError]:
-    errors = [required("data", "data is mandatory")] if new.get("data") is None else []
-    errors += not_negative(new.get("revision"), "revision")
+    errors = not_negative(new.get("revision"), "revision")
+    data = new.get("data")
+    if old is None and not isinstance(data, dict):
+        errors = [*errors, required("data", "data is mandatory" if data is None else "data must be a valid JSON object")]
     if old is not None and ctx.texts.get("data") != ctx.old_texts.get("data"):
         errors.append(invalid("data", new.get("data"), IMMUTABLE))
     return errors

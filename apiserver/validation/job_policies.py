@@ -71,7 +71,7 @@ def _exit_codes(codes: Object, names: set[str | None], path: str) -> list[FieldE
         errors.append(invalid(f"{path}.containerName", container, why))
     values, at = codes.get("values") or [], f"{path}.values"
     if not values:
-        errors.append(invalid(at, values, "at least one value is required"))
+        errors.append(invalid(at, codes.get("values"), "at least one value is required"))
     elif len(values) > _EXIT_CODES_MAX:
         errors.append(too_many(at, len(values), _EXIT_CODES_MAX))
     for index, value in enumerate(values):

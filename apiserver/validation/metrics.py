@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from apiserver.validation.metadata import complaints
-from apiserver.validation.names import is_path_segment_name
+from apiserver.validation.names import is_dns1123_label, is_path_segment_name
+from apiserver.validation.requirements import container_resource_name
 from kube.errors import FieldError, invalid, not_allowed, not_supported, required
 from kube.objects import Object
 from kube.quantity import parse
@@ -90,9 +91,11 @@ def _pods(source: Object, path: str) -> Errors:
 
 
 def _container_resource(source: Object, path: str) -> Errors:
-    errors = [] if source.get("name") else [required(f"{path}.name", "must specify a resource name")]
-    if not source.get("container"):
-        errors.append(required(f"{path}.container", "must specify a container"))
+    errors: Errors = []
+    rules = (("name", container_resource_name, "a resource name"), ("container", is_dns1123_label, "a container"))
+    for name, rule, what in rules:
+        value, at = source.get(name) or "", f"{path}.{name}"
+        errors += complaints(at, value, rule(value)) if value else [required(at, f"must specify {what}")]
     return errors + _resource_target(source, path)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from apiserver.validation.metadata import complaints, not_negative, same
+from apiserver.validation.metadata import complaints, not_negative, same, validate_annotations, validate_labels
 from apiserver.validation.names import is_dns1123_label
+from apiserver.validation.pod_annotations import validate_pod_annotations
 from apiserver.validation.pod_warnings import is_new_generation, template_warnings
 from apiserver.validation.podspec import validate_template
 from apiserver.validation.volume_claim import claim_warnings, validate_claim_spec
@@ -65,7 +66,7 @@ def validate(new: Object, old: Object | None, ctx: Context | None = None) -> Seq
 def _warnings(spec: Object) -> list[str]:
     found = template_warnings(spec.get("template"), "spec.template")
     for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-        found += claim_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
+        found += claim_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}]")  # upstream's path lacks `spec`
     if (spec.get("revisionHistoryLimit") or 0) < 0:
         found.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
     return found
@@ -80,35 +81,40 @@ def _spec(spec: Object, before: Object, ctx: Context | None) -> Errors:
         errors.append(invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"))
     errors += _strategy(spec.get("updateStrategy") or {}, "spec.updateStrategy")
     errors += _retention(spec.get("persistentVolumeClaimRetentionPolicy"), "spec.persistentVolumeClaimRetentionPolicy")
+    if not same(spec.get("volumeClaimTemplates"), before.get("volumeClaimTemplates")):
+        for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+            errors += validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
     errors += counts_not_negative(spec, ("replicas", "minReadySeconds"), "spec")
     errors += not_negative((spec.get("ordinals") or {}).get("start"), "spec.ordinals.start")
     service = spec.get("serviceName")
     if service and service != before.get("serviceName"):
         errors += complaints("spec.serviceName", service, is_dns1123_label(service))
-    return errors + _selector_and_template(spec, before, ctx)
+    return errors + _selector_and_template(spec, ctx)
 
 
-def _selector_and_template(spec: Object, before: Object, ctx: Context | None) -> Errors:
+def _selector_and_template(spec: Object, ctx: Context | None) -> Errors:
     claims = spec.get("volumeClaimTemplates") or []
 
     def check(template: Object, path: str) -> Errors:
-        errors: Errors = []
-        if not same(claims, before.get("volumeClaimTemplates")):
-            for index, claim in enumerate(claims):
-                errors += validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
-        return errors + validate_template(_with_claims(template, claims), path)
+        """The template's labels and annotations are looked at twice."""
+        meta = template.get("metadata") or {}
+        labels, annotations = meta.get("labels"), meta.get("annotations")
+        errors = validate_template(_with_claims(template, claims), path) + validate_labels(labels, f"{path}.labels")
+        errors += validate_annotations(annotations, f"{path}.annotations")
+        return errors + validate_pod_annotations(annotations, template.get("spec") or {}, f"{path}.annotations")
 
     errors = validate_selector_and_template(spec, check, empty="statefulset", unreadable="", ctx=ctx)
     return errors + validate_always_restarts(spec.get("template") or {}, "spec.template", "StatefulSet")
 
 
 def _with_claims(template: Object, claims: list[Object]) -> Object:
-    """The template with the claims as its first volumes; a claim takes the place of a volume of its name."""
+    """The template as its pods will be: the claims are its first volumes, one takes the place of a volume of its name. What they are called
+    is the controller's business."""
+    pod = {name: value for name, value in (template.get("spec") or {}).items() if name not in ("hostname", "subdomain")}
     if not claims:
-        return template
-    pod = template.get("spec") or {}
-    names = [(claim.get("metadata") or {}).get("name") or "" for claim in claims]
-    volumes: list[Object] = [{"name": name, "persistentVolumeClaim": {"claimName": name or "claim"}} for name in names]
+        return {**template, "spec": pod}
+    names = list(dict.fromkeys((claim.get("metadata") or {}).get("name") or "" for claim in claims))
+    volumes: list[Object] = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in names]
     volumes += [volume for volume in pod.get("volumes") or () if volume.get("name") not in names]
     return {**template, "spec": {**pod, "volumes": volumes}}
 

@@ -63,13 +63,13 @@ def _class_warnings(terms: Sequence[Object]) -> list[str]:
 
 
 def validate_volume_attributes_class(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
-    """An update is checked like a new one, twice."""
+    """Of an update, first what must not change."""
     errors = _provisioner(new.get("driverName") or "", "driverName")
     errors += _parameters(new.get("parameters") or {}, may_be_empty=False)
     if old is None:
         return errors
     names = [name for name in ("driverName", "parameters") if not same(new.get(name), old.get(name))]
-    return [*errors, *(not_allowed(name, f"updates to {name} are forbidden.") for name in names), *errors]
+    return [*(not_allowed(name, f"updates to {name} are forbidden.") for name in names), *errors]
 
 
 def _provisioner(name: str, path: str) -> list[FieldError]:
@@ -91,7 +91,7 @@ def _parameters(parameters: Object, *, may_be_empty: bool) -> list[FieldError]:
 
 def _topologies(terms: Sequence[Object], path: str) -> list[FieldError]:
     errors: list[FieldError] = []
-    seen: list[dict[str, set[str]]] = []
+    seen: list[dict[str, set[str]]] = [{} for _ in terms]  # upstream's list begins with so many empty ones, which empty terms are like
     for index, term in enumerate(terms):
         at = f"{path}[{index}].matchLabelExpressions"
         found: dict[str, set[str]] = {}
@@ -101,8 +101,7 @@ def _topologies(terms: Sequence[Object], path: str) -> list[FieldError]:
             if key in found:
                 errors.append(duplicate(f"{at}[{number}].key", key))
             found[key] = set(values)
-        if found in seen:
-            errors.append(duplicate(at, ""))
+        errors += [duplicate(at, "") for each in seen if each == found]
         seen.append(found)
     return errors
 
@@ -117,24 +116,20 @@ def _topology(key: str, values: Sequence[str], path: str) -> list[FieldError]:
 
 
 def validate_volume_attachment(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
-    """The attacher must be a driver's name, and the volume's name a good one, only in new attachments. What else is wrong with an update
-    is said twice."""
+    """A new one, or a changed one, whose spec is to be what it was."""
     spec, status = new.get("spec") or {}, new.get("status") or {}
     attacher, node = spec.get("attacher") or "", spec.get("nodeName") or ""
-    errors = [] if attacher else [required("spec.attacher")]
+    errors = csi_driver_name(attacher, "spec.attacher") if attacher else [required("spec.attacher")]
     errors += _source(spec.get("source") or {}, "spec.source")
     errors += complaints("spec.nodeName", node, is_dns1123_subdomain(node))
     errors += _parameters_of_attachment(status.get("attachmentMetadata") or {}, "status.attachmentMetadata")
     for name in ("attachError", "detachError"):
         errors += _volume_error(status.get(name) or {}, f"status.{name}")
-    if old is not None:
-        errors *= 2
-        return errors if same(spec, old.get("spec") or {}) else [*errors, invalid("spec", spec, IMMUTABLE)]
     volume = (spec.get("source") or {}).get("persistentVolumeName")
-    if attacher:
-        errors += csi_driver_name(attacher, "spec.attacher")
     if volume is not None:
         errors += complaints("spec.source.persistentVolumeName", volume, is_dns1123_subdomain(volume))
+    if old is not None and not same(spec, old.get("spec") or {}):
+        errors.append(invalid("spec", spec, IMMUTABLE))
     return errors
 
 
@@ -213,14 +208,12 @@ def _token_requests(requests: Sequence[Object], path: str) -> list[FieldError]:
 
 
 def validate_csi_node(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
-    """A driver's entry may come and go, but not change (but for how many volumes it can attach). What else is wrong with an update is
-    said twice."""
+    """A driver's entry may come and go, but not change (but for how many volumes it can attach)."""
     path, drivers = "spec.drivers", (new.get("spec") or {}).get("drivers") or []
     errors: list[FieldError] = []
     names: set[str] = set()
     for index, driver in enumerate(drivers):
         errors += _node_driver(driver, names, f"{path}[{index}]")
-    errors *= 1 if old is None else 2
     before = {each.get("name"): each for each in ((old or {}).get("spec") or {}).get("drivers") or ()}
     for driver in drivers:
         known = before.get(driver.get("name"))

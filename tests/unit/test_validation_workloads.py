@@ -253,7 +253,13 @@ CREATED: list[tuple[str, Kind, Object, list[str]]] = [
         "a revision has data",
         CONTROLLER_REVISION,
         {"metadata": {"name": "r"}, "revision": -1},
-        ["data: Required value: data is mandatory", "revision: Invalid value: -1: must be greater than or equal to 0"],
+        ["revision: Invalid value: -1: must be greater than or equal to 0", "data: Required value: data is mandatory"],
+    ),
+    (
+        "a revision's data is an object",
+        CONTROLLER_REVISION,
+        {"metadata": {"name": "r"}, "revision": 1, "data": ["a"]},
+        ["data: Required value: data must be a valid JSON object"],
     ),
 ]
 

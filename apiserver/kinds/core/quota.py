@@ -12,7 +12,7 @@ from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME
 from apiserver.kinds.podspec import round_resources
 from apiserver.kinds.strategy import CREATED_AT, created_at_row, status_is_the_servers, status_subresource
-from apiserver.registry.kind import Column, Kind
+from apiserver.registry.kind import Column, Context, Kind
 from apiserver.validation import quota as validation
 from kube.objects import Object
 from kube.resources import Resource
@@ -30,6 +30,13 @@ def default_limit_range(limit_range: Object) -> None:
             for name, amounts in (("default", default), ("defaultRequest", request)):
                 if amounts:
                     item[name] = amounts
+
+
+def prepare_limit_range(limit_range: Object, old: Object | None, _ctx: Context) -> None:
+    """One without a name is called by its uid (upstream: by a UUID of its own)."""
+    meta = limit_range["metadata"]
+    if old is None and not meta.get("name"):
+        meta["name"] = meta["uid"]
 
 
 def default_quota(quota: Object) -> None:
@@ -57,6 +64,7 @@ LIMIT_RANGE = Kind(
     columns=CREATED_AT,
     row=created_at_row,
     default=default_limit_range,
+    prepare=prepare_limit_range,
     validate=validation.validate_limit_range,
     metadata_passes=("create",),
     create_on_update=True,

@@ -15,7 +15,7 @@ from apiserver.kinds.core.service_families import HEADLESS, settle
 from apiserver.kinds.core.service_fields import complete, has_node_ports, needs_health_check
 from apiserver.registry.kind import Context, Finish
 from kube.errors import InternalError, NotFound, invalid, invalid_object
-from kube.objects import Object
+from kube.objects import Object, name_of
 from kube.resources import ENDPOINTS
 
 Step = Callable[[], Awaitable[None]]
@@ -74,7 +74,7 @@ async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) 
     complete(spec, before)
     problems = settle(spec, before, cluster_ips.families(registries.service_cidr))
     if problems:
-        raise invalid_object("Service", "", new["metadata"]["name"], problems)
+        raise invalid_object("Service", "", name_of(new), problems)
     claims = Claims(registries, new, ctx, await node_ports.of(registries))
     try:
         await (_claim_ips(claims, spec) if before is None else _change_ips(claims, spec, before))
@@ -132,7 +132,7 @@ async def _claim_one(claims: Claims, spec: Object, family: str, ip: str) -> str:
         await claims.claim_ip(ip)
     except cluster_ips.NotAllocated as error:
         problem = invalid("spec.clusterIPs", spec.get("clusterIPs"), f"failed to allocate IP {ip}: {error}")
-        raise invalid_object("Service", "", claims.service["metadata"]["name"], [problem]) from error
+        raise invalid_object("Service", "", name_of(claims.service), [problem]) from error
     return ip
 
 
@@ -166,7 +166,7 @@ def _wants_node_ports(spec: Object) -> bool:
 
 def _refuse_port(claims: Claims, index: int, port: int, error: Exception) -> Exception:
     problem = invalid(f"spec.ports[{index}].nodePort", port, str(error))
-    return invalid_object("Service", "", claims.service["metadata"]["name"], [problem])
+    return invalid_object("Service", "", name_of(claims.service), [problem])
 
 
 def _any_port(claims: Claims) -> int:
