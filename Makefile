@@ -41,3 +41,4 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m docs.deviations
+	$(BIN)/python -m docs.conformance

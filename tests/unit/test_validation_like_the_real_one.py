@@ -52,7 +52,12 @@ NEW: list[tuple[str, str, Object, list[str]]] = [
     ("labels of a StatefulSet's pods", "StatefulSet", set_of(metadata={"labels": {"a": "b", "c": "!"}}), ["spec.template.labels"] * 2),
     ("what the controller will call a pod", "StatefulSet", set_of(spec={**TEMPLATE["spec"], "subdomain": "X!"}), []),
     ("a container that is none", "HorizontalPodAutoscaler", scaled_by(name="cpu", container="../x"), ["containerResource.container"]),
-    ("a resource that no container has", "HorizontalPodAutoscaler", scaled_by(name="nonsense", container="c"), ["containerResource.name"] * 2),
+    (
+        "a resource that no container has",
+        "HorizontalPodAutoscaler",
+        scaled_by(name="nonsense", container="c"),
+        ["containerResource.name"] * 2,
+    ),
     ("no topology at all", "StorageClass", topologies({}), ["allowedTopologies[0].matchLabelExpressions"]),
     ("a long attacher", "VolumeAttachment", attached(attacher="x" * 64, nodeName="!"), ["spec.attacher", "spec.nodeName"]),
 ]
