@@ -2,7 +2,8 @@
 
 Promises: ready, serving and terminating as upstream tells them; one set of slices for each address family and each set of ports;
 few writes: an endpoint stays in its slice, and new ones fill slices that are being written anyway. A Service without any endpoint
-still has one empty slice. Read first: `endpoint_pod.py`. Source: upstream `staging/src/k8s.io/endpointslice/reconciler.go`.
+still has one empty slice. Read first: `endpoint_pod.py`; hints by annotation are `topology_hints.py`'s.
+Source: upstream `staging/src/k8s.io/endpointslice/reconciler.go`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from kube.objects import Object, controller_reference, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
 from kube.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from kube.runtime.controller import Run
-from kube.runtime.perform import Action, Create, Delete, Update, perform
+from kube.runtime.perform import Action, Create, Delete, Record, Update, perform
 
 from .endpoint_pod import (
     HEADLESS,
@@ -34,9 +35,8 @@ from .endpoint_pod import (
 from .own_writes import OwnWrites
 from .pod import is_ready
 from .status import meaningful
+from .topology_hints import DISABLED, ZONE, counts_node, is_auto, ratios_of, with_hints
 from .trigger_time import TriggerTimes, triggered
-
-# deviates: the annotation service.kubernetes.io/topology-mode gives no topology hints; trafficDistribution does.
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
@@ -44,7 +44,6 @@ MANAGER = "endpointslice-controller.k8s.io"
 ENDPOINTS_MAX = 100
 CHANGES_BATCHED_S = 0.1
 """Pods come and go in bursts: so long is waited for the others before a slice, which may be large, is written."""
-ZONE = "topology.kubernetes.io/zone"
 _SERVICE = "service"
 _RESERVED = frozenset({SERVICE_NAME, MANAGED_BY, HEADLESS})
 _NAME_MAX = 63
@@ -58,6 +57,8 @@ def plan(
 ) -> list[Action]:
     """The slices to create, update or delete for a Service. `observed` are its slices, `pods` those it selects."""
     wanted = endpoints_of(desired, pods, nodes)
+    if is_auto(desired):
+        _keep_hints(wanted, observed)
     existing: dict[Ports, list[Object]] = {}
     for each in observed:
         existing.setdefault((each.get("addressType", ""), _canonical(each.get("ports") or [])), []).append(each)
@@ -107,6 +108,15 @@ def endpoints_of(service: Object, pods: Sequence[Object], nodes: Mapping[str, Ob
     return out
 
 
+def _keep_hints(wanted: Mapping[Ports, Sequence[Object]], observed: Sequence[Object]) -> None:
+    """Of hints by annotation it is decided afterwards whether they must change."""
+    hints = {_identity(each): each["hints"] for one in observed for each in one.get("endpoints") or () if each.get("hints")}
+    for endpoints in wanted.values():
+        for each in endpoints:
+            if _identity(each) in hints:
+                each["hints"] = hints[_identity(each)]
+
+
 def endpoint_of(service: Object, pod: Object, node: Object, addresses: list[str]) -> Object:
     serving, terminating = is_ready(pod), is_deleting(pod)
     ready = bool(service["spec"].get("publishNotReadyAddresses")) or (serving and not terminating)
@@ -121,7 +131,8 @@ def endpoint_of(service: Object, pod: Object, node: Object, addresses: list[str]
         endpoint["zone"] = zone
     if hostname:
         endpoint["hostname"] = hostname
-    hints = _hints(service["spec"].get("trafficDistribution"), zone, name_of(node)) if ready else {}
+    by_field = ready and not is_auto(service)
+    hints = _hints(service["spec"].get("trafficDistribution"), zone, name_of(node)) if by_field else {}
     return endpoint | ({"hints": hints} if hints else {})
 
 
@@ -273,6 +284,8 @@ class EndpointSliceController:
         self.writes = OwnWrites(self.slices)
         self._waiting_for_node: dict[str, set[str]] = {}
         self._times = TriggerTimes()
+        self._hinted: set[str] = set()
+        """Services that have hints by annotation."""
         self.services.add_handler(self._service_changed)
         self.pods.add_handler(self._pod_changed)
         self.nodes.add_handler(self._node_changed)
@@ -285,16 +298,28 @@ class EndpointSliceController:
         pods = [pod for pod in self.pods.list(namespace_of(service)) if matches(service, pod)]
         nodes = self._nodes_of(key, pods)
         observed = self.writes.without_gone(self.slices.by_index(_SERVICE, key))
-        actions = plan(service, [each for each in observed if not is_deleting(each)], self.run.clock.now(), pods=pods, nodes=nodes)
+        living = [each for each in observed if not is_deleting(each)]
+        actions = self._with_hints(key, service, living, plan(service, living, self.run.clock.now(), pods=pods, nodes=nodes))
         by_name = {name_of(each): each for each in observed}
         actions = triggered(actions, self._times.look(service, pods))
         answers = await perform(actions, client=self.run.client, events=self.run.events)
         for action, answer in zip(actions, answers, strict=True):
             if isinstance(action, Delete):
                 self.writes.note_deleted(by_name[action.name], answer)
-            else:
+            elif not isinstance(action, Record):
                 self.writes.note(answer)
         return None
+
+    def _with_hints(self, key: str, service: Object, observed: Sequence[Object], actions: list[Action]) -> list[Action]:
+        had_hints = key in self._hinted
+        if not is_auto(service):
+            self._hinted.discard(key)
+            reason, message = "TopologyAwareHintsDisabled", f"{DISABLED}, addressType: {families_of(service)[0]}"
+            return [*actions, Record(service, "Warning", reason, message)] if had_hints else actions
+        hinted = with_hints(service, actions, observed, ratios_of(self.nodes.list()), had_hints=had_hints)
+        is_off = any(isinstance(each, Record) and each.reason == "TopologyAwareHintsDisabled" for each in hinted)
+        (self._hinted.discard if is_off else self._hinted.add)(key)
+        return hinted
 
     def _nodes_of(self, key: str, pods: Sequence[Object]) -> dict[str, Object]:
         """The nodes of these pods; Services that wait for a node are remembered, to be looked at again when it comes."""
@@ -312,6 +337,7 @@ class EndpointSliceController:
             self.run.queue.add(key_of(new))
         elif old is not None:
             self._times.forget(key_of(old))
+            self._hinted.discard(key_of(old))
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         namespace = namespace_of(new or old or {})
@@ -319,13 +345,16 @@ class EndpointSliceController:
             self.run.queue.add_after(key, CHANGES_BATCHED_S)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is None:
-            return
-        for key in self._waiting_for_node.pop(name_of(new), ()):
-            self.run.queue.add(key)
-        if old is not None and labels_of(old).get(ZONE) != labels_of(new).get(ZONE):
+        if new is not None:
+            for key in self._waiting_for_node.pop(name_of(new), ()):
+                self.run.queue.add(key)
+        if old is not None and new is not None and labels_of(old).get(ZONE) != labels_of(new).get(ZONE):
             for service in self.services.list():
                 self.run.queue.add_after(key_of(service), CHANGES_BATCHED_S)
+        elif old is None or new is None or counts_node(old) != counts_node(new):
+            for service in self.services.list():
+                if is_auto(service):
+                    self.run.queue.add_after(key_of(service), CHANGES_BATCHED_S)
 
     def _slice_changed(self, old: Object | None, new: Object | None) -> None:
         """Somebody else changed or deleted a slice: make it right again."""
