@@ -10,7 +10,7 @@ Read first: `kube/quota.py` (what an object costs). Source: upstream `pkg/contro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -52,11 +52,11 @@ def plan(desired: Object, observed: Iterable[Counted], now: datetime) -> list[Ac
     return [Update(RESOURCE_QUOTAS, {**desired, "status": told}, subresource="status")]
 
 
-def lowers(quota: Object, todo: Iterable[Action]) -> bool:
-    """Whether any of these writes gives back something that was charged."""
+def lowered(quota: Object, todo: Iterable[Action]) -> frozenset[str]:
+    """The names of what these writes would give back of what was charged."""
     before = read((quota.get("status") or {}).get("used"))
     after = [read(each.obj["status"]["used"]) for each in todo if isinstance(each, Update)]
-    return any(used[name] < amount for used in after for name, amount in before.items() if name in used)
+    return frozenset(name for used in after for name, amount in before.items() if name in used and used[name] < amount)
 
 
 def counted(quota: Object, hard: Amounts, observed: Iterable[Counted], now: datetime) -> Amounts:
@@ -125,26 +125,27 @@ class ResourceQuotaController:
         if quota is None or is_deleting(quota):
             return None
         todo = plan(quota, await self._observed(quota), self.run.clock.now())
-        if lowers(quota, todo):
+        if names := lowered(quota, todo):
             early_s = self._charged_at.get(key, float("-inf")) + CHARGE_STORED_IN_S - self.run.clock.monotonic()
             if early_s > 0:
                 return early_s
-            todo = plan(quota, await self._observed(quota, version=resource_version_of(quota)), self.run.clock.now())
+            todo = plan(quota, await self._observed(quota, surely=names), self.run.clock.now())
         for answer in await perform(todo, client=self.run.client, events=self.run.events):
             if answer is not None:
                 self.quotas.put(answer)
         return None
 
-    async def _observed(self, quota: Object, *, version: str = "") -> list[Counted]:
-        """What there is of everything that the quota limits; with a `version`, as of that or later, so that everything that had been
-        charged at that time is there: whoever watches many resources may be later with one than with another."""
+    async def _observed(self, quota: Object, *, surely: Collection[str] = ()) -> list[Counted]:
+        """What there is of everything that the quota limits. What is counted as these names is `surely` as new as the quota, so that all
+        that had been charged by then is there: whoever watches many resources may be later with one than with another."""
         wanted, namespace = read((quota.get("spec") or {}).get("hard")), namespace_of(quota)
+        version = resource_version_of(quota)
         found: list[Counted] = []
         for resource, informer in list(self._watched.items()):
             evaluator = evaluator_of(resource.group, resource.plural)
             if evaluator is None or not evaluator.matching(wanted):
                 continue
-            if not version or informer.has_seen(version):
+            if informer.has_seen(version) or not set(surely).intersection(evaluator.matching(wanted)):
                 found.append((evaluator, informer.list(namespace)))
             else:
                 found.append((evaluator, (await self.run.client.list(resource, namespace=namespace)).get("items") or ()))

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from controllers.manager.resource_quota import CHARGE_STORED_IN_S, ResourceQuotaController, lowers
+from controllers.manager.resource_quota import CHARGE_STORED_IN_S, ResourceQuotaController, lowered
 from kube.clock import LoopClock
 from kube.objects import Object, key_of
-from kube.resources import PODS, RESOURCE_QUOTAS
+from kube.resources import PODS, RESOURCE_QUOTAS, SERVICES
 from kube.runtime.controller import Run
 from kube.runtime.perform import Update
 from kube.runtime.queue import WorkQueue
@@ -20,11 +20,11 @@ from tests.virtual import virtual
 
 def quota(used: int, version: int) -> Object:
     metadata = {"name": "small", "namespace": "ns", "uid": "q", "resourceVersion": str(version)}
-    return {"kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "3"}}, "status": _status(used)}
+    return {"kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "3", "services": "1"}}, "status": _status(used)}
 
 
 def _status(used: int) -> Object:
-    return {"hard": {"pods": "3"}, "used": {"pods": str(used)}}
+    return {"hard": {"pods": "3", "services": "1"}, "used": {"pods": str(used), "services": "0"}}
 
 
 def pods(count: int) -> list[Object]:
@@ -69,6 +69,7 @@ class World:
         self.controller = ResourceQuotaController()
         self.controller.start(cast(Run, run))
         self.controller._watched[PODS] = cast(Any, self.pods)
+        self.controller._watched[SERVICES] = cast(Any, Cache([], seen=0))  # nothing has happened to Services for long
 
     async def list(self, resource: Any, *, namespace: str) -> Object:
         self.lists += 1
@@ -105,4 +106,4 @@ async def test_what_was_charged_a_moment_ago_may_not_be_stored_yet() -> None:
 @pytest.mark.parametrize(("used", "expected"), [(2, True), (3, False), (4, False)])
 def test_giving_back_is_what_lowers(used: int, expected: bool) -> None:
     told = Update(RESOURCE_QUOTAS, {**quota(3, 10), "status": _status(used)}, subresource="status")
-    assert lowers(quota(3, 10), [told]) is expected
+    assert lowered(quota(3, 10), [told]) == ({"pods"} if expected else set())
