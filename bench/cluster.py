@@ -74,7 +74,14 @@ async def started(directory: Path, nodes: int, *, apart: int = 0, console: Conso
         start("apiserver", "apiserver", f"--data-dir={data}", f"--secure-port={port}", *issue)
         client = await _client(data)
         stack.push_async_callback(client.close)
-        start("controller-manager", "controllers", "manager", f"--kubeconfig={data / 'manager'}", "--healthz-port=0")
+        start(
+            "controller-manager",
+            "controllers",
+            "manager",
+            f"--kubeconfig={data / 'manager'}",
+            "--cluster-cidr=10.128.0.0/9",
+            "--healthz-port=0",
+        )
         start("scheduler", "controllers", "scheduler", f"--kubeconfig={data / 'scheduler'}", "--healthz-port=0")
         begin = time.perf_counter()
         for first, last in ((1, nodes - apart), (nodes - apart + 1, nodes)):

@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the directories of wherry.io/local volumes are on this machine; without it they are never touched",
     )
+    manager.add_argument("--cluster-cidr", metavar="CIDR", help="the addresses of pods; each node gets a part (default 10.244.0.0/16)")
+    manager.add_argument("--node-cidr-mask-size", type=int, metavar="BITS", help="how large a node's part is (default 24)")
     manager.add_argument(
         "--cluster-signing-cert-file", default="", metavar="FILE", help="the CA (PEM) that signs CertificateSigningRequests"
     )
@@ -144,16 +146,25 @@ def _manager(flags: argparse.Namespace) -> int:
     from controllers.manager.accounts import AccountClients, transport_of
     from controllers.manager.certificate_signing import Files
     from controllers.manager.manager import run_manager
+    from controllers.manager.node_ipam import CLUSTER_CIDR, NODE_PREFIX, Ranges
     from controllers.manager.registry import CONTROLLERS, Options
 
     chosen = _chosen(flags, "kube-controller-manager", CONTROLLERS)
     if chosen is None:
+        return 2
+    cluster_cidr, node_prefix = flags.cluster_cidr or CLUSTER_CIDR, flags.node_cidr_mask_size or NODE_PREFIX
+    try:
+        Ranges(cluster_cidr, node_prefix)
+    except ValueError as error:
+        print(f"kube-controller-manager: {error}", file=sys.stderr)
         return 2
 
     async def work(component: Component) -> None:
         root_ca = (component.config.ca_data or b"").decode()
         options = Options(
             root_ca=root_ca,
+            cluster_cidr=cluster_cidr,
+            node_cidr_mask_size=node_prefix,
             local_volume_directory=flags.local_volume_directory,
             cluster_signing=Files(flags.cluster_signing_cert_file, flags.cluster_signing_key_file),
             cluster_signing_duration=flags.cluster_signing_duration,

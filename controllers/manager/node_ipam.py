@@ -17,15 +17,27 @@ from kube.runtime.controller import Run
 CLUSTER_CIDR: Final = "10.244.0.0/16"
 NODE_PREFIX: Final = 24
 RETRY_S: Final = 30.0
-_SIZE: Final = 1 << (32 - NODE_PREFIX)
+_NODE_PREFIX_MAX: Final = 30
 
 
 class Ranges:
     """The node ranges of a cluster's range, in order, and which of them are taken. Ranges from elsewhere may be taken, too: they cover none
     of these, or (larger ones, which somebody wrote by hand) several."""
 
-    def __init__(self, cluster: ipaddress.IPv4Network) -> None:
-        self._first, self._count = int(cluster.network_address), 1 << (NODE_PREFIX - cluster.prefixlen)
+    def __init__(self, cluster_cidr: str = CLUSTER_CIDR, node_prefix: int = NODE_PREFIX) -> None:
+        """Raises ValueError, with the flag at fault, for ranges that cannot be divided so."""
+        try:
+            cluster = ipaddress.ip_network(cluster_cidr)
+        except ValueError as error:
+            raise ValueError(f"--cluster-cidr {cluster_cidr}: {error}") from None
+        if not isinstance(cluster, ipaddress.IPv4Network):
+            raise ValueError(f"--cluster-cidr {cluster_cidr}: must be an IPv4 range")
+        if not cluster.prefixlen <= node_prefix <= _NODE_PREFIX_MAX:
+            raise ValueError(
+                f"--node-cidr-mask-size {node_prefix}: must be from {cluster.prefixlen} (--cluster-cidr) to {_NODE_PREFIX_MAX}"
+            )
+        self._prefix, self._size = node_prefix, 1 << (32 - node_prefix)
+        self._first, self._count = int(cluster.network_address), 1 << (node_prefix - cluster.prefixlen)
         self._takers: dict[int, int] = {}
         """How many nodes have taken a range, by its number."""
         self._next = 0
@@ -48,7 +60,7 @@ class Ranges:
             self._next += 1
         if self._next >= self._count:
             return None
-        return str(ipaddress.IPv4Network((self._first + self._next * _SIZE, NODE_PREFIX)))
+        return str(ipaddress.IPv4Network((self._first + self._next * self._size, self._prefix)))
 
     def _numbers(self, cidr: str) -> range:
         """The ranges that a range overlaps."""
@@ -59,7 +71,7 @@ class Ranges:
         if not isinstance(network, ipaddress.IPv4Network):
             return range(0)
         low, high = int(network.network_address) - self._first, int(network.broadcast_address) - self._first
-        return range(max(low // _SIZE, 0), min(high // _SIZE + 1, self._count))
+        return range(max(low // self._size, 0), min(high // self._size + 1, self._count))
 
 
 class NodeIpamController:
@@ -67,11 +79,9 @@ class NodeIpamController:
 
     name = "nodeipam"
 
-    def __init__(self, cluster_cidr: str = CLUSTER_CIDR) -> None:
-        network = ipaddress.ip_network(cluster_cidr)
-        if not isinstance(network, ipaddress.IPv4Network) or network.prefixlen > NODE_PREFIX:
-            raise ValueError(f"--cluster-cidr {cluster_cidr}: an IPv4 range of /{NODE_PREFIX} or larger")
-        self._ranges = Ranges(network)
+    def __init__(self, cluster_cidr: str = CLUSTER_CIDR, node_prefix: int = NODE_PREFIX) -> None:
+        """Raises ValueError: see `Ranges`."""
+        self._ranges = Ranges(cluster_cidr, node_prefix)
         self._given: dict[str, str] = {}
         """Ranges given to Nodes, by name: also those that the cache does not show yet."""
 

@@ -35,7 +35,7 @@ from .local_provisioner import LocalProvisioner
 from .local_resizer import LocalResizer
 from .local_volume import PROVISIONER
 from .namespace import NamespaceController
-from .node_ipam import NodeIpamController
+from .node_ipam import CLUSTER_CIDR, NODE_PREFIX, NodeIpamController
 from .node_lifecycle import GRACE_S, NodeLifecycleController
 from .node_ttl import NodeTtlController
 from .persistent_volume_binder import PersistentVolumeBinder
@@ -71,6 +71,9 @@ class Options:
     cluster_signing_duration: timedelta = DURATION
     service_account_private_key_file: str = ""
     """The key (PEM) that signs tokens in Secrets; without one none is signed."""
+    cluster_cidr: str = CLUSTER_CIDR
+    """The range that nodes get their ranges of pod addresses from, of this prefix length each."""
+    node_cidr_mask_size: int = NODE_PREFIX
     local_volume_directory: str = ""
     """Where the directories of `wherry.io/local` volumes are on this machine; "" where volumes are but names."""
 
@@ -120,7 +123,9 @@ CONTROLLERS: dict[str, Registered[Options]] = {
     "node-lifecycle-controller": Registered(
         lambda options: NodeLifecycleController(grace_s=options.node_monitor_grace_period_s), "nodelifecycle", "node-controller", 8
     ),
-    "node-ipam-controller": Registered(lambda _: NodeIpamController(), "nodeipam", "cidrAllocator", 1),
+    "node-ipam-controller": Registered(
+        lambda options: NodeIpamController(options.cluster_cidr, options.node_cidr_mask_size), "nodeipam", "cidrAllocator", 1
+    ),
     "taint-eviction-controller": Registered(
         lambda _: TaintEvictionController(), "taint-eviction-controller", "taint-eviction-controller", 8
     ),

@@ -45,5 +45,6 @@ class AddressPool:
 
 
 def cidr_of_index(index: int) -> str:
-    """The pod CIDR of the node with this number where nobody assigned one: 10.244.<n>.0/24, going on in 10.245. and so on."""
-    return f"10.{244 + index // 256}.{index % 256}.0/24"
+    """The pod CIDR of the node with this number where nobody assigned one: 10.244.<n>.0/24, going on in 10.245. and so on, and after
+    10.255. in 10.1. (10.0. is left to Services). Of 65,280 nodes and more, some share a range."""
+    return f"10.{(243 + index // 256) % 255 + 1}.{index % 256}.0/24"

@@ -293,7 +293,9 @@ def test_a_bad_cidr_is_refused() -> None:
 
 
 def test_nodes_without_a_cidr_count_on() -> None:
-    assert [cidr_of_index(each) for each in (0, 255, 256)] == ["10.244.0.0/24", "10.244.255.0/24", "10.245.0.0/24"]
+    numbers = (0, 255, 256, 12 * 256 - 1, 12 * 256, 255 * 256 - 1)
+    ranges = ["10.244.0.0/24", "10.244.255.0/24", "10.245.0.0/24", "10.255.255.0/24", "10.1.0.0/24", "10.243.255.0/24"]
+    assert [cidr_of_index(each) for each in numbers] == ranges
 
 
 # --- the environment ------------------------------------------------------------------------------------------------------------------

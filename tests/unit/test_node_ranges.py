@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
-
 import pytest
 
 from controllers.manager.node_ipam import Ranges
 
-CLUSTER = IPv4Network("10.0.0.0/22")
+CLUSTER = "10.0.0.0/22"
 
 TAKEN: dict[str, tuple[list[str], str | None]] = {
     "none yet": ([], "10.0.0.0/24"),
@@ -41,3 +39,25 @@ def test_a_range_that_two_have_taken_is_free_when_both_are_gone() -> None:
     assert ranges.first_free() == "10.0.1.0/24"
     ranges.give_back("10.0.0.0/24")
     assert ranges.first_free() == "10.0.0.0/24"
+
+
+def test_nodes_may_get_smaller_parts() -> None:
+    ranges = Ranges("10.0.0.0/24", 26)
+    ranges.take("10.0.0.0/26")
+    assert ranges.first_free() == "10.0.0.64/26"
+
+
+WRONG = {
+    "no range": ("pods", 24, "--cluster-cidr pods: 'pods' does not appear to be an IPv4 or IPv6 network"),
+    "an address within": ("10.0.0.1/16", 24, "--cluster-cidr 10.0.0.1/16: 10.0.0.1/16 has host bits set"),
+    "of the other family": ("fd00::/56", 64, "--cluster-cidr fd00::/56: must be an IPv4 range"),
+    "parts larger than the whole": ("10.0.0.0/16", 8, "--node-cidr-mask-size 8: must be from 16 (--cluster-cidr) to 30"),
+    "parts too small for pods": ("10.0.0.0/16", 31, "--node-cidr-mask-size 31: must be from 16 (--cluster-cidr) to 30"),
+}
+
+
+@pytest.mark.parametrize(("cidr", "prefix", "said"), WRONG.values(), ids=WRONG.keys())
+def test_ranges_that_cannot_be_divided_name_the_flag(cidr: str, prefix: int, said: str) -> None:
+    with pytest.raises(ValueError, match="--") as caught:
+        Ranges(cidr, prefix)
+    assert str(caught.value) == said
