@@ -52,8 +52,12 @@ class Tormentor:
                 await self.stop_one(self._rng.choice(parts))
 
     async def stop_one(self, part: str) -> None:
-        """Kill a part at once or in the midst of one of its next requests, and start it again a little later."""
-        fuse = await self.lit(part) if self._rng.random() < 0.5 else None
+        """Kill a part at once, in the midst of one of its next requests or after some turns of the loop, and start it again a little
+        later."""
+        when = self._rng.random()
+        fuse = await self.lit(part) if when < 0.4 else None
+        if when > 0.7:
+            await self._turns()
         self.say(f"{part} dies")
         down_s = self._rng.uniform(0, DOWN_S_MAX)
         if part == SERVER:
@@ -78,6 +82,11 @@ class Tormentor:
         with suppress(Compacted):
             await store.compact(await store.revision())
         self.say("compacted")
+
+    async def _turns(self) -> None:
+        """Some turns of the loop: whoever is at work is at another await then."""
+        for _ in range(self._rng.randrange(400)):
+            await asyncio.sleep(0)
 
     async def lit(self, part: str) -> Fuse:
         """A fuse that has blown, or would not."""
