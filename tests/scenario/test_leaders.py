@@ -18,6 +18,7 @@ from tests.component.test_cluster import deployment, is_rolled_out
 from tests.scenario.faults import Rates
 from tests.scenario.invariants import AskedFor, AtMost, Fits, InOrder, OneRun, Promise, Room
 from tests.scenario.replicas import Replicas, loops
+from tests.scenario.runtimes import Runtimes
 from tests.scenario.scene import NODE_CONTROLLERS, Scene, insist, scene
 from tests.scenario.seeds import seeds
 from tests.scenario.test_jobs import COMPLETIONS, PARALLELISM, job
@@ -95,6 +96,7 @@ async def load(stage: Scene) -> None:
 
 
 async def scenario(seed: int) -> None:
+    runtimes = Runtimes()
     promises: Sequence[Promise] = (
         AtMost(max(REPLICAS, COMPLETIONS)),
         AskedFor(REPLICAS + SURGE),
@@ -104,7 +106,9 @@ async def scenario(seed: int) -> None:
         Fits(NODE_CPUS),
         OneRun(completions=COMPLETIONS, parallelism=PARALLELISM),
     )
-    async with scene(seed, nodes=2, controllers=None, promises=promises, rates=FEW, clock_jumps=seed % 3 == 1) as stage:
+    async with scene(
+        seed, nodes=2, controllers=None, promises=promises, rates=FEW, clock_jumps=seed % 3 == 1, runtime_factory=runtimes
+    ) as stage:
         replicas = Replicas(stage.cluster, stage.rng, loops(("*",) if seed % 5 == 0 else CONTROLLERS))
         async with replicas.running():
             await insist(partial(stage.cluster.client.create, DEPLOYMENTS, large(deployment(REPLICAS))))
@@ -116,6 +120,7 @@ async def scenario(seed: int) -> None:
             await stage.until(lambda: is_done(stage))
             stage.calm()
             await check_end(stage, replicas)
+    assert runtimes.doubled == []
 
 
 async def is_done(stage: Scene) -> bool:
