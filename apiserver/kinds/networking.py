@@ -132,7 +132,7 @@ IP_ADDRESS = Kind(
     row=_address_row,
     validate=address_rules.validate_ip_address,
     name_rule="any",
-    metadata_passes=("update",),
+    metadata_passes=("create", "update"),
 )
 
 NETWORK_POLICY = Kind(

@@ -159,7 +159,7 @@ RESOURCE_CLAIM_TEMPLATE = Kind(
     columns=(NAME, AGE),
     default=default_template,
     validate=claim_rules.validate_template,
-    metadata_passes=("update",),
+    metadata_passes=("create", "update"),
     delete_answers_object=True,
 )
 

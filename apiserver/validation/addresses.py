@@ -19,15 +19,17 @@ _FAMILIES = "may specify no more than one IP for each IP family, i.e 192.168.0.0
 def validate_ip_address(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
     """The name is the address, in canonical form."""
     parent, path = (new.get("spec") or {}).get("parentRef"), "spec.parentRef"
-    if old is not None:
-        return immutable(parent, (old.get("spec") or {}).get("parentRef"), path)
     name = new["metadata"].get("name") or ""
     errors = complaints("metadata.name", name, is_valid_ip(name)) if name else []
+    errors += _parent(parent, path)
+    return errors if old is None else errors + immutable(parent, (old.get("spec") or {}).get("parentRef"), path)
+
+
+def _parent(parent: Object | None, path: str) -> list[FieldError]:
     if parent is None:
-        return [*errors, required(path)]
+        return [required(path)]
     group, resource, namespace, parent_name = (parent.get(each) or "" for each in ("group", "resource", "namespace", "name"))
-    if group:
-        errors += complaints(f"{path}.group", group, is_dns1123_subdomain(group))
+    errors = complaints(f"{path}.group", group, is_dns1123_subdomain(group)) if group else []
     errors += _segment(resource, f"{path}.resource") + _segment(parent_name, f"{path}.name")
     return errors + (_segment(namespace, f"{path}.namespace") if namespace else [])
 

@@ -69,7 +69,7 @@ def validate_secret(new: Object, old: Object | None, ctx: Context) -> list[Field
         errors.append(too_long("data", SIZE_MAX))
     check = _TYPES.get(new.get("type") or "")
     errors += check(new, data) if check else []
-    if not errors and new.get("type") == "kubernetes.io/tls" and (old is None or (old.get("data") or {}) != data):
+    if not errors and new.get("type") == "kubernetes.io/tls":
         problem = problem_of(base64.b64decode(data["tls.crt"] or ""), base64.b64decode(data["tls.key"] or ""))
         ctx.warnings += [problem] if problem else []
     return errors

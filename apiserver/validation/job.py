@@ -217,7 +217,8 @@ def _changes(new: Object, old: Object) -> Errors:
     fixed = before.get("template") or {}
     if _is_at_rest(old):
         fixed = _with_changeable_parts(fixed, template)
-    if not same(template, fixed):
+        errors += immutable(template.get("spec"), fixed.get("spec"), "spec.template.spec")
+    elif not same(template, fixed):
         errors += immutable(template, fixed, "spec.template")
     for name in _IMMUTABLE:
         errors += immutable(spec.get(name), before.get(name), f"spec.{name}")

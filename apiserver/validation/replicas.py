@@ -50,11 +50,11 @@ def validate_replica_set_status(new: Object, _old: Object | None, _ctx: object =
 
 
 def validate_replication_controller(new: Object, old: Object | None, ctx: Context | None = None) -> Sequence[FieldError]:
-    """An update is checked like a new one and then once more: its errors are listed twice, as upstream does."""
+    """An update is checked like a new one."""
     errors = _replication_controller(new["spec"], ctx)
     if not errors:
         warn_of_template(ctx, new, old)
-    return errors if old is None else errors * 2
+    return errors
 
 
 def _replication_controller(spec: Object, ctx: Context | None) -> list[FieldError]:

@@ -44,13 +44,13 @@ def validate_claim(new: Object, old: Object | None, _ctx: Context) -> Errors:
 
 
 def validate_template(new: Object, old: Object | None, _ctx: Context) -> Errors:
-    if old is not None:
-        return _fixed(new, old)
+    """An update is judged like a new one, too, although nothing of it may change."""
     spec = new.get("spec") or {}
     meta = spec.get("metadata") or {}
     errors = validate_annotations(meta.get("annotations"), "spec.metadata.annotations")
     errors += validate_labels(meta.get("labels"), "spec.metadata.labels")
-    return errors + _claim_spec(spec.get("spec") or {}, "spec.spec")
+    errors += _claim_spec(spec.get("spec") or {}, "spec.spec")
+    return errors if old is None else errors + _fixed(new, old)
 
 
 def _fixed(new: Object, old: Object) -> Errors:

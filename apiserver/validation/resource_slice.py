@@ -50,10 +50,18 @@ _UNSET_OR_TRUE = "must be either unset or set to true"
 Errors = list[FieldError]
 
 
-def validate(new: Object, old: Object | None, _ctx: Context) -> Errors:
+def validate(new: Object, old: Object | None, ctx: Context) -> Errors:
     spec, before = new.get("spec") or {}, (old or {}).get("spec") or {}
+    errors = _errors(spec, before, is_new=old is None)
+    driver = spec.get("driver") or ""
+    if not errors and driver != driver.lower():
+        ctx.warnings.append(f'spec.driver: driver names should be lowercase; "{driver}" contains uppercase characters')
+    return errors
+
+
+def _errors(spec: Object, before: Object, *, is_new: bool) -> Errors:
     errors = driver_name(spec.get("driver") or "", "spec.driver") + _pool(spec.get("pool") or {}, "spec.pool")
-    if old is not None:
+    if not is_new:
         errors += immutable((spec.get("pool") or {}).get("name"), (before.get("pool") or {}).get("name"), "spec.pool.name")
         errors += immutable(spec.get("driver"), before.get("driver"), "spec.driver")
         errors += immutable(spec.get("nodeName"), before.get("nodeName"), "spec.nodeName")

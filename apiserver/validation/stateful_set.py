@@ -59,14 +59,15 @@ def validate(new: Object, old: Object | None, ctx: Context | None = None) -> Seq
         if not same(fixed, {name: value for name, value in before.items() if name not in _CHANGEABLE}):
             errors.append(not_allowed("spec", _FORBIDDEN))
     if ctx is not None and not errors and is_new_generation(new, old):
-        ctx.warnings += _warnings(spec)
+        ctx.warnings += _warnings(spec, "" if old is None else ".Spec")
     return errors
 
 
-def _warnings(spec: Object) -> list[str]:
+def _warnings(spec: Object, part: str) -> list[str]:
+    """`part` is what upstream calls the spec of a claim in paths: nothing at first, `Spec` later."""
     found = template_warnings(spec.get("template"), "spec.template")
     for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-        found += claim_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}]")  # upstream's path lacks `spec`
+        found += claim_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}]{part}")
     if (spec.get("revisionHistoryLimit") or 0) < 0:
         found.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
     return found
@@ -81,13 +82,13 @@ def _spec(spec: Object, before: Object, ctx: Context | None) -> Errors:
         errors.append(invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"))
     errors += _strategy(spec.get("updateStrategy") or {}, "spec.updateStrategy")
     errors += _retention(spec.get("persistentVolumeClaimRetentionPolicy"), "spec.persistentVolumeClaimRetentionPolicy")
-    if not same(spec.get("volumeClaimTemplates"), before.get("volumeClaimTemplates")):
+    if not before:
         for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
             errors += validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
     errors += counts_not_negative(spec, ("replicas", "minReadySeconds"), "spec")
     errors += not_negative((spec.get("ordinals") or {}).get("start"), "spec.ordinals.start")
     service = spec.get("serviceName")
-    if service and service != before.get("serviceName"):
+    if service and not before:
         errors += complaints("spec.serviceName", service, is_dns1123_label(service))
     return errors + _selector_and_template(spec, ctx)
 

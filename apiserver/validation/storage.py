@@ -174,7 +174,8 @@ def validate_csi_driver(new: Object, old: Object | None, ctx: Context) -> list[F
     if old is not None:
         errors += immutable(spec.get("attachRequired"), before.get("attachRequired"), "spec.attachedRequired")
         errors += immutable(modes, before.get("volumeLifecycleModes") or [], "spec.volumeLifecycleModes")
-    if not errors and old is None and spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
+    has_new_requests = bool(spec.get("tokenRequests")) and not same(spec["tokenRequests"], before.get("tokenRequests"))
+    if not errors and has_new_requests and spec.get("serviceAccountTokenInSecrets") is None:
         ctx.warnings.append(
             "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of "
             "tokens in volume attributes"

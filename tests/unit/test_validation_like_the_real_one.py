@@ -82,6 +82,65 @@ def test_where_a_new_object_is_wrong(name: str, fields: Object, paths: list[str]
     assert all(said.endswith(wanted) for said, wanted in zip(found, paths, strict=True)), found
 
 
+def address(**parent: str) -> Object:
+    return {"metadata": {"name": "10.0.0.9", "uid": "u-1"}, "spec": {"parentRef": parent}}
+
+
+def wanting(*classes: str) -> Object:
+    requests = [{"name": f"r{index}", "exactly": {"deviceClassName": name}} for index, name in enumerate(classes)]
+    return {"spec": {"spec": {"devices": {"requests": requests}}}}
+
+
+def replicated(policy: str) -> Object:
+    spec = {**TEMPLATE["spec"], "dnsPolicy": policy}
+    return {"spec": {"selector": {"a": "b"}, "template": {**TEMPLATE, "spec": spec}}}
+
+
+CHANGED: list[tuple[str, str, Object, Object, list[str]]] = [
+    (
+        "an IPAddress's parent is judged, and must stay",
+        "IPAddress",
+        address(resource="services", name="a"),
+        address(resource="a/b", name="a"),
+        ["spec.parentRef.resource", "spec.parentRef"],
+    ),
+    ("an IPAddress without a parent", "IPAddress", address(resource="s", name="a"), {**address(), "spec": {}}, ["spec.parentRef"] * 2),
+    (
+        "a claim's template is judged, and must stay",
+        "ResourceClaimTemplate",
+        wanting("a"),
+        wanting(""),
+        ["spec.spec.devices.requests[0].exactly.deviceClassName", "spec"],
+    ),
+    ("a ReplicationController, once", "ReplicationController", replicated("Default"), replicated("x"), ["spec.template.spec.dnsPolicy"]),
+    ("claims of a StatefulSet are not judged again", "StatefulSet", set_of(claim("d")), set_of({"metadata": {"name": "d"}}), ["spec"]),
+]
+
+
+@pytest.mark.parametrize(("name", "before", "after", "paths"), [case[1:] for case in CHANGED], ids=[case[0] for case in CHANGED])
+def test_where_a_changed_object_is_wrong(name: str, before: Object, after: Object, paths: list[str]) -> None:
+    kind = KINDS[name]
+    found = [str(each).partition(": ")[0] for each in kind.validate(made(kind, after), made(kind, before), context("update"))]
+    assert found == paths
+
+
+def warned(name: str, old: Object | None, new: Object) -> list[str]:
+    kind, told = KINDS[name], context("create" if old is None else "update")
+    assert not kind.validate(made(kind, new), made(kind, old) if old is not None else None, told)
+    return told.warnings
+
+
+def test_drivers_are_warned_of_upper_case_and_of_tokens_each_time_these_change() -> None:
+    pool = {"name": "p", "generation": 1, "resourceSliceCount": 1}
+    slices = {"spec": {"driver": "GPU.example.com", "nodeName": "n", "pool": pool, "devices": []}}
+    upper = 'spec.driver: driver names should be lowercase; "GPU.example.com" contains uppercase characters'
+    assert warned("ResourceSlice", None, slices) == warned("ResourceSlice", slices, slices) == [upper]
+    plain, one, two = ({"spec": {"tokenRequests": [{"audience": each} for each in names]}} for names in ((), ("a",), ("a", "b")))
+    assert warned("CSIDriver", plain, one) == warned("CSIDriver", one, two) == warned("CSIDriver", None, one)
+    assert len(warned("CSIDriver", None, one)) == 1
+    assert warned("CSIDriver", one, one) == warned("CSIDriver", one, plain) == []
+
+
 def test_too_many_ranges_are_shown_as_go_prints_them() -> None:
     (error,) = KINDS["ServiceCIDR"].validate(made(KINDS["ServiceCIDR"], cidrs("a", "b", "c")), None, context("create"))
     assert str(error) == 'spec.cidrs: Invalid value: {"CIDRs":["a","b","c"]}: may only hold up to 2 values'

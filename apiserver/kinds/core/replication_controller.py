@@ -46,7 +46,7 @@ REPLICATION_CONTROLLER = Kind(
     default=default,
     prepare=template_owner({"replicas": 0}),
     validate=validation.validate_replication_controller,
-    metadata_passes=("create", "update"),
+    metadata_passes=("update",),
     has_generation=True,
     default_orphan=True,
 )
