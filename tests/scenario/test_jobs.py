@@ -19,7 +19,7 @@ from tests.scenario.seeds import seeds
 from tests.virtual import run_virtual
 
 COMPLETIONS, PARALLELISM = 6, 3
-RUNS = 3
+RUNS = 2
 CONTROLLERS = ("job-controller", "cronjob-controller", "garbage-collector-controller", "pod-garbage-collector-controller")
 
 

@@ -42,7 +42,7 @@ async def keep_writing(cluster: InProcessCluster, acknowledged: dict[str, str]) 
             except Exception:
                 await asyncio.sleep(0.1)
         number += 1
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
 
 
 async def rollout(seed: int) -> None:
