@@ -85,7 +85,8 @@ def _version(obj: Object) -> int:
 
 @dataclass(slots=True)
 class _Entry:
-    """One pod. `sent` is what the server is believed to have, `answered` the object it last answered with."""
+    """One pod. `sent` is what the server is believed to have, `answered` is what it last answered: version and
+    status."""
 
     pod: Object
     sent: Mapping[str, Any]
@@ -226,8 +227,11 @@ class Reporter:
     async def _patch(self, entry: _Entry, patch: Object) -> None:
         body = {"metadata": {"uid": uid_of(entry.pod)}, "status": patch}
         name, namespace = name_of(entry.pod), namespace_of(entry.pod)
-        entry.answered = await self._client.patch(PODS, name, body, namespace=namespace, subresource="status")
-        self._on_written(entry.answered)
+        answer = await self._client.patch(PODS, name, body, namespace=namespace, subresource="status")
+        version = resource_version_of(answer)
+        is_known = version == resource_version_of(entry.pod)  # the watch was quicker
+        entry.answered = entry.pod if is_known else {"metadata": {"resourceVersion": version}, "status": answer.get("status", {})}
+        self._on_written(answer)
 
     async def _delete(self, entry: _Entry) -> None:
         name, namespace = name_of(entry.pod), namespace_of(entry.pod)
