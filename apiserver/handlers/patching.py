@@ -38,6 +38,10 @@ TAKES_ITEMS = re.compile(rb"\$(?!setElementOrder/)|\\u0024")
 """A directive that takes items away; keys can be written with escapes."""
 
 
+_BUILT_IN = "io.k8s."
+"""How names of types that are not custom begin."""
+
+
 @dataclass(slots=True)
 class Patching:
     """See the module. `of` and `names` are those of the objects that the client sees and patches."""
@@ -99,6 +103,8 @@ class Patching:
         if out is None or strict:
             out, strict = self._told(current, document)
         self.ctx.warnings.extend(strict)
+        if self.media != STRATEGIC and self.of.name.startswith(_BUILT_IN) and not document.get("apiVersion"):
+            out["metadata"].pop("name", None)  # upstream takes it for its internal version, which has no such members
         kind = out.get("kind") if self.of.named is not None else ""
         out["apiVersion"], out["kind"] = self.names.api_version, kind or self.names.kind
         return out

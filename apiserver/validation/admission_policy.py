@@ -68,7 +68,7 @@ def validate_mutating_policy(new: Object, old: Object | None, _ctx: Context) -> 
     errors = _shared_errors(spec, None if old is None else old.get("spec") or {})
     path = "spec.matchConstraints.resourceRules.operations"
     for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
-        errors += [not_supported(path, each, MUTABLE_OPERATIONS) for each in rule.get("operations") or () if each == "DELETE"]
+        errors += [not_supported(path, each, MUTABLE_OPERATIONS) for each in rule.get("operations") or () if each not in MUTABLE_OPERATIONS]
     if not spec.get("mutations"):
         errors.append(required("spec.mutations", "mutations must contain at least one item"))
     for index, mutation in enumerate(spec.get("mutations") or []):
@@ -190,7 +190,7 @@ def _mutation(mutation: Object, path: str) -> list[FieldError]:
     if given is None:
         errors.append(required(f"{path}.{part}", f"must be specified when patchType is {kind}"))
     else:
-        errors += _expression(given, f"{path}.{part}.expression")
+        errors += [] if (given.get("expression") or "").strip() else [required(f"{path}.{part}.expression")]
     for other in others:
         if mutation.get(other) is not None:
             errors.append(invalid(f"{path}.{other}", f"{{{other}}}", f"must not be specified when patchType is {kind}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.component.served import served
+from tests.component.served import CONFIG_MAPS, JSON_PATCH, MERGE, STRATEGIC, config_map, served
 from tests.virtual import virtual
 
 SERVICES = "/api/v1/namespaces/default/services"
@@ -25,6 +25,19 @@ async def test_a_limit_range_gets_a_name() -> None:
     async with served() as api:
         made = await api.ok("POST", LIMITS, {"spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]}})
         assert (await api.ok("GET", f"{LIMITS}/{made['metadata']['name']}"))["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+@virtual
+async def test_a_patch_that_takes_the_version_away_loses_the_name_too() -> None:
+    async with served() as api:
+        await api.ok("POST", CONFIG_MAPS, config_map("c", {"a": "b"}))
+        removed = [{"op": "remove", "path": "/apiVersion"}]
+        for media, patch in ((MERGE, {"apiVersion": None}), (MERGE, {"apiVersion": ""}), (JSON_PATCH, removed)):
+            reply = await api.call("PATCH", f"{CONFIG_MAPS}/c", patch, content_type=media)
+            assert reply.status == 400
+            assert reply.message == "the name of the object (c based on URL) was undeterminable: name must be provided"
+        for media, patch in ((STRATEGIC, {"apiVersion": None}), (MERGE, {"kind": None})):
+            assert (await api.ok("PATCH", f"{CONFIG_MAPS}/c", patch, content_type=media))["kind"] == "ConfigMap"
 
 
 @virtual

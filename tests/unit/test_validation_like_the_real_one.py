@@ -43,6 +43,12 @@ def topologies(*terms: Object) -> Object:
     return {"provisioner": "d.example.com", "allowedTopologies": list(terms)}
 
 
+def mutating(operation: str, expression: str) -> Object:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}
+    return {"spec": {"matchConstraints": {"resourceRules": [rule]}, "mutations": [mutation], "reinvocationPolicy": "Never"}}
+
+
 NEW: list[tuple[str, str, Object, list[str]]] = [
     ("a ServiceCIDR that is none", "ServiceCIDR", cidrs("10%", "fd00:98::/112"), ["spec.cidrs[0]"]),
     ("two ServiceCIDRs that are none", "ServiceCIDR", cidrs("10%", "x"), ["spec.cidrs[0]", "spec.cidrs[1]"]),
@@ -59,6 +65,8 @@ NEW: list[tuple[str, str, Object, list[str]]] = [
         ["containerResource.name"] * 2,
     ),
     ("no topology at all", "StorageClass", topologies({}), ["allowedTopologies[0].matchLabelExpressions"]),
+    ("an operation that is none", "MutatingAdmissionPolicy", mutating("UPDAT", "Object{}"), ["operations[0]", "resourceRules.operations"]),
+    ("a mutation without an expression", "MutatingAdmissionPolicy", mutating("CREATE", " "), ["applyConfiguration.expression"]),
     ("a long attacher", "VolumeAttachment", attached(attacher="x" * 64, nodeName="!"), ["spec.attacher", "spec.nodeName"]),
 ]
 
