@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import yaml
 
 from kube.schema.goquote import quote
@@ -56,6 +57,9 @@ class Document:
 
 def load(text: bytes | str) -> Document:
     """The first document of `text`. Raises YamlError."""
+    plain = _plain_json(text)
+    if plain is not None:
+        return plain
     try:
         return _Builder().build(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as wrong:
@@ -64,6 +68,31 @@ def load(text: bytes | str) -> Document:
         raise YamlError("yaml: control characters are not allowed") from None
     except (yaml.YAMLError, UnicodeError) as wrong:
         raise YamlError(f"yaml: {wrong}") from None
+
+
+_ODD = re.compile(rb"[^\x20-\x5b\x5d-\x7e\n]")
+"""What JSON and YAML may read in different ways: escapes, tabs, all but ASCII."""
+_STRING = re.compile(rb'"([^"]*)"')
+_ODD_NUMBER = re.compile(rb"[0-9][.eE]|[0-9]{16}")
+_KEY_MAX, _BRACKETS_MAX = 1000, 200
+
+
+def _plain_json(text: bytes | str) -> Document | None:
+    """A JSON object in which there is nothing that YAML reads otherwise: what clients send as apply configurations, nearly always. None
+    for everything else."""
+    if not isinstance(text, bytes) or not text.startswith(b"{") or b'"<<"' in text or _ODD.search(text) is not None:
+        return None
+    bare = _STRING.sub(b"", text)
+    if _ODD_NUMBER.search(bare) is not None or bare.count(b"{") + bare.count(b"[") > _BRACKETS_MAX:
+        return None
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    ordered = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if text.count(b":") != ordered.count(b":"):
+        return None  # a repeated key, which is to be told
+    return None if any(len(each) > _KEY_MAX for each in _STRING.findall(text)) else Document(orjson.loads(ordered))
 
 
 def _where(wrong: yaml.MarkedYAMLError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -155,3 +157,36 @@ _JSON = st.recursive(
 @given(_JSON)
 def test_what_is_printed_is_read_back(value: Any) -> None:
     assert goyaml.load(dump(value)).value == value
+
+
+# --- JSON that comes as YAML ------------------------------------------------------------------------------------------------------
+
+texts = st.text(st.sampled_from("ab:,{}[]#- .1e<&*!|>%@`'~\n\tx\\\"é"), max_size=12)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(derandomize=True, max_examples=400, deadline=None)
+@given(st.dictionaries(texts, values, max_size=4), st.sampled_from([None, 1]), st.booleans())
+def test_json_is_read_as_yaml_reads_it(value: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    try:
+        expected = goyaml.load(text)  # text that has been decoded is always read as YAML
+    except goyaml.YamlError as wrong:
+        with pytest.raises(goyaml.YamlError, match=re.escape(str(wrong))):
+            goyaml.load(text.encode())
+        return
+    found = goyaml.load(text.encode())
+    assert found == expected
+    assert repr(found) == repr(expected)  # 1 is not 1.0
+
+
+REPEATED = b'{"a": 1, "a": 2}'
+
+
+def test_repeated_keys_of_json_are_told_as_those_of_yaml() -> None:
+    assert goyaml.load(REPEATED) == goyaml.load(REPEATED.decode())
+    assert goyaml.load(REPEATED).duplicates
