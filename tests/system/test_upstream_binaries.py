@@ -92,7 +92,7 @@ def scheduled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     others = [wherry_nodes(place, f"node-{{1..{MANY}}}"), wherry_component(place, "controller-manager"), upstream_scheduler(place)]
     with running(place, [wherry_server(place)], others, MANY) as world:
         yield world
-    assert complaints(place.log("kube-scheduler")) == []
+        assert complaints(place.log("kube-scheduler")) == []
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     others = [wherry_nodes(place, f"node-{{1..{MANY}}}"), upstream_manager(place), wherry_component(place, "scheduler")]
     with running(place, [wherry_server(place)], others, MANY) as world:
         yield world
-    assert complaints(place.log("kube-controller-manager")) == []
+        assert complaints(place.log("kube-controller-manager")) == []
 
 
 @pytest.fixture(scope="module")

@@ -55,8 +55,11 @@ def stateful_set(world: World) -> None:
     world.merge("StatefulSet", space, "db", {"spec": {"template": {"metadata": {"annotations": {"round": "two"}}}}})
 
     def is_updated() -> bool:
-        status = _status(world, "StatefulSet", space, "db")
-        return status.get("updatedReplicas") == 3 == status.get("readyReplicas") and status["currentRevision"] == status["updateRevision"]
+        obj = world.get("StatefulSet", space, "db")
+        status = obj["status"]
+        if status["observedGeneration"] != obj["metadata"]["generation"] or status["currentRevision"] != status["updateRevision"]:
+            return False
+        return status.get("updatedReplicas") == 3 == status.get("readyReplicas")
 
     world.until("the update", is_updated)
     assert len(world.items("ControllerRevision", space)) == 2
