@@ -59,7 +59,7 @@ def stateful_set(world: World) -> None:
         status = obj["status"]
         if status["observedGeneration"] != obj["metadata"]["generation"] or status["currentRevision"] != status["updateRevision"]:
             return False
-        return status.get("updatedReplicas") == 3 == status.get("readyReplicas")
+        return bool(status.get("updatedReplicas") == 3 == status.get("readyReplicas"))
 
     world.until("the update", is_updated)
     assert len(world.items("ControllerRevision", space)) == 2
