@@ -13,7 +13,9 @@ import orjson
 
 from apiserver.store.base import Event, Store
 from controllers.manager.job_index import INDEX
+from kube.clock import Clock
 from kube.objects import Object, annotations_of, controller_of, is_condition_true, is_deleting, labels_of, name_of, namespace_of, uid_of
+from kube.quota import is_charged
 
 There = dict[str, Object]
 """What there is of a resource, by key."""
@@ -199,17 +201,19 @@ class OneRun:
 
 
 class InQuota:
-    """Never more pods in the namespace that are not over than its quota allows."""
+    """Never more pods in the namespace than its quota allows. Those that are over do not count, nor those that should have gone by now:
+    by `clock`, whoever sets it."""
 
     resource = "pods"
 
-    def __init__(self, namespace: str, hard: int) -> None:
-        self._namespace, self._hard = namespace, hard
+    def __init__(self, namespace: str, hard: int, clock: Clock) -> None:
+        self._namespace, self._hard, self._clock = namespace, hard, clock
 
     def check(self, before: Object | None, after: Object | None, there: There) -> Iterator[str]:
         if not is_new(before, after):
             return
-        count = sum(1 for each in there.values() if namespace_of(each) == self._namespace and not is_over(each))
+        now = self._clock.now()
+        count = sum(1 for each in there.values() if namespace_of(each) == self._namespace and is_charged(each, now))
         if count > self._hard:
             yield f"{count} pods in {self._namespace}, more than its quota of {self._hard}"
 

@@ -85,6 +85,7 @@ async def scene(
     controllers: Sequence[str] | None = ("*",),
     promises: Sequence[Promise] = (),
     rates: Rates | None = None,
+    clock: JumpingClock | None = None,
     clock_jumps: bool = False,
     runtime_factory: RuntimeFactory = SimulatedRuntime,
 ) -> AsyncIterator[Scene]:
@@ -97,7 +98,7 @@ async def scene(
         faults.append(FaultyTransport(inner, random.Random(rng.getrandbits(64)), rates))
         return faults[-1]
 
-    clock = JumpingClock()
+    clock = clock or JumpingClock()
     async with in_process_cluster(
         nodes=nodes,
         controllers=_chosen(controllers),

@@ -14,6 +14,7 @@ from kube.errors import ApiError
 from kube.objects import Object, is_deleting, name_of, namespace_of
 from kube.resources import DEPLOYMENTS, NAMESPACES, NODES, POD_DISRUPTION_BUDGETS, PODS, RESOURCE_QUOTAS
 from tests.component.test_cluster import deployment
+from tests.scenario.faults import JumpingClock
 from tests.scenario.invariants import InQuota, Room, is_up
 from tests.scenario.scene import Scene, insist, scene
 from tests.scenario.seeds import seeds
@@ -68,8 +69,9 @@ async def evict(stage: Scene, pod: Object) -> None:
 
 
 async def scenario(seed: int) -> None:
-    promises = (Room({"app": "web"}, LEAST), InQuota("mall", HARD))
-    async with scene(seed, controllers=CONTROLLERS, promises=promises, clock_jumps=seed % 4 == 1) as stage:
+    clock = JumpingClock()
+    promises = (Room({"app": "web"}, LEAST), InQuota("mall", HARD, clock))
+    async with scene(seed, controllers=CONTROLLERS, promises=promises, clock=clock, clock_jumps=seed % 4 == 1) as stage:
         client = stage.cluster.client
         for namespace in ("shop", "mall"):
             await client.create(NAMESPACES, {"metadata": {"name": namespace}})
