@@ -1,6 +1,6 @@
 """Validating- and MutatingAdmissionPolicies and their bindings. Source: kubernetes `pkg/apis/admissionregistration/validation`.
 
-Not here: whether expressions compile and to what type they evaluate; there is no CEL yet.
+Not here: whether the expressions of mutations compile.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from apiserver.validation.admission_rules import FAILURE_POLICIES, MATCH_POLICIES, validate_match_conditions, validate_named_rule
+from apiserver.validation.expressions import BOOL, NULL, STRING, Scope, admission_error
 from apiserver.validation.metadata import complaints, same, validate_conditions, validate_label_selector
 from apiserver.validation.names import byte_length, is_dns1035_label, is_dns1123_subdomain, is_path_segment_name, is_qualified_name
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
@@ -48,15 +49,16 @@ def validate_validating_policy(new: Object, old: Object | None, _ctx: Context) -
     checks, annotations = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not checks and not annotations:
         return [*errors, required("spec.validations", _ONE_CHECK), required("spec.auditAnnotations", _ONE_CHECK)]
+    scope = _scope(spec)
     for index, check in enumerate(checks):
-        errors += _check(check, f"spec.validations[{index}]")
+        errors += _check(check, f"spec.validations[{index}]", scope)
     if len(annotations) > AUDIT_ANNOTATIONS_MAX:
         why = f"must not have more than {AUDIT_ANNOTATIONS_MAX} auditAnnotations"
         errors.append(invalid("spec.auditAnnotations", annotations, why))
     seen: set[str] = set()
     for index, annotation in enumerate(annotations):
         path, key = f"spec.auditAnnotations[{index}]", annotation.get("key") or ""
-        errors += _audit_annotation(annotation, name, path)
+        errors += _audit_annotation(annotation, name, path, scope)
         if key in seen:
             errors.append(duplicate(f"{path}.key", key))
         seen.add(key)
@@ -97,10 +99,27 @@ def _shared_errors(spec: Object, old: Object | None) -> list[FieldError]:
         if not constraints.get("resourceRules"):
             errors.append(required(f"{path}.resourceRules"))
     if old is None or not all(same(spec.get(name), old.get(name)) for name in ("paramKind", "matchConditions")):
-        errors += validate_match_conditions(spec.get("matchConditions") or [], "spec.matchConditions", in_policy=True)
+        known = Scope(has_params=parameters is not None)
+        errors += validate_match_conditions(spec.get("matchConditions") or [], "spec.matchConditions", scope=known)
+    scope = _scope(spec, 0)
     for index, variable in enumerate(spec.get("variables") or []):
-        errors += _variable(variable, f"spec.variables[{index}]")
+        errors += _variable(variable, f"spec.variables[{index}]", scope)
+        scope = scope.with_variable(variable.get("name") or "", variable.get("expression") or "")
     return errors
+
+
+def _scope(spec: Object, count: int | None = None) -> Scope:
+    """What a policy's expressions may mention: its parameters and its variables (the first `count` of them)."""
+    variables = spec.get("variables") or []
+    scope = Scope(spec.get("paramKind") is not None, {} if variables else None)
+    for each in variables[:count]:
+        scope = scope.with_variable(each.get("name") or "", each.get("expression") or "")
+    return scope
+
+
+def _expression_errors(expression: str, path: str, scope: Scope, *returns: str) -> list[FieldError]:
+    found = admission_error(expression, path, returns=returns, scope=scope)
+    return [found] if found is not None else []
 
 
 def _param_kind(parameters: Object, path: str) -> list[FieldError]:
@@ -137,27 +156,30 @@ def _match_resources(match: Object, path: str) -> list[FieldError]:
     return errors
 
 
-def _variable(variable: Object, path: str) -> list[FieldError]:
+def _variable(variable: Object, path: str, scope: Scope) -> list[FieldError]:
     name = variable.get("name") or ""
     errors: list[FieldError] = []
     if not name.strip():
         errors.append(required(f"{path}.name", "name is not specified"))
     elif not _identifier_re.fullmatch(name) or name in _RESERVED:
         errors.append(invalid(f"{path}.name", name, "must be a valid CEL identifier"))
-    return errors + _expression(variable, f"{path}.expression")
+    return errors + _expression(variable, f"{path}.expression", scope)
 
 
-def _expression(holder: Object, path: str) -> list[FieldError]:
-    return [] if (holder.get("expression") or "").strip() else [required(path, _NO_EXPRESSION)]
+def _expression(holder: Object, path: str, scope: Scope, *returns: str) -> list[FieldError]:
+    expression = holder.get("expression") or ""
+    return _expression_errors(expression, path, scope, *returns) if expression.strip() else [required(path, _NO_EXPRESSION)]
 
 
-def _check(check: Object, path: str) -> list[FieldError]:
+def _check(check: Object, path: str, scope: Scope) -> list[FieldError]:
     """One of a policy's validations."""
     message, computed = (check.get(each) or "" for each in ("message", "messageExpression"))
     reason = check.get("reason")
-    errors = _expression(check, f"{path}.expression")
+    errors = _expression(check, f"{path}.expression", scope, BOOL)
     if computed and not computed.strip():
         errors.append(invalid(f"{path}.messageExpression", computed, "must be non-empty if specified"))
+    elif computed:
+        errors += _expression_errors(computed, f"{path}.messageExpression", scope, STRING)
     if message and not message.strip():
         errors.append(invalid(f"{path}.message", message, "must be non-empty if specified"))
     elif "\n" in message.strip() or "\r" in message.strip():
@@ -167,15 +189,20 @@ def _check(check: Object, path: str) -> list[FieldError]:
     return errors
 
 
-def _audit_annotation(annotation: Object, policy: str, path: str) -> list[FieldError]:
+def _audit_annotation(annotation: Object, policy: str, path: str, scope: Scope) -> list[FieldError]:
     """The key is written to the audit log with the policy's name before it."""
-    key, expression = f"{policy}/{annotation.get('key') or ''}", (annotation.get("valueExpression") or "").strip()
-    errors = complaints(f"{path}.key", key, is_qualified_name(key))
+    key, expression = annotation.get("key") or "", (annotation.get("valueExpression") or "").strip()
+    if policy:
+        errors = complaints(f"{path}.key", f"{policy}/{key}", is_qualified_name(f"{policy}/{key}"))
+    else:
+        errors = [invalid(f"{path}.key", key, "requires metadata.name be non-empty")]
     at = f"{path}.valueExpression"
     if not expression:
         errors.append(required(at, "valueExpression is not specified"))
     elif byte_length(expression) > VALUE_EXPRESSION_MAX:
         errors.append(required(at, f"must not exceed {VALUE_EXPRESSION_MAX} bytes in length"))
+    else:
+        errors += _expression_errors(expression, at, scope, STRING, NULL)
     return errors
 
 

@@ -1,13 +1,10 @@
-"""Which requests a webhook or an admission policy is for. Source: kubernetes `pkg/apis/admissionregistration/validation/validation.go`.
-
-A match condition's expression is compiled; of the request and its objects, CEL knows no fields here.
-"""
+"""Which requests a webhook or an admission policy is for. Source: kubernetes `pkg/apis/admissionregistration/validation/validation.go`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
+from apiserver.validation.expressions import BOOL, NO_PARAMS, Scope, admission_error
 from apiserver.validation.metadata import complaints
 from apiserver.validation.names import is_path_segment_name, is_qualified_name
 from kube.errors import FieldError, duplicate, invalid, not_supported, required, too_many
@@ -88,34 +85,14 @@ def _resources(resources: Sequence[str], path: str) -> list[FieldError]:
     return errors
 
 
-_REQUEST: Final = ("object", "oldObject", "request")
-_POLICY: Final = (*_REQUEST, "params", "namespaceObject", "variables")
-
-
-def match_condition_error(expression: str, path: str, *, in_policy: bool) -> FieldError | None:
-    """What is wrong with the expression of a match condition. Those that ask the authorizer are not looked into: CEL here has none."""
-    from kube.cel import types  # which a server without such objects need not load
-    from kube.cel.environment import CompileError, compile_expression
-
-    if "authorizer" in expression:
-        return None
-    try:
-        program = compile_expression(expression, dict.fromkeys(_POLICY if in_policy else _REQUEST, types.DYN))
-    except CompileError as problem:
-        return invalid(path, expression, f"compilation failed: {problem}")
-    if program.type != types.BOOL:
-        return invalid(path, expression, f"must evaluate to bool but got {program.type}")
-    return None
-
-
-def validate_match_conditions(conditions: Sequence[Object], path: str, *, in_policy: bool = False) -> list[FieldError]:
+def validate_match_conditions(conditions: Sequence[Object], path: str, *, scope: Scope = NO_PARAMS) -> list[FieldError]:
     errors = [too_many(path, len(conditions), CONDITIONS_MAX)] if len(conditions) > CONDITIONS_MAX else []
     seen: set[str] = set()
     for index, condition in enumerate(conditions):
         at, name = f"{path}[{index}]", condition.get("name") or ""
         if not (condition.get("expression") or "").strip():
             errors.append(required(f"{at}.expression"))
-        elif wrong := match_condition_error(condition["expression"], f"{at}.expression", in_policy=in_policy):
+        elif wrong := admission_error(condition["expression"], f"{at}.expression", returns=(BOOL,), scope=scope):
             errors.append(wrong)
         errors += complaints(f"{at}.name", name, is_qualified_name(name)) if name else [required(f"{at}.name")]
         if name and name in seen:

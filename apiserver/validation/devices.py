@@ -1,6 +1,6 @@
 """What claims, classes and slices of dynamic resource allocation have in common: names, selectors, configuration, tolerations.
 
-Source: kubernetes `pkg/apis/resource/validation/validation.go`. Not here: whether CEL expressions compile.
+Source: kubernetes `pkg/apis/resource/validation/validation.go`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from apiserver.validation.expressions import device_error
 from apiserver.validation.metadata import complaints, validate_label_name
 from apiserver.validation.names import byte_length, is_c_identifier, is_dns1123_label, is_dns1123_subdomain, is_valid_label_value
 from apiserver.validation.volume_sources import csi_driver_name
@@ -159,7 +160,8 @@ def selector(given: Object, path: str) -> Errors:
     at, expression = f"{path}.cel.expression", cel.get("expression") or ""
     if byte_length(expression) > EXPRESSION_BYTES_MAX:
         return [too_long(at, EXPRESSION_BYTES_MAX)]
-    return [] if expression else [required(at)]
+    wrong = device_error(expression, at)
+    return [] if wrong is None else [wrong]
 
 
 def opaque_config(config: Object, path: str) -> Errors:

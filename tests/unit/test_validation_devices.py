@@ -105,10 +105,10 @@ CASES: list[tuple[str, Kind, Object, list[str]]] = [
         ["spec.spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required"],
     ),
     (
-        "a class with an empty selector and expression",
+        "a class with an empty selector",
         DEVICE_CLASS,
-        {"spec": {"selectors": [{}, {"cel": {"expression": ""}}]}},
-        ["spec.selectors[0].cel: Required value", "spec.selectors[1].cel.expression: Required value"],
+        {"spec": {"selectors": [{}]}},
+        ["spec.selectors[0].cel: Required value"],
     ),
     (
         "a pool of no slices",

@@ -16,7 +16,6 @@ from apiserver.kinds.networking import INGRESS, INGRESS_CLASS, IP_ADDRESS, NETWO
 from apiserver.kinds.node_group import RUNTIME_CLASS
 from apiserver.kinds.storage import KINDS as STORAGE_KINDS
 from apiserver.registry.kind import Context, Kind, User
-from apiserver.validation.admission_rules import match_condition_error
 from apiserver.validation.workloads import amount_of
 from kube.objects import Object
 
@@ -363,21 +362,3 @@ def test_an_addresss_parent_is_in_lower_case() -> None:
     parent = {"group": "Example.com", "resource": "Gears", "namespace": "n", "name": "g"}
     assert IP_ADDRESS.row is not None
     assert IP_ADDRESS.row(made(IP_ADDRESS, {"spec": {"parentRef": parent}}), NOW)[1] == "gears.example.com/n/g"
-
-
-@pytest.mark.parametrize(
-    ("expression", "says"),
-    [
-        pytest.param("request.userInfo.username == 'me' && has(object.metadata)", "", id="what a request and its object say"),
-        pytest.param("'text'", "must evaluate to bool but got string", id="not a bool"),
-        pytest.param("object.spec.flag", "must evaluate to bool but got dyn", id="a type that is not known"),
-        pytest.param("nothing", "compilation failed: ERROR: <input>:1:1: undeclared reference to 'nothing'", id="an unknown variable"),
-        pytest.param("params.x == 1", "compilation failed: ERROR: <input>:1:1: undeclared reference to 'params'", id="a policy's variable"),
-        pytest.param("1 +", "compilation failed: ERROR: <input>:1:4: Syntax error", id="half an expression"),
-        pytest.param("authorizer.group('').resource('pods').check('get').allowed()", "", id="the authorizer, which is not looked into"),
-    ],
-)
-def test_match_conditions_are_compiled(expression: str, says: str) -> None:
-    wrong = match_condition_error(expression, "webhooks[0].matchConditions[0].expression", in_policy=False)
-    assert (says in wrong.message) if wrong is not None and says else (wrong is None and not says)
-    assert match_condition_error("params.x == 1", "p", in_policy=True) is None
