@@ -16,7 +16,7 @@ from apiserver.handlers.request import Answer, Request
 from apiserver.handlers.upgrade import Upgraded
 from apiserver.registry.kind import Subresource
 from apiserver.registry.registry import Served
-from kube.errors import NotImplementedByServer
+from kube.errors import BadRequest, NotImplementedByServer
 
 STREAMED = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 """The subresources whose answers have whatever form the node gives them: `Accept` is not looked at."""
@@ -25,6 +25,8 @@ STREAMED = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 async def connect(request: Request, served: Served, part: Subresource) -> Answer:
     """Serve one of the connect subresources. Raises ApiError; Upgraded when the connection was taken over."""
     plural, name = served.resource.plural, part.name
+    if "dryRun" in request.query and name != "log":
+        raise BadRequest("dryRun is not supported")
     if plural == "pods" and name == "log":
         return await pod_log.serve(request, served)
     if plural == "pods" and name in ("exec", "attach", "portforward"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Final
 
-from apiserver.handlers.negotiation import OBJECTS, STREAMS, check_acceptable
+from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.patch_bodies import APPLY, JSON_PATCH, MERGE
 from apiserver.handlers.request import Request
 from apiserver.pipeline.request_info import RequestInfo
@@ -54,7 +54,7 @@ def check_route(request: Request, resource: Resource, verbs: Set[str]) -> None:
         raise MethodNotAllowed(why, details={"group": resource.group, "kind": resource.plural})
     if request.method == "PATCH":
         _check_media_type(request.header(b"content-type"))
-    check_acceptable(request.header(b"accept"), OBJECTS + STREAMS if verb in _ACROSS_NAMESPACES else OBJECTS)
+    negotiate(request.header(b"accept"))
 
 
 def _check_media_type(content_type: str) -> None:

@@ -199,9 +199,11 @@ def parse_version(text: str) -> int:
     return int(text)
 
 
-def too_large(asked: int, current: int) -> errors.Timeout:
-    """The 504 for a resourceVersion that has not happened yet."""
+def too_large(asked: int, current: int, *, cached: bool = True) -> errors.Timeout:
+    """The 504 for a resourceVersion that has not happened yet. `cached`: upstream would have its watch cache answer, which says when to
+    come back; its store does not."""
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     return errors.Timeout(
         f"Timeout: Too large resource version: {asked}, current: {current}",
-        details={"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}], "retryAfterSeconds": 1},
+        details={"causes": causes, **({"retryAfterSeconds": 1} if cached else {})},
     )

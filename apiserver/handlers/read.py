@@ -12,7 +12,7 @@ from apiserver.handlers import continue_token
 from apiserver.handlers.negotiation import Form, error_media, negotiate
 from apiserver.handlers.options import ListOptions, list_options, parse_version, too_large, version_number
 from apiserver.handlers.request import YAML, Answer, Request, Response, StreamResponse
-from apiserver.handlers.table import include_policy, partial, table
+from apiserver.handlers.table import include_policy, partial, table, version_of
 from apiserver.handlers.write_options import read_bool
 from apiserver.registry.cache import Entry
 from apiserver.registry.registry import Served
@@ -57,15 +57,11 @@ def object_response(
     """An object (in the hub version) as the client wants it; `body` is its JSON where the server has it already."""
     form = negotiate(request.header(b"accept"), tables=tables)
     if form.as_ == "PartialObjectMetadataList":
-        kind = served.resource.kind
-        raise NotAcceptable(
-            f"you requested PartialObjectMetadataList, but the requested object is not a list (*{_internal(served)}.{kind})"
-        )
+        raise _no_list(served)
     if not form.as_ and form.media != YAML and body is not None and served.conversion is None:
         return Response(status, body)
     if form.as_ == "Table":
-        metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        return document(form, status, _table(request, served, form, [obj], metadata))
+        return document(form, status, _table(request, served, form, [obj], version_of(obj)))
     if form.as_ == "PartialObjectMetadata":
         return document(form, status, partial(obj, form, served.registry.kind))
     return document(form, status, shown(served, obj))
@@ -76,6 +72,14 @@ def _table(request: Request, served: Served, form: Form, objects: Iterable[Objec
     return table(
         served.registry.kind, objects, now, metadata=metadata, include=include, version=form.version, shown=lambda obj: shown(served, obj)
     )
+
+
+def _no_list(served: Served) -> ApiError:
+    """One object, asked for as a list of metadata."""
+    if served.registry.kind.custom is not None:
+        return ApiError("content is not a list", code=500, reason="")  # unstructured content is looked into, not at its type
+    what = f"{_internal(served)}.{served.resource.kind}"
+    return NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list (*{what})")
 
 
 def _internal(served: Served) -> str:
@@ -89,15 +93,20 @@ async def get(request: Request, served: Served, *, tables: bool = True) -> Respo
     form = negotiate(request.header(b"accept"), tables=tables)
     registry, info = served.registry, request.info
     _check_no_export(request)
-    version = version_number(request.param("resourceVersion"))
+    await check_version(request, served)
     cache = registry.cache
-    if version and version > (current := await cache.catch_up()):
-        raise too_large(version, current)
     namespace = info.namespace if registry.resource.namespaced else ""
     entry = await registry.entry(namespace, info.name)
     if not form.as_ and form.media != YAML and served.conversion is None:
         return Response(200, cache.encoding.served(entry.value, entry.revision))
     return object_response(request, served, cache.object_of(entry), tables=tables)
+
+
+async def check_version(request: Request, served: Served) -> None:
+    """A GET waits until the server is as new as it asks for. Raises Timeout, and ApiError for what is no resourceVersion."""
+    version = version_number(request.param("resourceVersion"))
+    if version and version > (current := await served.registry.cache.catch_up()):
+        raise too_large(version, current, cached=served.registry.kind.is_cached)
 
 
 def _check_no_export(request: Request) -> None:
@@ -121,7 +130,7 @@ def list_response(request: Request, served: Served, form: Form, entries: list[En
     """A list of entries in the wanted form. Raises NotAcceptable."""
     cache, kind = served.registry.cache, served.registry.kind
     if form.as_ == "PartialObjectMetadata":
-        what = f"{_internal(served)}.{kind.list_kind}"
+        what = f"{_internal(served)}.{kind.list_kind}" if kind.custom is None else "unstructured.UnstructuredList"
         raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list (*{what})")
     if _is_as_stored(served, form):
         return Response(200, b"".join((_list_head(served, metadata), _items(served, entries), b"]}")))
@@ -192,11 +201,11 @@ async def select(served: Served, options: ListOptions, namespace: str) -> tuple[
         revision = current if revision == continue_token.INCONSISTENT else revision
         return await _at_revision(served, options, namespace, revision, start)
     asked = parse_version(options.resource_version) if options.resource_version else 0
-    if asked > current:
-        raise too_large(asked, current)
     exact = options.resource_version_match == "Exact" or (
         asked and options.limit and not options.resource_version_match and not _is_single(served, options, namespace)
     )
+    if asked > current:
+        raise too_large(asked, current, cached=served.registry.kind.is_cached and not exact)
     if exact and asked and asked < current:
         return await _at_revision(served, options, namespace, asked, "")
     return _present(served, options, namespace, asked if exact else current)
@@ -259,7 +268,7 @@ async def _at_revision(served: Served, options: ListOptions, namespace: str, rev
         except Compacted as error:
             raise _expired(options, key.removeprefix(prefix)) from error
         except FutureRevision as error:
-            raise too_large(revision, error.current) from error
+            raise too_large(revision, error.current, cached=False) from error
         for index, kv in enumerate(page.items):
             if options.limit and len(out) == options.limit:
                 rest = len(page.items) - index + page.remaining

@@ -25,6 +25,8 @@ _OBJECT_VERBS: Final = frozenset({"get", "watch", "update", "patch", "delete"})
 _UNPLACED_VERBS: Final = frozenset({"list", "watch"})
 _WITH_TABLES: Final = frozenset({"status"})
 """The subresources that upstream shows as Tables; scale does so by itself."""
+_WITHOUT_TABLES: Final = frozenset({"customresourcedefinitions", "apiservices", "resourceclaims"})
+"""Resources whose status it does not."""
 
 
 def no_such_path() -> ApiError:
@@ -183,7 +185,7 @@ async def _subresource(request: Request, served: Served, part: Subresource) -> A
         return await scale.get(request, served)
     if verb == "create":
         return await write.create_subresource(request, served, part)
-    tables = part.name in _WITH_TABLES
+    tables = part.name in _WITH_TABLES and served.resource.plural not in _WITHOUT_TABLES
     if verb == "update":
         return await write.update(request, served, part, tables=tables)
     if verb == "patch":

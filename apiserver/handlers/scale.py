@@ -13,9 +13,9 @@ from typing import Any, Final
 from apiserver.handlers.bodies import KindNames
 from apiserver.handlers.negotiation import Form, negotiate
 from apiserver.handlers.patching import read_patch
-from apiserver.handlers.read import document
+from apiserver.handlers.read import check_version, document
 from apiserver.handlers.request import Request, Response
-from apiserver.handlers.table import age, include_policy, partial, table
+from apiserver.handlers.table import age, include_policy, partial, table, version_of
 from apiserver.handlers.write import check_name, check_scope, read_object
 from apiserver.handlers.write_options import decode_options
 from apiserver.registry.kind import Column, Context, Kind, Subresource
@@ -92,6 +92,7 @@ _AS_CUSTOM_KIND: Final = Kind(
 async def get(request: Request, served: Served) -> Response:
     form = negotiate(request.header(b"accept"))
     kind = served.registry.kind
+    await check_version(request, served)
     obj = await served.registry.get(request.info.namespace, request.info.name)
     if kind.custom is not None and not _has_replicas(kind, obj):
         why = f'the spec replicas field "{_replicas_field(kind)}" does not exist'
@@ -116,12 +117,13 @@ def _replicas_field(kind: Kind) -> str:
 
 def _response(request: Request, form: Form, kind: Kind, scale: Object) -> Response:
     if form.as_ == "Table":
-        metadata = {"resourceVersion": scale["metadata"].get("resourceVersion", "")}
+        metadata = version_of(scale)
         shown = _AS_KIND if kind.custom is None else _AS_CUSTOM_KIND
         include, now = include_policy(request.param("includeObject")), request.server.clock.now()
         return document(form, 200, table(shown, [scale], now, metadata=metadata, include=include, version=form.version))
     if form.as_ == "PartialObjectMetadataList":
-        raise NotAcceptable("you requested PartialObjectMetadataList, but the requested object is not a list (*autoscaling.Scale)")
+        what = "autoscaling.Scale" if kind.custom is None else "v1.Scale"
+        raise NotAcceptable(f"you requested PartialObjectMetadataList, but the requested object is not a list (*{what})")
     return document(form, 200, partial(scale, form) if form.as_ else scale)
 
 

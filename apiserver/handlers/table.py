@@ -76,6 +76,12 @@ def _partial(kind: Kind | None, obj: Object, version: str) -> Object:
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": metadata}
 
 
+def version_of(obj: Object) -> Object:
+    """The metadata of a Table of one object: its resourceVersion, where it has one (what a dry run creates has none)."""
+    version = obj["metadata"].get("resourceVersion")
+    return {"resourceVersion": version} if version else {}
+
+
 def _as_it_is(obj: Object) -> Object:
     return obj
 
@@ -124,10 +130,11 @@ def table(
     event of a watch. `shown`: see `row`."""
     if kind.row_order is not None:
         objects = sorted(objects, key=kind.row_order)
+    rows = [row(kind, obj, now, include, version, shown) for obj in objects]
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",
         "metadata": metadata,
         "columnDefinitions": [_definition(each) for each in kind.columns] if columns else None,
-        "rows": [row(kind, obj, now, include, version, shown) for obj in objects],
+        "rows": None if kind.default_table and not rows else rows,
     }

@@ -273,7 +273,7 @@ def _in_pages(options: ListOptions) -> ListOptions:
 
 async def create_subresource(request: Request, served: Served, part: Subresource) -> Response:
     """POST to binding, eviction, token: what the kind's hook answers."""
-    form = negotiate(request.header(b"accept"))
+    form = negotiate(request.header(b"accept"), tables=False)
     registry, info = served.registry, request.info
     if part.create is None:
         raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})

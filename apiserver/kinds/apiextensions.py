@@ -86,6 +86,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     subresources=(status_subresource(validation.validate_status),),
     columns=CREATED_AT,
     row=created_at_row,
+    default_table=True,
     default=default,
     prepare=_prepare,
     validate=_validate,

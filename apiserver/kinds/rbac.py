@@ -55,6 +55,7 @@ def _role(plural: str, kind: str, *, namespaced: bool) -> Kind:
         singular=kind.lower(),
         columns=CREATED_AT,
         row=created_at_row,
+        default_table=True,
         validate=validation.validate_role if namespaced else validation.validate_cluster_role,
         name_rule="path-segment",
         create_on_update=True,

@@ -153,6 +153,7 @@ CSI_STORAGE_CAPACITY = Kind(
     singular="csistoragecapacity",
     columns=CREATED_AT,
     row=created_at_row,
+    default_table=True,
     validate=validation.validate_csi_storage_capacity,
     unconditional_update=False,
 )

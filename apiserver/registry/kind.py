@@ -204,6 +204,8 @@ class Kind:
     row_conditions: Callable[[Object], list[Object]] | None = None
     row_order: Callable[[Object], Any] | None = None
     """What the rows of a Table are sorted by; None: as they are listed."""
+    default_table: bool = False
+    """Shown by upstream's default table convertor, in whose Tables no rows are null."""
     selectable: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     """Field selectors besides metadata.name and metadata.namespace."""
     unknown_field: str = "field label not supported: {name}"
@@ -264,6 +266,11 @@ class Kind:
     """async (object as written, registries): wait a while for what the server itself makes of a write, before the client is answered."""
     custom: Custom | None = None
     """Set for custom resources."""
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether upstream keeps this kind in its watch cache: all but what expires."""
+        return not self.ttl_s
 
     @property
     def list_kind(self) -> str:

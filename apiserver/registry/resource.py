@@ -156,9 +156,9 @@ class Registry:
         present = self.cache.get(namespace, meta["name"])
         if present is not None:
             raise self._exists(present, meta)
+        value = self._encoded(obj, ctx)
         if ctx.dry_run:
             return Written(obj, None, created=True)
-        value = self._encoded(obj, ctx)
         try:
             lease = await self._lease_for(kind.ttl_s) if kind.ttl_s else 0
             revision = await self.store.create(key, value, lease=lease, hint=obj)
@@ -224,7 +224,7 @@ class Registry:
             why = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
             raise errors.conflict(self.resource.plural, self.resource.group, name, why)
         if meta.get("uid"):
-            raise self._uid_conflict(namespace, name, meta["uid"], "")
+            raise self._uid_conflict(namespace, name, meta["uid"], "", dry_run=ctx.dry_run)
         resource_version_number(meta.get("resourceVersion"))
         meta.pop("resourceVersion", None)
         ctx.verb = "create"

@@ -32,12 +32,15 @@ def validate_status(new: Object, old: Object) -> Errors:
 
 
 def _conditions(status: Object) -> Errors:
-    """Conditions of others have qualified names. The path is upstream's (it says metadata)."""
+    """Conditions of others have qualified names."""
     errors: Errors = []
     for index, condition in enumerate(status.get("conditions") or ()):
-        kind = condition.get("type") or ""
+        kind, generation = condition.get("type") or "", condition.get("observedGeneration") or 0
+        path = f"status.conditions[{index}]"
+        if generation < 0:
+            errors.append(invalid(f"{path}.observedGeneration", generation, "must be a non-negative integer"))
         if kind not in ("PodScheduled", "Ready", "Initialized"):
-            errors += complaints(f"metadata.conditions[{index}].Type", kind, is_qualified_name(kind))
+            errors += complaints(f"{path}.Type", kind, is_qualified_name(kind))
     return errors
 
 

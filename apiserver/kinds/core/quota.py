@@ -63,6 +63,7 @@ LIMIT_RANGE = Kind(
     short_names=("limits",),
     columns=CREATED_AT,
     row=created_at_row,
+    default_table=True,
     default=default_limit_range,
     prepare=prepare_limit_range,
     validate=validation.validate_limit_range,
