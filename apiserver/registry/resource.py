@@ -140,10 +140,9 @@ class Registry:
                 meta["generation"] = 1
         namespaced, legacy = self.resource.namespaced, kind.legacy_finalizers
         warned = len(ctx.warnings)
-        problems = [
-            *validate_object_meta(meta, namespaced=namespaced, name_rule=kind.name_rule, legacy_finalizers=legacy),
-            *kind.validate(obj, None, ctx),
-        ]
+        problems = validate_object_meta(meta, namespaced=namespaced, name_rule=kind.name_rule, legacy_finalizers=legacy)
+        own = kind.validate(obj, None, ctx)
+        problems = list(own) if own and kind.metadata_last else [*problems, *own]
         if problems:
             del ctx.warnings[warned:]  # what is refused is not warned of
             raise errors.invalid_object(obj.get("kind") or self.resource.kind, self.resource.group, meta.get("name", ""), problems)

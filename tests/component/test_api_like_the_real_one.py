@@ -7,6 +7,7 @@ from tests.virtual import virtual
 
 SERVICES = "/api/v1/namespaces/default/services"
 LIMITS = "/api/v1/namespaces/default/limitranges"
+EVENTS = "/api/v1/namespaces/default/events"
 REVISIONS = "/apis/apps/v1/namespaces/default/controllerrevisions"
 
 
@@ -48,3 +49,21 @@ async def test_the_data_of_a_revision_is_an_object() -> None:
             assert reply.status == 422
             assert reply.message == f'ControllerRevision.apps "r" is invalid: data: Required value: {why}'
         await api.ok("POST", REVISIONS, {"metadata": {"name": "r"}, "revision": 1, "data": {}})
+
+
+@virtual
+async def test_the_name_of_an_event_is_looked_at_when_nothing_else_is_wrong() -> None:
+    async with served() as api:
+        elsewhere = {"metadata": {"name": "a/b"}, "involvedObject": {"namespace": "elsewhere"}}
+        reply = await api.call("POST", EVENTS, elsewhere)
+        assert [each["field"] for each in reply.body["details"]["causes"]] == ["involvedObject.namespace"]
+        reply = await api.call("POST", EVENTS, {**elsewhere, "involvedObject": {"namespace": "default"}})
+        assert [each["field"] for each in reply.body["details"]["causes"]] == ["metadata.name"]
+
+
+@virtual
+async def test_a_dry_run_answers_as_if_it_had_been_stored() -> None:
+    async with served() as api:
+        assert (await api.ok("POST", f"{LIMITS}?dryRun=All", {"metadata": {"name": "l"}, "spec": {"limits": []}}))["spec"] == {
+            "limits": None
+        }

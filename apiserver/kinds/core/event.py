@@ -115,6 +115,7 @@ EVENT = Kind(
     resource=EVENTS,
     definition="io.k8s.api.core.v1.Event",
     singular="event",
+    metadata_last=True,
     short_names=("ev",),
     conversions=(
         Conversion(
