@@ -43,7 +43,7 @@ class PodControl:
         self._unsure: set[str] = set()
 
     async def settle(self, owner: Object, selector: Selector) -> None:
-        """After a creation whose answer got lost: ask the server what there is, lest the pod be made again. Otherwise nothing."""
+        """After a creation or deletion whose answer got lost: ask the server what there is, lest it be done again. Otherwise nothing."""
         if uid_of(owner) not in self._unsure:
             return
         page = await self._run.client.list(PODS, namespace=namespace_of(owner), label_selector=str(selector))
@@ -111,6 +111,9 @@ class PodControl:
             answer = await self._run.client.delete(PODS, name_of(pod), namespace=namespace_of(pod), uid=uid_of(pod))
         except (NotFound, Conflict):
             return  # gone, or another pod of that name: what we meant to delete does not exist any more
+        except ConnectionFailed:  # it may be on its way out: choosing another one then would be one too many
+            self._unsure.add(uid_of(owner))
+            raise
         except ApiError as error:
             self._run.events.record(owner, "Warning", "FailedDelete", f"Error deleting: {error}")
             raise

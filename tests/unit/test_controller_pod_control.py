@@ -129,3 +129,15 @@ async def test_when_an_answer_got_lost_the_server_is_asked_what_there_is() -> No
     assert fakes.noted == ["p0"]
     await fakes.control.settle(OWNER, Selector())
     assert [verb for verb, _ in fakes.client.requests] == ["create", "list"]
+
+
+async def test_after_a_deletion_whose_answer_was_lost_the_server_is_asked_what_there_is() -> None:
+    fakes = Fakes()
+    fakes.client.failures["delete", "p0"] = ConnectionFailed("the answer was lost")
+    with pytest.raises(ConnectionFailed):
+        await fakes.control.delete(OWNER, pods(1))
+    fakes.client.listed = [{**pods(1)[0], "metadata": {**pods(1)[0]["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}]
+    for _ in range(2):
+        await fakes.control.settle(OWNER, Selector(()))
+    assert [verb for verb, _ in fakes.client.requests] == ["delete", "list"]
+    assert fakes.noted == ["p0"]
