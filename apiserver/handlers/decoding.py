@@ -89,6 +89,24 @@ def recognize(body: bytes, content_type: str, expected: KindNames) -> tuple[Pars
     return parsed, (expected if found == expected or _ALSO_TAKEN.get(found) == expected else found)
 
 
+def named_by_itself(parsed: Parsed, body: bytes, found: KindNames, expected: KindNames, field_validation: str) -> KindNames:
+    """What the body of a custom resource says it is: of what it does not say, the URL says nothing (source: apiextensions-apiserver
+    `apiserver/customresource_handler.go`, whose objects are unstructured). Raises BadRequest where it names no kind."""
+    value = parsed.value or {}
+    subject = f"cannot be handled as a {expected.kind}"
+    if not value.get("kind"):
+        why = f"Object 'Kind' is missing in '{body.decode('utf-8', 'replace')}'"
+        if field_validation == "Ignore":
+            raise BadRequest(f'{expected.kind} in version "{found.version}" {subject}: {why}')
+        raise BadRequest(f"the object provided is unrecognized (must be of type {expected.kind}): {why} ({summary_of(body)})")
+    if value.get("apiVersion"):
+        return found
+    if "apiVersion" in value and value["apiVersion"] is None:
+        why = ".apiVersion accessor error: <nil> is of the type <nil>, expected string"
+        raise BadRequest(f'{found.kind} in version "" {subject}: {why}')
+    return KindNames("", "", found.kind)
+
+
 def decode_recognized(
     parsed: Parsed, found: KindNames, expected: KindNames, type: StructType, field_validation: str, told: list[str] | None = None
 ) -> tuple[Object, list[str]]:

@@ -81,7 +81,7 @@ class Patching:
         self.ctx.sent = lambda: document
         if self._may_empty():
             keep_empty(self.of, new, document, self.filled)
-            if (document.get("metadata") or {}).get("managedFields") == []:
+            if self.of.name.startswith(_BUILT_IN) and (document.get("metadata") or {}).get("managedFields") == []:
                 new["metadata"]["managedFields"] = []  # a wish to start over
         return new
 
@@ -146,8 +146,13 @@ class Patching:
     def _in_type(self, parsed: Parsed) -> Decoded:
         if self.media == STRATEGIC:
             return unstructured.convert(self.of, parsed.value)
-        found = names_of(parsed, self.names)
+        found, is_custom = names_of(parsed, self.names), not self.of.name.startswith(_BUILT_IN)
+        if is_custom and not parsed.value.get("kind"):
+            raise DecodeError(f"Object 'Kind' is missing in '{parsed.text.decode()}'")
         decoded = decode_as(parsed, found, self.names, self.of)
+        if is_custom and not parsed.value.get("apiVersion"):
+            why = "Object 'apiVersion' is missing in 'object has no apiVersion field'"
+            raise errors.InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
         if (found.group, found.version) != (self.names.group, self.names.version):
             raise BadRequest(
                 f"the API version in the data ({found.api_version}) does not match the expected API version ({self.names.api_version})"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from apiserver.handlers.bodies import JSON, KindNames, Unrecognized, parse_body
-from apiserver.handlers.decoding import decode_recognized, recognize
+from apiserver.handlers.decoding import decode_recognized, named_by_itself, recognize
 from apiserver.handlers.empty_lists import keep_empty
 from apiserver.handlers.negotiation import negotiate
 from apiserver.handlers.options import ListOptions, list_options
@@ -45,7 +45,10 @@ async def read_object(request: Request, served: Served, part: Subresource | None
     expected = KindNames(*_names(served, part))
     parsed, found = recognize(body, content_type, expected)
     request.sent = lambda: parse_body(body, content_type).value
-    keeps_empty = b"[]" in body
+    is_custom = served.registry.kind.custom is not None
+    if is_custom and own:
+        found = named_by_itself(parsed, body, found, expected, validation)
+    keeps_empty = b"[]" in body and not is_custom
     likeness = None
     if part is None and served.registry.kind.alike and found is expected and not parsed.repeats_keys and parsed.text and not keeps_empty:
         likeness = request.likeness = _alike(served).likeness(parsed.value)

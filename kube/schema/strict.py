@@ -9,6 +9,7 @@ an unknown field is not looked at. `unstructured.py` is its other voice, for pat
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ UNIONS = frozenset({"v1.JSONSchemaPropsOrArray", "v1.JSONSchemaPropsOrBool", "v1
 """The leaves of CustomResourceDefinitions that may hold a whole schema: Go decodes them by hand, without strictness."""
 
 _JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+_BYTE = ScalarType(Scalar.INT32, "uint8")
 _DIGITS_MAX = 20
 _ERRORS_MAX = 100  # upstream stops collecting there
 
@@ -219,7 +221,14 @@ class Walk:
             return float(value) if isinstance(value, Number) else value
         return self.wrong(of, value, is_number=True, otherwise=0)
 
+    def _byte(self, value: Any) -> int:
+        if value is None:
+            return 0
+        return int(value) if _is_int(value, (0, 255)) else int(self.wrong(_BYTE, value, is_number=True, otherwise=0))
+
     def _bytes(self, of: ScalarType, value: Any) -> Any:
+        if isinstance(value, list) and not isinstance(value, Pairs):  # bytes are numbers, too
+            return b64encode(bytes([self._byte(each) for each in value])).decode()
         if not isinstance(value, str):
             return self.wrong(of, value)
         try:

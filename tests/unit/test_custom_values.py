@@ -129,6 +129,9 @@ def test_the_order_of_a_list_map_is_no_change() -> None:
         pytest.param("map", [{"k": "a"}, {"k": "a", "v": 1}], ['l[1]: Duplicate value: {"k":"a"}'], id="the same key"),
         pytest.param("map", [{}, {"v": 1}], ["l[1]: Duplicate value: {}"], id="no key twice"),
         pytest.param("map", [{"k": "a"}, "x"], ['l[1]: Invalid value: "x": must be an object for an array of list-type map'], id="no map"),
+        pytest.param(
+            "map", [[]], ["l[0]: Invalid value: []: must be an object for an array of list-type map"], id="the only one is no map"
+        ),
     ],
 )
 def test_sets_and_list_maps(kind: str, value: list[Any], expected: list[str]) -> None:

@@ -33,6 +33,9 @@ CANONICAL = [
     pytest.param(CONFIG_MAP, {"immutable": False}, {"metadata": {}, "immutable": False}, id="a pointer keeps its zero value"),
     pytest.param(CONFIG_MAP, {"data": {"a": None}}, {"metadata": {}, "data": {"a": ""}}, id="null in a map is an empty string"),
     pytest.param(CONFIG_MAP, {"metadata": None}, {"metadata": {}}, id="a struct that is null is empty"),
+    pytest.param(
+        SECRET, {"data": {"a": [1, None, 255], "b": []}}, {"metadata": {}, "data": {"a": "AQD/", "b": ""}}, id="bytes are numbers, too"
+    ),
     pytest.param(CONFIG_MAP, {"metadata": {"name": "", "labels": {}}}, {"metadata": {}}, id="empty strings are left out"),
     pytest.param(
         DEPLOYMENT,
@@ -211,6 +214,15 @@ WRONG = [
         id="time",
     ),
     pytest.param(SECRET, '{"data": {"k": "plain text"}}', "illegal base64 data at input byte 5", id="base64"),
+    pytest.param(
+        SECRET,
+        '{"data": {"k": [1, 256]}}',
+        "json: cannot unmarshal number 256 into Go struct field Secret.data of type uint8",
+        id="a number that is no byte",
+    ),
+    pytest.param(
+        SECRET, '{"data": {"k": {}}}', "json: cannot unmarshal object into Go struct field Secret.data of type []uint8", id="no bytes"
+    ),
     pytest.param(SECRET, '{"data": {"k": 1}}', "number into Go struct field Secret.data of type []uint8", id="bytes of a number"),
     pytest.param(
         POD,

@@ -33,7 +33,7 @@ def _of_list(unique: Check | None, item: Check | None) -> Check:
     def check(value: Any) -> bool:
         if type(value) is not list:
             return True
-        if len(value) > 1 and unique is not None and not unique(value):
+        if unique is not None and (len(value) > 1 or (value and type(value[0]) is not dict)) and not unique(value):
             return False
         return item is None or all(map(item, value))
 
