@@ -236,8 +236,8 @@ class Kind:
     legacy_finalizers: bool = True
     """Finalizers without a domain must be upstream's own (most kinds; not custom resources and some newer groups)."""
     metadata_last: bool = False
-    """The kind's own validation leaves a new object's metadata to the check that all kinds have, which comes only when nothing else is wrong
-    (Events)."""
+    """The kind's own validation leaves a new object's metadata to the check that all kinds have, which comes only when nothing else is
+    wrong (Events)."""
     create_on_update: bool = False
     deprecation: str = ""
     """A Warning that every request to the hub's version is answered with (but for 404s of the route)."""

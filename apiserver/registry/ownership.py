@@ -86,10 +86,13 @@ class Ownership:
 
     def converter(self, *objects: Object | None) -> Convert | None:
         """What turns objects of this kind into the versions their entries are in; None where all entries are of the only version."""
-        if self._conversions or any(
-            each.get("apiVersion") != self._api_version for obj in objects for each in entries_of(obj) or () if isinstance(each, dict)
-        ):
+        if self._conversions:
             return self.convert
+        own = self._api_version
+        for obj in objects:
+            for each in entries_of(obj) or ():
+                if isinstance(each, dict) and each.get("apiVersion") != own:
+                    return self.convert
         return None
 
     def convert(self, obj: Object, api_version: str) -> tuple[StructType, Object] | None:

@@ -124,6 +124,8 @@ def _update(new: Object, old: Object) -> Errors:
 
 def _annotation_updates(new: Object, old: Object) -> Errors:
     after, before = annotations_of(new), annotations_of(old)
+    if not after and not before:
+        return []
     errors = validate_annotation_updates(after, before, "metadata.annotations")
     return errors + validate_pod_annotations(after, new["spec"], "metadata.annotations")
 

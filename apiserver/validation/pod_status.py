@@ -11,6 +11,7 @@ from kube.objects import Object
 Errors = list[FieldError]
 
 _STATUSES = (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers"))
+_ALL_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _ONE_EACH = "may specify no more than one IP for each IP family"
 
 
@@ -26,8 +27,9 @@ def validate_status(new: Object, old: Object) -> Errors:
     errors += _transitions(status, before, spec)
     errors += _claims(status, spec)
     errors += _pod_ips(status, _addresses(before, "podIPs")) + _host_ips(status, _addresses(before, "hostIPs"))
-    for name, _ in (*_STATUSES, ("ephemeralContainerStatuses", "")):
-        errors += _users(status.get(name) or [], f"status.{name}", (spec.get("os") or {}).get("name") or "linux")
+    for name in _ALL_STATUSES:
+        if statuses := status.get(name):
+            errors += _users(statuses, f"status.{name}", (spec.get("os") or {}).get("name") or "linux")
     return errors + _allocated(status, spec)
 
 
@@ -56,16 +58,20 @@ def _nominated(status: Object, before: Object, spec: Object) -> Errors:
 
 def _transitions(status: Object, before: Object, spec: Object) -> Errors:
     """A container that ended and shall not restart stays ended."""
-    policy = spec.get("restartPolicy") or ""
-    sidecars = {each.get("name") for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"}
-    own = {each.get("name") for name in ("containers", "initContainers") for each in spec.get(name) or () if each.get("restartPolicy")}
     errors: Errors = []
-    for name in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
-        rule = "Never" if name == "ephemeralContainerStatuses" else policy
-        skip = sidecars | own if name != "ephemeralContainerStatuses" else set()
-        if rule != "Always":
-            errors += _transition(status.get(name) or [], before.get(name) or [], f"status.{name}", rule, skip)
+    for name in _ALL_STATUSES:
+        is_ephemeral = name == "ephemeralContainerStatuses"
+        rule = "Never" if is_ephemeral else spec.get("restartPolicy") or ""
+        old = before.get(name)
+        if old and rule != "Always":
+            skip = set() if is_ephemeral else _with_own_policy(spec)
+            errors += _transition(status.get(name) or [], old, f"status.{name}", rule, skip)
     return errors
+
+
+def _with_own_policy(spec: Object) -> set[str | None]:
+    """The containers that have a restart policy of their own, sidecars among them."""
+    return {each.get("name") for name in ("containers", "initContainers") for each in spec.get(name) or () if each.get("restartPolicy")}
 
 
 def _transition(new: list[Object], old: list[Object], path: str, policy: str, skip: set[str | None]) -> Errors:
@@ -180,6 +186,8 @@ def _allocated(status: Object, spec: Object) -> Errors:
     """Health of allocated devices belongs to resources and claims that the container has."""
     errors: Errors = []
     for name, listed in _STATUSES:
+        if not status.get(name):
+            continue
         containers = {each.get("name"): each for each in spec.get(listed) or ()}
         for index, each in enumerate(status.get(name) or ()):
             for number, resource in enumerate(each.get("allocatedResourcesStatus") or ()):
