@@ -77,6 +77,8 @@ def plan(kind: Kind, obj: Object, options: Object, now: datetime) -> Outcome:
     deleting = bool(meta.get("deletionTimestamp"))
     if graceful and deleting and before and (asked is None or asked >= before):
         return Outcome(False, obj)  # it goes already, and only sooner could be asked for
+    if deleting and kind.holds_deletion(obj):
+        return Outcome(False, obj)  # nothing is looked at until whoever holds it lets go
     changed = dict(meta)
     new = {**obj, "metadata": changed}
     if "status" in obj:

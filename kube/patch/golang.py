@@ -50,13 +50,16 @@ def _float(value: float) -> str:
     return text.removesuffix(".0")
 
 
-def as_floats(value: Any) -> Any:
-    """The value with all numbers as floats: what encoding/json makes of them when nobody says what they are (apply's configurations)."""
+def as_numbers(value: Any) -> Any:
+    """The value with its numbers as upstream's YAML decoder leaves them where nobody says what they are (apply's configurations): whole
+    ones that an int64 holds are integers, however they were written, and all others floats."""
     if isinstance(value, dict):
-        return {name: as_floats(each) for name, each in value.items()}
+        return {name: as_numbers(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [as_floats(each) for each in value]
-    return float(value) if type(value) is int else value
+        return [as_numbers(each) for each in value]
+    if type(value) is int:
+        return value if -(2**63) <= value < 2**63 else float(value)
+    return int(value) if type(value) is float and value.is_integer() and -(2.0**63) <= value < 2.0**63 else value
 
 
 def text_verb(value: Any) -> str:

@@ -165,7 +165,8 @@ def managed_after_update(
     Both objects are of type `of` in `api_version`, defaulted and in canonical form (what Go writes always is there). `new` carries the
     managedFields that the client sent, if any: an empty list, or one empty entry, resets them; a list that cannot be read counts as none.
     `time` is now, as RFC 3339 in whole seconds. Returns the entries (the live object's own list when nothing changed); an empty list
-    means that the object has no managedFields. Raises nothing: on an object that cannot be walked the live entries stay.
+    means that the object has no managedFields. Raises nothing: nobody owns anything of an
+    object that cannot be walked (upstream `managedfields/internal/fieldmanager.go`, UpdateNoErrors).
     """
     entries = entries_of(live) or []
     sent = None if subresource else entries_of(new)
@@ -183,7 +184,7 @@ def managed_after_update(
     try:
         after = updated(of, managers, live, new, who=who, api_version=api_version, time=time, reset_fields=reset_fields, convert=convert)
     except (ElementError, TypeError, AttributeError):  # a list where its type has a map, and the like: validation will tell
-        return list(entries_of(live) or [])
+        return []
     return entries if after is managers and entries else encode(after)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from kube.patch.elements import ElementError, element_of, element_text, in_order
 from kube.patch.fieldset import EMPTY, LEAF, SELF, FieldSet, is_member
-from kube.patch.golang import as_floats, go_type, plain, source
+from kube.patch.golang import as_numbers, go_type, plain, source
 from kube.patch.shapes import Shape, child_of, is_any, is_atomic, is_declared, list_of, shape_of
 from kube.schema.types import ListType, Scalar, ScalarType, Type
 
@@ -56,7 +56,7 @@ def _check(of: Type, value: Any, path: str, errors: list[tuple[str, str]]) -> No
 
 def _check_map(of: Type, value: Any, path: str, errors: list[tuple[str, str]]) -> None:
     if not isinstance(value, dict):
-        errors.append((path, f"expected map, got &{{{plain(as_floats(value))}}}"))
+        errors.append((path, f"expected map, got &{{{plain(as_numbers(value))}}}"))
         return
     for name, each in value.items():
         child = child_of(of, name)
@@ -68,7 +68,7 @@ def _check_map(of: Type, value: Any, path: str, errors: list[tuple[str, str]]) -
 
 def _check_list(of: ListType, value: Any, path: str, errors: list[tuple[str, str]]) -> None:
     if not isinstance(value, list):
-        errors.append((path, f"expected list, got &{{{plain(as_floats(value))}}}"))
+        errors.append((path, f"expected list, got &{{{plain(as_numbers(value))}}}"))
         return
     element = None if of.kind == "atomic" else element_of(of)
     seen: set[str] = set()
@@ -94,13 +94,13 @@ _NUMBERS = frozenset({Scalar.INT32, Scalar.INT64, Scalar.FLOAT})
 def _scalar_error(of: ScalarType, value: Any) -> str:
     """What is wrong with the value, "" when it fits. Times, quantities and their like are any scalar here; decoding looks closer."""
     if of.scalar in _TEXTS:
-        return "" if isinstance(value, str) else f"expected string, got &value.valueUnstructured{{Value:{source(as_floats(value))}}}"
+        return "" if isinstance(value, str) else f"expected string, got &value.valueUnstructured{{Value:{source(as_numbers(value))}}}"
     if of.scalar in _NUMBERS:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return "" if number else f"expected numeric (int or float), got {go_type(value)}"
     if of.scalar is Scalar.BOOL:
-        return "" if isinstance(value, bool) else f"expected boolean, got &{{{plain(as_floats(value))}}}"
-    return f"expected any scalar, got &{{{plain(as_floats(value))}}}" if isinstance(value, dict | list) else ""
+        return "" if isinstance(value, bool) else f"expected boolean, got &{{{plain(as_numbers(value))}}}"
+    return f"expected any scalar, got &{{{plain(as_numbers(value))}}}" if isinstance(value, dict | list) else ""
 
 
 # --- the fields of a configuration ------------------------------------------------------------------------------------------------

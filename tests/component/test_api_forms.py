@@ -166,3 +166,22 @@ async def test_conditions_of_pods_are_named_and_numbered() -> None:
         found = await api.call("PATCH", f"{PODS}/p/status", {"status": {"conditions": conditions}}, content_type=MERGE)
         fields = [each["field"] for each in found.body["details"]["causes"]]
         assert fields == ["status.conditions[0].Type", "status.conditions[1].observedGeneration"]
+
+
+@virtual
+async def test_a_node_shows_its_architecture_though_its_kernel_is_unknown() -> None:
+    async with served() as api:
+        await api.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n"}, "status": {"nodeInfo": {"architecture": "arm64"}}})
+        rows = (await api.ok("GET", "/api/v1/nodes/n", accept=TABLE))["rows"]
+        assert rows[0]["cells"][7:] == ["<unknown>", "<unknown> (arm64)", "<unknown>"]
+
+
+@virtual
+async def test_nobody_owns_anything_once_an_item_has_no_key() -> None:
+    path = "/api/v1/namespaces/default/serviceaccounts"
+    async with served() as api:
+        await api.ok("POST", path, {"metadata": {"name": "s"}, "secrets": [{"name": "a"}]})
+        broken = await api.ok("PATCH", f"{path}/s", {"secrets": [{}]}, content_type=MERGE)
+        assert "managedFields" not in broken["metadata"]
+        mended = await api.ok("PATCH", f"{path}/s", {"secrets": [{"name": "z"}]}, content_type=MERGE)
+        assert "managedFields" not in mended["metadata"]

@@ -61,6 +61,15 @@ def test_background_takes_back_what_an_earlier_delete_asked_for() -> None:
     assert plan(PLAIN, waiting, {"propagationPolicy": "Background"}, NOW).gone
 
 
+@pytest.mark.parametrize("policy", ["Foreground", "Background", "Orphan"])
+def test_what_is_held_by_more_than_finalizers_is_not_looked_at_again(policy: str) -> None:
+    held = replace(PLAIN, holds_deletion=lambda _: True)
+    waiting = obj(finalizers=[FOREGROUND], deletionTimestamp="2026-01-01T00:00:00Z")
+    outcome = plan(held, waiting, {"propagationPolicy": policy}, NOW)
+    assert outcome.obj is waiting
+    assert not outcome.gone
+
+
 def test_a_graceful_kind_gets_its_time() -> None:
     outcome = plan(GRACEFUL, obj(), {}, NOW)
     assert not outcome.gone

@@ -245,9 +245,9 @@ def test_an_object_without_managed_fields_is_not_tracked_from_an_update_on() -> 
     assert after(app(data={"a": "1"}), app(data={"a": "2"})) == []
 
 
-def test_an_object_that_cannot_be_walked_keeps_its_entries() -> None:
+def test_nobody_owns_anything_of_an_object_that_cannot_be_walked() -> None:
     live = owned_by(app(), entry("old", {"f:data": {}}))
-    assert after(live, app(spec={"containers": [None]})) == [entry("old", {"f:data": {}})]
+    assert after(live, app(spec={"containers": [None]})) == []
 
 
 def test_the_oldest_updaters_are_merged_when_there_are_too_many() -> None:

@@ -54,7 +54,7 @@ def _prepare_status(new: Object, old: Object | None, ctx: Context) -> None:
 def _row(node: Object, now: datetime) -> list[Any]:
     status = node.get("status") or {}
     info = status.get("nodeInfo") or {}
-    kernel, architecture = info.get("kernelVersion"), info.get("architecture")
+    kernel, architecture = info.get("kernelVersion") or UNKNOWN, info.get("architecture")
     return [
         node["metadata"].get("name", ""),
         _status_cell(node),
@@ -64,7 +64,7 @@ def _row(node: Object, now: datetime) -> list[Any]:
         _address(status, "InternalIP"),
         _address(status, "ExternalIP"),
         info.get("osImage") or UNKNOWN,
-        (f"{kernel} ({architecture})" if architecture else kernel) if kernel else UNKNOWN,
+        f"{kernel} ({architecture})" if architecture else kernel,
         info.get("containerRuntimeVersion") or UNKNOWN,
     ]
 
