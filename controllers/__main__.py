@@ -28,6 +28,17 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time like 8760h or 30m") from error
 
 
+def rate(text: str) -> float:
+    """An argument that is a number above 0."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return found
+
+
 def true_or_false(text: str) -> bool:
     """An argument that is `true` or `false`."""
     if text.lower() not in ("true", "false"):
@@ -55,6 +66,15 @@ def parser() -> argparse.ArgumentParser:
         default="",
         metavar="DIR",
         help="where the directories of wherry.io/local volumes are on this machine; without it they are never touched",
+    )
+    manager.add_argument(
+        "--node-monitor-grace-period", type=duration, metavar="TIME", help="a node that is silent for longer is lost (default 50s)"
+    )
+    manager.add_argument(
+        "--node-eviction-rate", type=rate, metavar="N", help="of how many lost nodes of a zone pods are evicted a second (default 0.1)"
+    )
+    manager.add_argument(
+        "--secondary-node-eviction-rate", type=rate, metavar="N", help="in a large zone most of which is lost (default 0.01)"
     )
     manager.add_argument("--cluster-cidr", metavar="CIDR", help="the addresses of pods; each node gets a part (default 10.244.0.0/16)")
     manager.add_argument("--node-cidr-mask-size", type=int, metavar="BITS", help="how large a node's part is (default 24)")
@@ -146,9 +166,12 @@ def _manager(flags: argparse.Namespace) -> int:
     from controllers.manager.accounts import AccountClients, transport_of
     from controllers.manager.certificate_signing import Files
     from controllers.manager.manager import run_manager
+    from controllers.manager.node_health import EvictionRates
     from controllers.manager.node_ipam import CLUSTER_CIDR, NODE_PREFIX, Ranges
+    from controllers.manager.node_lifecycle import GRACE_S
     from controllers.manager.registry import CONTROLLERS, Options
 
+    rates = {"usual": flags.node_eviction_rate, "disrupted": flags.secondary_node_eviction_rate}
     chosen = _chosen(flags, "kube-controller-manager", CONTROLLERS)
     if chosen is None:
         return 2
@@ -163,6 +186,8 @@ def _manager(flags: argparse.Namespace) -> int:
         root_ca = (component.config.ca_data or b"").decode()
         options = Options(
             root_ca=root_ca,
+            node_monitor_grace_period_s=flags.node_monitor_grace_period.total_seconds() if flags.node_monitor_grace_period else GRACE_S,
+            eviction_rates=EvictionRates(**{name: value for name, value in rates.items() if value is not None}),
             cluster_cidr=cluster_cidr,
             node_cidr_mask_size=node_prefix,
             local_volume_directory=flags.local_volume_directory,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from kube.clock import rfc3339
 from kube.objects import Object, condition_of, labels_of
@@ -33,8 +33,16 @@ _TOLD_BY_NODE = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 UNHEALTHY_SHARE = 0.55
 LARGE_ZONE = 50
-EVICTIONS_PER_S = 0.1
-EVICTIONS_PER_S_DISRUPTED = 0.01
+
+
+class EvictionRates(NamedTuple):
+    """How many nodes of a zone may be given up a second: in most zones, and in a large one that is partly disrupted."""
+
+    usual: float = 0.1
+    disrupted: float = 0.01
+
+
+USUAL_RATES = EvictionRates()
 
 
 def ready_status(node: Mapping[str, Any]) -> str:
@@ -148,8 +156,8 @@ def is_all_disrupted(health: Mapping[str, ZoneHealth]) -> bool:
     return bool(health) and all(each.state is Zone.FULLY_DISRUPTED for each in health.values())
 
 
-def evictions_per_s(zone: ZoneHealth) -> float:
+def evictions_per_s(zone: ZoneHealth, rates: EvictionRates = USUAL_RATES) -> float:
     """How many nodes of the zone may be given up a second; 0 for none: a small zone in trouble is left alone."""
     if zone.state is not Zone.PARTLY_DISRUPTED:
-        return EVICTIONS_PER_S
-    return EVICTIONS_PER_S_DISRUPTED if zone.size > LARGE_ZONE else 0.0
+        return rates.usual
+    return rates.disrupted if zone.size > LARGE_ZONE else 0.0

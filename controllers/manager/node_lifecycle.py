@@ -21,6 +21,8 @@ from kube.runtime.perform import Action, Patch, Record, Update, perform
 
 from .index import NODE, with_nodes
 from .node_health import (
+    USUAL_RATES,
+    EvictionRates,
     ZoneHealth,
     evictions_per_s,
     is_all_disrupted,
@@ -95,8 +97,8 @@ class NodeLifecycleController:
     name = "node_lifecycle"
     tick_s = MONITOR_PERIOD_S
 
-    def __init__(self, *, grace_s: float = GRACE_S) -> None:
-        self._grace_s = grace_s
+    def __init__(self, *, grace_s: float = GRACE_S, rates: EvictionRates = USUAL_RATES) -> None:
+        self._grace_s, self._rates = grace_s, rates
         self._heard: dict[str, Heard] = {}
         self._zones: dict[str, ZoneHealth] = {}
         self._next_eviction: dict[str, datetime] = {}
@@ -133,11 +135,11 @@ class NodeLifecycleController:
         actions = plan(
             node, replace(heard, at=now - (steady - heard.at)), now, grace_s=self._grace_s, may_evict=may_evict, keep_pods=self._keep_pods
         )
+        if may_evict and needs_no_execute(node) and any(isinstance(each, Patch) for each in actions):
+            self._note_eviction(node, steady)  # before anything is awaited: others are looking at nodes of the zone, too
         for answer in await perform(actions, client=self.run.client, events=self.run.events):
             if answer is not None:
                 self.nodes.put(answer)
-        if may_evict and needs_no_execute(node) and any(isinstance(each, Patch) for each in actions):
-            self._note_eviction(node, steady)
         if ready_status(node) != "True":
             await self._mark_pods(key, now)
         return None
@@ -147,13 +149,13 @@ class NodeLifecycleController:
     def _may_evict(self, node: Object, now: datetime) -> bool:
         zone = zone_of(node)
         health = self._zones.get(zone)
-        if self._keep_pods or health is None or evictions_per_s(health) <= 0:
+        if self._keep_pods or health is None or evictions_per_s(health, self._rates) <= 0:
             return False
         return now >= self._next_eviction.get(zone, now)
 
     def _note_eviction(self, node: Object, now: datetime) -> None:
         zone = zone_of(node)
-        rate = evictions_per_s(self._zones[zone])
+        rate = evictions_per_s(self._zones[zone], self._rates)
         self._next_eviction[zone] = now + timedelta(seconds=1 / rate)
 
     async def _mark_pods(self, node_name: str, now: datetime) -> None:

@@ -35,6 +35,7 @@ from .local_provisioner import LocalProvisioner
 from .local_resizer import LocalResizer
 from .local_volume import PROVISIONER
 from .namespace import NamespaceController
+from .node_health import USUAL_RATES, EvictionRates
 from .node_ipam import CLUSTER_CIDR, NODE_PREFIX, NodeIpamController
 from .node_lifecycle import GRACE_S, NodeLifecycleController
 from .node_ttl import NodeTtlController
@@ -65,6 +66,7 @@ class Options:
     root_ca: str = ""
     """The CA bundle that pods verify the API server with, in PEM; without one nothing is published."""
     node_monitor_grace_period_s: float = GRACE_S
+    eviction_rates: EvictionRates = USUAL_RATES
     terminated_pod_gc_threshold: int = TERMINATED_MAX
     cluster_signing: Files = field(default_factory=Files)
     """The CA that signs CertificateSigningRequests; without one nothing is signed."""
@@ -121,7 +123,10 @@ CONTROLLERS: dict[str, Registered[Options]] = {
     ),
     "endpoints-controller": Registered(lambda _: EndpointsController(), "endpoint", "endpoint-controller"),
     "node-lifecycle-controller": Registered(
-        lambda options: NodeLifecycleController(grace_s=options.node_monitor_grace_period_s), "nodelifecycle", "node-controller", 8
+        lambda options: NodeLifecycleController(grace_s=options.node_monitor_grace_period_s, rates=options.eviction_rates),
+        "nodelifecycle",
+        "node-controller",
+        8,
     ),
     "node-ipam-controller": Registered(
         lambda options: NodeIpamController(options.cluster_cidr, options.node_cidr_mask_size), "nodeipam", "cidrAllocator", 1

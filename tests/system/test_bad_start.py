@@ -61,6 +61,7 @@ IMPOSSIBLE_FLAGS = [
         '--controllers nonsense: "nonsense" is not in the list of known controllers',
     ),
     ("controllers manager --kubeconfig=x --cluster-cidr=pods", "--cluster-cidr pods: 'pods' does not appear to be an IPv4 or IPv6 network"),
+    ("controllers manager --kubeconfig=x --node-eviction-rate=fast", "argument --node-eviction-rate: 'fast' is not a number above 0"),
     ("controllers manager --kubeconfig=x --leader-elect=maybe", "argument --leader-elect: 'maybe' is neither true nor false"),
     ("controllers scheduler --kubeconfig=x --healthz-port=99999", "argument --healthz-port: '99999' is not a port (0 to 65535)"),
     ("kubelet --kubeconfig=x --hostname-override=Bad_Name", "argument --hostname-override: 'Bad_Name' is not a node name"),
