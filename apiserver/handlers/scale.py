@@ -199,7 +199,7 @@ def _change(served: Served, wanted: Callable[[Object], Object]) -> Change:
             left = parent_entries(entries, entries_of(scale) or [], api_version=served.resource.api_version, paths=paths)
         except ManagedFieldsError as error:
             raise errors.InternalError(str(error), reason="") from error
-        if (scale.get("spec") or {}).get("replicas") == _UNSET:
+        if kind.custom is not None and (scale.get("spec") or {}).get("replicas") == _UNSET:
             raise BadRequest(f'the spec replicas field "{_replicas_field(kind)}" cannot be empty')
         set_scale(kind, current, scale)
         meta["managedFields"] = left

@@ -147,6 +147,8 @@ async def test_a_scale_is_read_at_a_version_too() -> None:
         broken = await api.call("GET", f"{path}/d/scale?resourceVersion=-1")
         assert broken.status == 500
         assert broken.message.endswith('parsing "-1": invalid syntax')
+        least = await api.call("PATCH", f"{path}/d/scale", {"spec": {"replicas": -(2**31)}}, content_type=MERGE)
+        assert (least.status, least.body["details"]["causes"][0]["field"]) == (422, "spec.replicas")
 
 
 @pytest.mark.parametrize("path", ["exec?command=ls&", "attach?", "portforward?", "proxy?", "proxy/index.html?"])
