@@ -131,7 +131,8 @@ class NodeLifecycleController:
             return None
         now, steady = self.run.clock.now(), self.steady.now()
         heard = self._heard.setdefault(key, Heard(steady))
-        may_evict = self._may_evict(node, steady)
+        turn_in_s = self._turn_in_s(node, steady)
+        may_evict = turn_in_s == 0
         actions = plan(
             node, replace(heard, at=now - (steady - heard.at)), now, grace_s=self._grace_s, may_evict=may_evict, keep_pods=self._keep_pods
         )
@@ -142,16 +143,17 @@ class NodeLifecycleController:
                 self.nodes.put(answer)
         if ready_status(node) != "True":
             await self._mark_pods(key, now)
-        return None
+        return turn_in_s if turn_in_s and needs_no_execute(node) else None
 
     # --- evictions
 
-    def _may_evict(self, node: Object, now: datetime) -> bool:
+    def _turn_in_s(self, node: Object, now: datetime) -> float | None:
+        """When the pods of another node of the zone may be evicted: in so many seconds; None while nobody's are."""
         zone = zone_of(node)
         health = self._zones.get(zone)
         if self._keep_pods or health is None or evictions_per_s(health, self._rates) <= 0:
-            return False
-        return now >= self._next_eviction.get(zone, now)
+            return None
+        return max((self._next_eviction.get(zone, now) - now).total_seconds(), 0.0)
 
     def _note_eviction(self, node: Object, now: datetime) -> None:
         zone = zone_of(node)
