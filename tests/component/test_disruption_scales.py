@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kube.errors import NotFound
 from kube.objects import Object, condition_of
 from kube.resources import POD_DISRUPTION_BUDGETS, PODS, Resource
 from tests.virtual import virtual
@@ -73,12 +74,13 @@ async def test_what_has_no_scale_is_named() -> None:
 
 async def site(cluster: InProcessCluster) -> Object:
     """A reference to a new Site that wants six pods."""
+    wanted = {"apiVersion": "example.com/v1", "kind": "Site", "metadata": {"name": "s", "namespace": "default"}, "spec": {"replicas": 6}}
     made: list[Object] = []
 
     async def is_made() -> bool:
         try:
-            made.append(await cluster.client.create(SITES, {"metadata": {"name": "s", "namespace": "default"}, "spec": {"replicas": 6}}))
-        except Exception:  # it takes a moment until the definition is served
+            made.append(await cluster.client.create(SITES, wanted))
+        except NotFound:  # it takes a moment until the definition is served
             return False
         return True
 

@@ -55,6 +55,8 @@ WIDGET_CRD = {
     },
 }
 WIDGET = {
+    "apiVersion": "fuzz.example.com/v1",
+    "kind": "Widget",
     "metadata": {"name": "a"},
     "spec": {"tags": ["x"], "parts": [{"name": "p"}]},
 }
