@@ -31,10 +31,11 @@ class Scope:
         """With one more, of the type that its expression has (any, where that does not compile)."""
         from kube.cel.types import DYN
 
-        found = _type_of(expression, "", self._declared())
+        found = _type_of(expression, "", self.declared())
         return Scope(self.has_params, {**(self.variables or {}), name: DYN if found is None or isinstance(found, FieldError) else found})
 
-    def _declared(self) -> Mapping[str, Type]:
+    def declared(self) -> Mapping[str, Type]:
+        """All that may be mentioned, with its type."""
         from kube.cel import types
 
         declared = dict(_of_admission())
@@ -50,7 +51,7 @@ NO_PARAMS = Scope()
 
 def admission_error(expression: str, path: str, *, returns: Sequence[str], scope: Scope = NO_PARAMS) -> FieldError | None:
     """What is wrong with an expression that is asked about a request. `returns`: the types it may evaluate to, none for any."""
-    found = _type_of(expression, path, scope._declared())
+    found = _type_of(expression, path, scope.declared())
     if found is None or isinstance(found, FieldError) or not returns or _name(found) in returns:
         return found if isinstance(found, FieldError) else None
     wanted = returns[0] if len(returns) == 1 else f"one of [{' '.join(returns)}]"

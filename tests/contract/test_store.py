@@ -1,4 +1,4 @@
-"""Runs the promises of `store_contract.py` over each backend."""
+"""Runs the promises of `store_contract.py` and its neighbours over each backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from apiserver.store.base import Store
 from apiserver.store.memory import MemoryStore
 from apiserver.store.sqlite import SQLiteStore
 from kube.clock import LoopClock
-from tests.contract.store_contract import SCENARIOS, Scenario
+from tests.contract import store_contract, store_ends, store_subscriptions  # noqa: F401  (they register their promises)
+from tests.contract.promises import SCENARIOS, Scenario
 from tests.virtual import run_virtual
 
 Open = Callable[[Path], Awaitable[Store]]

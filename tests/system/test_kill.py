@@ -16,8 +16,8 @@ from kube.client.config import load_kubeconfig
 from kube.errors import ApiError
 from kube.objects import Object
 from kube.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS
-from tests.system.client import Api
-from tests.system.running import Processes, free_port, wait_until
+from tests.system.components import running_components
+from tests.system.running import Processes, free_port
 from tests.system.witness import Watcher, Writer, lost_writes, missed_events
 from wherry.plan import Options, processes
 
@@ -33,16 +33,8 @@ OLD, NEW = "nginx:1.26", "nginx:1.27"
 def components(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Processes, Options]]:
     """The processes of `wherry up`, without it."""
     options = Options(data_dir=tmp_path_factory.mktemp("kill") / "data", secure_port=free_port())
-    running = Processes(processes(options))
-    try:
-        running.start_all()
-        wait_until((options.data_dir / "kubeconfig").exists, "the admin's kubeconfig is written")
-        api = Api.of(options.data_dir / "kubeconfig")
-        wait_until(api.is_ready, "the API server is ready")
-        wait_until(lambda: len(api.get("/api/v1/nodes")["items"]) == 3, "three nodes are registered")
+    with running_components(options, processes(options)) as running:
         yield running, options
-    finally:
-        running.stop()
 
 
 def deployment(namespace: str) -> Object:

@@ -16,8 +16,8 @@ from kube.client.client import Client
 from kube.client.config import load_kubeconfig
 from kube.objects import Object, annotations_of, is_condition_true
 from kube.resources import DEPLOYMENTS, JOBS, LEASES, NAMESPACES, PODS, REPLICA_SETS
-from tests.system.client import Api
-from tests.system.running import Processes, free_port, wait_until
+from tests.system.components import running_components
+from tests.system.running import Processes, free_port
 from tests.system.test_kill import NEW, REPLICAS, Rollout, deployment, in_background, until
 from wherry.plan import Options, Process, processes
 
@@ -44,16 +44,8 @@ def doubled(planned: list[Process]) -> list[Process]:
 @pytest.fixture(scope="module")
 def components(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Processes, Options]]:
     options = Options(data_dir=tmp_path_factory.mktemp("leaders") / "data", secure_port=free_port(), nodes=2)
-    running = Processes(doubled(processes(options)))
-    try:
-        running.start_all()
-        wait_until((options.data_dir / "kubeconfig").exists, "the admin's kubeconfig is written")
-        api = Api.of(options.data_dir / "kubeconfig")
-        wait_until(api.is_ready, "the API server is ready")
-        wait_until(lambda: len(api.get("/api/v1/nodes")["items"]) == 2, "two nodes are registered")
+    with running_components(options, doubled(processes(options))) as running:
         yield running, options
-    finally:
-        running.stop()
 
 
 def job() -> Object:
