@@ -68,8 +68,7 @@ class _ImageTally:
         return True
 
     def update(self, slot: int, node: NodeInfo | None) -> None:
-        if slot >= len(self._there):
-            self._there.extend([()] * (slot + 1 - len(self._there)))
+        self._grow()
         before, self._there[slot] = self._there[slot], ()
         if before:
             self._kinds[before] -= 1
@@ -82,6 +81,12 @@ class _ImageTally:
             self._there[slot] = there
             self._kinds[there] += 1
 
+    def _grow(self) -> None:
+        """Make room for slots that are new."""
+        missing = len(self._snapshot.slots) - len(self._there)
+        if missing > 0:
+            self._there.extend([()] * missing)
+
     def score(self, pick: Pick) -> list[int] | None:
         if not self._kinds:
             return None
@@ -91,8 +96,7 @@ class _ImageTally:
                 spread[image] += count
         points: dict[_Images, int] = {kind: self._points(kind, spread) for kind in self._kinds}
         points[()] = 0
-        if len(self._there) < len(self._snapshot.slots):
-            self._there.extend([()] * (len(self._snapshot.slots) - len(self._there)))
+        self._grow()
         return [points[there] for there in pick(self._there)]
 
     def _points(self, there: _Images, spread: Counter[str]) -> int:
