@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from functools import lru_cache
@@ -26,11 +26,13 @@ from kube.client.base import Answer, ConnectionFailed, Transport
 from kube.client.config import ClientConfig, ssl_context
 from kube.client.http import HttpTransport
 from kube.client.lines import lines
+from kube.client.websocket import NotUpgraded
 from kube.clock import Clock, RealClock
 from kube.errors import ApiError, from_status
 from kube.objects import Object
 from kube.resources import Resource
 from kube.runtime.metrics import RequestCounts
+from kube.websocket import WebSocket
 
 ATTEMPTS_MAX = 6
 """How often one request is sent at most."""
@@ -158,6 +160,26 @@ class Client:
             async with aclosing(lines(answer.chunks())) as each_line:
                 async for line in each_line:
                     yield _event(line)
+
+    async def websocket(
+        self, resource: Resource, name: str, subresource: str, *, namespace: str | None, query: Mapping[str, str], protocols: Sequence[str]
+    ) -> WebSocket:
+        """A connection to a subresource (`portforward`) that speaks one of these subprotocols. The caller ends it (`abort`).
+
+        Raises ApiError where it is refused, ConnectionFailed where no answer comes, or this transport has no such connections."""
+        target = _object_path(resource, namespace, name, subresource) + _mark(_query(**query))
+        if not isinstance(self._transport, HttpTransport):
+            raise ConnectionFailed(f"GET {target}: only connections over the network can be upgraded")
+        try:
+            opened = await self._transport.websocket(target, headers=self._headers, protocols=protocols)
+        except NotUpgraded as error:
+            self._counts.add(error.answer.status, "GET")
+            raise _error(error.answer) from error
+        except ConnectionFailed:
+            self._counts.add("<error>", "GET")
+            raise
+        self._counts.add(101, "GET")
+        return opened
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from kube.client.base import Answer, ConnectionFailed, StreamAnswer
 from kube.client.connection import Connection, encode_request
+from kube.client.websocket import HEAD_BYTES_MAX, shake_hands
+from kube.websocket import WebSocket
 
 _CONNECT_S = 30.0
 _IDLE_S = 60.0
@@ -100,6 +102,29 @@ class HttpTransport:
                     continue
                 raise
             return connection
+
+    async def websocket(self, target: str, *, headers: Mapping[str, str], protocols: Sequence[str]) -> WebSocket:
+        """A WebSocket over a connection of its own, which counts for no limit here and which the caller ends (`abort`).
+
+        Raises NotUpgraded with the answer where the server refuses, ConnectionFailed where none comes in time."""
+
+        def request(more: Mapping[str, str]) -> bytes:
+            return encode_request("GET", self._prefix + target, self._host_header, {**headers, **more}, None)
+
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                reader, writer = await asyncio.open_connection(
+                    self._host, self._port, ssl=self._ssl, server_hostname=self._tls_name, limit=HEAD_BYTES_MAX
+                )
+                try:
+                    return await shake_hands(reader, writer, request, protocols)
+                except BaseException:
+                    writer.transport.abort()
+                    raise
+        except TimeoutError as error:
+            raise _named("GET", target, "it took too long") from error
+        except (OSError, EOFError) as error:
+            raise _named("GET", target, error) from error
 
     async def close(self) -> None:
         self._closed = True
