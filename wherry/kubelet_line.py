@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from kube.http.exchange import HEAD_BYTES_MAX
 from kubelet.agent import Agents
-from kubelet.server.http import HEAD_BYTES_MAX
 from kubelet.server.server import KubeletServer
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -47,7 +47,7 @@ class KubeletLine:
             raise ConnectionRefusedError("connect: connection refused")
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=theirs, limit=HEAD_BYTES_MAX)
-        task = asyncio.get_running_loop().create_task(self._server._connected(reader, writer), name=f"kubelet of {node}")
+        task = asyncio.get_running_loop().create_task(self._server.connected(reader, writer), name=f"kubelet of {node}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.open_connection(sock=ours, limit=1 << 18)

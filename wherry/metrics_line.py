@@ -10,17 +10,17 @@ import asyncio
 import socket
 from typing import Final
 
-from aiohttp import web
-
 from apiserver.handlers.backends import Gate, Line
 from apiserver.handlers.http_exchange import BadAnswer, Body, read_head, request_head
 from controllers.metrics.access import FrontProxy
-from controllers.metrics.process import application
+from controllers.metrics.process import CONNECTIONS_MAX, handler
 from controllers.metrics.registration import PORT, Place, register
 from controllers.metrics.server import MetricsServer
 from controllers.metrics.summaries import Summaries
 from kube.client.client import Client
 from kube.clock import Clock
+from kube.http.exchange import HEAD_BYTES_MAX
+from kube.http.server import HttpServer
 from kube.objects import Object, name_of
 from wherry.kubelet_line import KubeletLine
 
@@ -40,22 +40,20 @@ async def run_metrics_server(client: Client, line: KubeletLine, clock: Clock) ->
     """Serve metrics.k8s.io through `line` until cancelled."""
     summaries = Summaries(lambda node: _summary(line, node), clock=clock)
     server = MetricsServer(client, summaries, clock=clock)
-    runner = web.AppRunner(application(server, lambda request: _HEADERS.user_in(list(request.headers.items()))), access_log=None)
-    await runner.setup()
+    http = HttpServer(handler(server, lambda head, _: _HEADERS.user_in(head.fields)), connections_max=CONNECTIONS_MAX)
     try:
-        async with line.serving_extension(ADDRESS, lambda: _connected(runner)):
+        async with asyncio.TaskGroup() as connections, line.serving_extension(ADDRESS, lambda: _connected(http, connections)):
             await register(client, Place(ADDRESS, PORT))
             await asyncio.get_running_loop().create_future()
     finally:
-        await runner.cleanup()
+        await http.stop()
         await summaries.close()
 
 
-async def _connected(runner: web.AppRunner) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connected(http: HttpServer, connections: asyncio.TaskGroup) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    assert runner.server is not None
-    await asyncio.get_running_loop().connect_accepted_socket(runner.server, sock=theirs)
+    reader, writer = await asyncio.open_connection(sock=theirs, limit=HEAD_BYTES_MAX)
+    connections.create_task(http.connected(reader, writer), name="metrics server")
     return await asyncio.open_connection(sock=ours, limit=1 << 18)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,12 +23,15 @@ from controllers.metrics.server import MetricsServer, Request
 from controllers.metrics.summaries import RESOLUTION_S, Summaries
 from kube.clock import Clock
 from kube.errors import ApiError
+from kube.http.exchange import Answer, Head, skip_body
+from kube.http.server import Handler, HttpServer, peer_certificate
 from kube.resources import CONFIG_MAPS
 from kube.runtime.component import Component
 from kube.runtime.process import cannot_listen
 
 _log = logging.getLogger(__name__)
 LIFETIME = dt.timedelta(days=365)
+CONNECTIONS_MAX = 1_000
 RETRY_S, KEEP_S = 1.0, 60.0
 """How soon what failed is tried again, and how often what was done is looked at again."""
 
@@ -52,18 +54,16 @@ async def serve(component: Component, settings: Settings) -> None:
     server = MetricsServer(component.client, summaries, clock=component.clock)
     keeper = _Keeper(component)
     await keeper.learn()
-    runner = web.AppRunner(_app(server, lambda: keeper.front_proxy), access_log=None)
+    http = HttpServer(_asked_by_proxy(server, lambda: keeper.front_proxy), connections_max=CONNECTIONS_MAX)
+    tls = _context(certificate, key, keeper)
     try:
-        await runner.setup()
-        site = web.TCPSite(runner, settings.address, settings.port, ssl_context=_context(certificate, key, keeper))
         try:
-            await site.start()
+            port = await http.start(settings.address, settings.port, tls)
         except OSError as error:
             raise cannot_listen(settings.address, settings.port, error, "--secure-port (or --bind-address)") from error
-        port = int(runner.addresses[0][1])
         await keeper.keep(Place(settings.advertise_host or settings.address, port, certificate.decode()))
     finally:
-        await runner.cleanup()
+        await http.stop()
         await summaries.close()
         await kubelets.close()
 
@@ -120,29 +120,24 @@ def _context(certificate: bytes, key: bytes, keeper: _Keeper) -> ssl.SSLContext:
     return context
 
 
-def _app(server: MetricsServer, front_proxy: Callable[[], FrontProxy]) -> web.Application:
-    def user_of(request: web.Request) -> User | None:
-        tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+def _asked_by_proxy(server: MetricsServer, front_proxy: Callable[[], FrontProxy]) -> Handler:
+    def user_of(head: Head, answer: Answer) -> User | None:
         proxy = front_proxy()
-        if tls is None or not proxy.is_it(tls.getpeercert()):
-            return None
-        return proxy.user_in(list(request.headers.items()))
+        return proxy.user_in(head.fields) if proxy.is_it(peer_certificate(answer)) else None
 
-    return application(server, user_of)
+    return handler(server, user_of)
 
 
-def application(server: MetricsServer, user_of: Callable[[web.Request], User | None]) -> web.Application:
-    """The aiohttp application of a server; `user_of` says who asks."""
+def handler(server: MetricsServer, user_of: Callable[[Head, Answer], User | None]) -> Handler:
+    """What a connection's requests are answered with; `user_of` says who asks."""
 
-    async def handle(request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        asked = Request(request.method, request.rel_url.raw_path, request.rel_url.raw_query_string, headers, user_of(request))
-        answer = await server.answer(asked)
-        return web.Response(status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type})
+    async def handle(head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
+        await skip_body(head, reader)
+        path, _, query = head.target.partition("?")
+        found = await server.answer(Request(head.method, path, query, head.headers, user_of(head, answer)))
+        await answer.send(found.status, found.body, found.content_type)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    return app
+    return handle
 
 
 def self_signed(clock: Clock) -> tuple[bytes, bytes]:

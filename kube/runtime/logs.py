@@ -24,7 +24,7 @@ def set_up_logging(*, verbosity: int = 0, format: str = "text") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbosity >= 4 else logging.INFO)
-    for noisy in ("asyncio", "aiohttp.access", "aiosqlite", "uvicorn.access"):
+    for noisy in ("asyncio", "aiosqlite", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from kube.clock import parse_time
+from kube.http.exchange import BadRequest, Head
 from kube.objects import Object
 from kubelet.observed import init_containers, newest_first, regular_containers
 from kubelet.runtime.base import ContainerState, ContainerStatus, LogOptions
-from kubelet.server.http import BadRequest, Head
 
 
 def options_of(head: Head, now: datetime) -> LogOptions:

@@ -16,9 +16,9 @@ import struct
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from kube.http.exchange import Answer, BadRequest, Head
 from kubelet.runtime.base import ByteStream, CRIError
 from kubelet.server import channels, remote_command, spdy, websocket
-from kubelet.server.http import Answer, BadRequest, Head
 
 log = logging.getLogger(__name__)
 

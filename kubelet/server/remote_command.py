@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kube.http.exchange import Answer, BadRequest, Head
 from kubelet.runtime.base import CRIError
 from kubelet.server import channels, spdy, websocket
-from kubelet.server.http import Answer, BadRequest, Head
 
 SPDY_PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
 STREAMS_S_MAX = 30.0

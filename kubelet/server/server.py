@@ -16,12 +16,13 @@ Nobody gets in without `callers.py` saying so. Every connection, head and stream
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from kube.http.exchange import Answer, BadRequest, Head, skip_body
+from kube.http.server import HttpServer, peer_certificate
 from kube.objects import Object, uid_of
 from kube.runtime import metrics
 from kubelet import metrics as kubelet_metrics
@@ -30,14 +31,11 @@ from kubelet.observed import newest_first
 from kubelet.runtime.base import ByteStream, CommandTimeout, ContainerState, ContainerStats, CRIError
 from kubelet.server import logs, pages, port_forward, remote_command, statistics
 from kubelet.server.callers import Callers
-from kubelet.server.http import HEAD_BYTES_MAX, Answer, BadRequest, Head, read_head, skip_body
 from kubelet.server.spdy import SpdyError
 from kubelet.server.websocket import WebSocketError
 from kubelet.stages.simulation import Simulation
 from kubelet.volumes.refresh import bring_tokens
 from kubelet.worker import PodWorker
-
-log = logging.getLogger(__name__)
 
 CONNECTIONS_MAX = 2_000
 RUN_S_MAX = 60.0
@@ -63,8 +61,7 @@ class KubeletServer:
         self._agents, self._ssl, self._authenticate = agents, ssl_context, authenticate or callers
         self._may_read_statistics = callers.may_read_statistics
         self.host, self.port = host, port
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._http = HttpServer(self._dispatch, connections_max=CONNECTIONS_MAX)
         self._routes: dict[str, Callable[[Head, Answer, asyncio.StreamReader], Awaitable[None]]] = {
             "healthz": self._healthz,
             "pods": self._pods,
@@ -82,58 +79,18 @@ class KubeletServer:
 
     async def start(self) -> None:
         """Listen; `port` is then the real one (0 lets the system choose). Raises OSError."""
-        self._server = await asyncio.start_server(self._connected, self.host, self.port, ssl=self._ssl, limit=HEAD_BYTES_MAX)
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        self.port = await self._http.start(self.host, self.port, self._ssl)
 
     async def stop(self) -> None:
         """Stop listening and end every connection."""
-        if self._server is not None:
-            self._server.close()
-        for task in list(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._http.stop()
 
-    # --- connections ------------------------------------------------------------------------------------------------------
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self._connections) >= CONNECTIONS_MAX:
-            writer.close()
-            return
-        self._connections.add(task)
-        try:
-            await self._serve(reader, writer)
-        except (OSError, EOFError, TimeoutError, SpdyError, WebSocketError) as error:
-            log.debug("connection ended: %s", error)
-        except asyncio.CancelledError:
-            pass  # asyncio would log the cancellation of a connection's task as an error
-        except Exception:
-            log.exception("a connection failed")
-        finally:
-            self._connections.discard(task)
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Requests of one connection, one after the other."""
-        keeps_alive = True
-        while keeps_alive:
-            answer = Answer(writer)
-            try:
-                head = await read_head(reader)
-                if head is None:
-                    return
-                answer.keeps_alive = not head.upgrade and head.headers.get("connection", "").lower() != "close" and not head.is_http_1_0
-                await self._dispatch(head, answer, reader)
-            except BadRequest as error:
-                answer.keeps_alive = False
-                if not answer.has_started:
-                    await answer.send_text(error.status, str(error))
-            keeps_alive = answer.keeps_alive
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection that came another way than through the port, to its end."""
+        await self._http.connected(reader, writer)
 
     async def _dispatch(self, head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
-        tls = answer.writer.get_extra_info("ssl_object")
-        peer = tls.getpeercert() if tls is not None else None
+        peer = peer_certificate(answer)
         is_reader = head.segments[0] in STATISTICS and head.method == "GET" and self._may_read_statistics(peer)
         if not is_reader and not self._authenticate(peer, head.headers.get("authorization", "")):
             raise BadRequest("Unauthorized", status=401)
@@ -150,6 +107,8 @@ class KubeletServer:
             if answer.has_started:
                 raise ConnectionResetError(str(error)) from error
             raise BadRequest(str(error), status=500) from error
+        except (SpdyError, WebSocketError) as error:
+            raise ConnectionResetError(str(error)) from error
 
     # --- which pod, which node ------------------------------------------------------------------------------------------------
 

@@ -4,45 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
 
 from kube.client.client import Client
 from kube.client.transport import AsgiTransport, ConnectionFailed, HttpTransport
 from kube.errors import NotFound
+from kube.http.exchange import Answer, Head
+from kube.http.server import Handler, HttpServer
 from kube.resources import PODS
 from kube.runtime import metrics
 from tests.unit.asking import ROLES, Echo
 from tests.unit.test_client_streams import line
 
 
-async def serve(handler: Any) -> tuple[web.AppRunner, str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+async def serve(handler: Handler) -> tuple[HttpServer, str]:
+    server = HttpServer(handler, connections_max=100)
+    return server, f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
+
+
+async def body_of(head: Head, reader: asyncio.StreamReader) -> bytes:
+    return await reader.readexactly(int(head.headers.get("content-length", "0")))
 
 
 async def test_the_network_carries_the_same_requests_and_answers() -> None:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        if request.query.get("watch"):
-            response = web.StreamResponse()
-            await response.prepare(request)
+    async def handler(head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
+        if head.value("watch"):
+            await answer.start_chunks()
             for number in range(3):
-                await response.write(line("ADDED", number=number))
-            await response.write(b'{"type":')
-            return response
-        if request.path.endswith("missing"):
-            return web.json_response({"kind": "Status", "code": 404, "reason": "NotFound", "message": "no"}, status=404)
-        seen = {"target": request.raw_path, "method": request.method, "agent": request.headers["User-Agent"]}
-        return web.json_response(seen | {"body": (await request.read()).decode()}, headers={"X-Thing": "1"})
+                await answer.chunk(line("ADDED", number=number))
+            await answer.chunk(b'{"type":')
+            await answer.end()
+        elif head.segments[-1] == "missing":
+            await answer.send(404, orjson.dumps({"kind": "Status", "code": 404, "reason": "NotFound", "message": "no"}))
+        else:
+            seen = {"target": head.target, "method": head.method, "agent": head.headers["user-agent"]}
+            body = (await body_of(head, reader)).decode()
+            await answer.send(200, orjson.dumps(seen | {"body": body}), "application/json", headers={"X-Thing": "1"})
 
-    runner, url = await serve(handler)
+    server, url = await serve(handler)
     transport = HttpTransport(url)
     client = Client(transport, user_agent="tester/1.0")
     try:
@@ -58,15 +59,15 @@ async def test_the_network_carries_the_same_requests_and_answers() -> None:
         assert [event.object["number"] async for event in client.watch(PODS)] == [0, 1, 2]
     finally:
         await client.close()
-        await runner.cleanup()
+        await server.stop()
 
 
 async def test_no_server_is_connection_failed_and_names_the_request() -> None:
-    async def handler(_request: web.Request) -> web.Response:
-        return web.Response()
+    async def handler(_head: Head, answer: Answer, _reader: asyncio.StreamReader) -> None:
+        await answer.send_text(200, "")
 
-    runner, url = await serve(handler)
-    await runner.cleanup()
+    server, url = await serve(handler)
+    await server.stop()
     transport = HttpTransport(url)
     with pytest.raises(ConnectionFailed, match="POST /x"):
         await transport.request("POST", "/x?secret", headers={})
@@ -79,15 +80,12 @@ async def test_no_server_is_connection_failed_and_names_the_request() -> None:
 
 
 async def test_a_server_that_dies_in_the_midst_of_a_stream_is_connection_failed() -> None:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(line("ADDED"))
-        assert request.transport is not None
-        request.transport.abort()
-        return response
+    async def handler(_head: Head, answer: Answer, _reader: asyncio.StreamReader) -> None:
+        await answer.start_chunks()
+        await answer.chunk(line("ADDED"))
+        answer.writer.transport.abort()
 
-    runner, url = await serve(handler)
+    server, url = await serve(handler)
     client = Client(HttpTransport(url), user_agent="tester")
     try:
         async with aclosing(client.watch(PODS)) as watch:
@@ -96,7 +94,7 @@ async def test_a_server_that_dies_in_the_midst_of_a_stream_is_connection_failed(
                 await anext(watch)
     finally:
         await client.close()
-        await runner.cleanup()
+        await server.stop()
 
 
 class Scripted:
@@ -188,15 +186,15 @@ async def test_a_connection_the_server_closed_is_replaced_where_that_is_safe() -
 async def test_no_more_connections_than_allowed_and_everyone_gets_a_turn() -> None:
     under_way = most = 0
 
-    async def handler(request: web.Request) -> web.Response:
+    async def handler(head: Head, answer: Answer, _reader: asyncio.StreamReader) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
         await asyncio.sleep(0.001)
         under_way -= 1
-        return web.json_response({"path": request.path})
+        await answer.send_json({"path": head.target})
 
-    runner, url = await serve(handler)
+    server, url = await serve(handler)
     transport = HttpTransport(url, limit=3)
     answers = await asyncio.gather(*(transport.request("GET", f"/{number}", headers={}) for number in range(60)))
     assert [orjson.loads(answer.body)["path"] for answer in answers] == [f"/{number}" for number in range(60)]
@@ -208,22 +206,21 @@ async def test_no_more_connections_than_allowed_and_everyone_gets_a_turn() -> No
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result).__name__ for result in results] == ["CancelledError"] * 10 + ["Answer"] * 10
     await transport.close()
-    await runner.cleanup()
+    await server.stop()
 
 
 async def test_a_server_far_ahead_of_its_reader_waits() -> None:
     sent = 0
 
-    async def handler(request: web.Request) -> web.StreamResponse:
+    async def handler(_head: Head, answer: Answer, _reader: asyncio.StreamReader) -> None:
         nonlocal sent
-        response = web.StreamResponse()
-        await response.prepare(request)
+        await answer.start_chunks()
         for _ in range(1000):
-            await response.write(b"x" * 99_999 + b"\n")
+            await answer.chunk(b"x" * 99_999 + b"\n")
             sent += 100_000
-        return response
+        await answer.end()
 
-    runner, url = await serve(handler)
+    server, url = await serve(handler)
     transport = HttpTransport(url)
     async with transport.stream("GET", "/", headers={}) as stream:
         chunks = stream.chunks()
@@ -232,7 +229,7 @@ async def test_a_server_far_ahead_of_its_reader_waits() -> None:
         assert sent < 30_000_000  # what the kernel's buffers and ours hold
         assert sum([len(chunk) async for chunk in chunks]) > 99_000_000
     await transport.close()
-    await runner.cleanup()
+    await server.stop()
 
 
 @pytest.mark.parametrize("target", ["/a b", "/x HTTP/1.1\r\nevil: 1", "/\x00", "/é"])

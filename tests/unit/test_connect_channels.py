@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from kube.http.exchange import Answer, Head
 from kubelet.server import channels, remote_command, websocket
-from kubelet.server.http import Answer, Head
 from tests.virtual import virtual
 
 Client = Callable[[asyncio.StreamReader], Coroutine[Any, Any, None]]

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 
-import aiohttp
+import httpx
 import pytest
 
 from kube.runtime.health import HealthServer
@@ -23,15 +23,14 @@ async def test_health_paths_answer_as_upstreams() -> None:
         checks={"etcd": lambda: trouble[0] if trouble else None},
         ready_checks={"informers": lambda: "not synced"},
         version={"gitVersion": "v1.36.0"},
-        load_after_s=0,
     )
     await server.start()
 
     async def get(path: str) -> tuple[int, str]:
-        async with session.get(f"http://127.0.0.1:{server.port}{path}") as response:
-            return response.status, await response.text()
+        response = await client.get(path)
+        return response.status_code, response.text
 
-    async with aiohttp.ClientSession() as session:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
         assert await get("/healthz") == (200, "ok")
         assert await get("/livez?verbose") == (200, "[+]ping ok\n[+]etcd ok\nlivez check passed\n")
         assert await get("/readyz") == (
@@ -39,17 +38,40 @@ async def test_health_paths_answer_as_upstreams() -> None:
             "[+]ping ok\n[+]etcd ok\n[-]informers failed: reason withheld\nreadyz check failed\n",
         )
         assert (await get("/readyz?exclude=informers"))[0] == 200
+        assert await get("/readyz?verbose&exclude=informers&exclude=etcd") == (
+            200,
+            "[+]ping ok\n[+]etcd excluded: ok\n[+]informers excluded: ok\nreadyz check passed\n",
+        )
         assert await get("/healthz/etcd") == (200, "ok")
         trouble.append("no leader")
         assert await get("/healthz/etcd") == (500, "internal server error: no leader\n")
         assert (await get("/healthz"))[0] == 500
-        assert (await get("/healthz/none"))[0] == 404
+        assert await get("/healthz/none") == (404, "404 page not found\n")
+        assert await get("/elsewhere") == (404, "404 page not found\n")
         assert json.loads((await get("/version"))[1]) == {"gitVersion": "v1.36.0"}
-        assert "# TYPE workqueue_depth gauge" in (await get("/metrics"))[1]
+        metrics = await client.get("/metrics")
+        assert "# TYPE workqueue_depth gauge" in metrics.text
+        assert metrics.headers["content-type"] == "text/plain; version=1.0.0; charset=utf-8"
+        head = await client.head("/livez/ping")
+        assert (head.status_code, head.headers["content-length"], head.content) == (200, "2", b"")
+        refused = await client.post("/healthz", content=b"x" * 10_000)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     other = HealthServer(port=server.port)
     with pytest.raises(OSError, match=str(server.port)):
         await other.start()
     await server.stop()
+    await server.stop()
+
+
+async def test_a_check_that_raises_is_one_that_fails() -> None:
+    def check() -> str | None:
+        raise KeyError("leader")
+
+    server = HealthServer(port=0, checks={"leader": check})
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        assert (await client.get("/livez")).status_code == 500
+        assert (await client.get("/livez/leader")).text == "internal server error: KeyError: 'leader'\n"
     await server.stop()
 
 

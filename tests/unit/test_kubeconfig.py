@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime
 import ipaddress
@@ -12,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,6 +21,8 @@ from cryptography.x509.oid import NameOID
 from kube.client.client import Client
 from kube.client.config import ClientConfig, ConfigError, load_kubeconfig, ssl_context, write_kubeconfig
 from kube.client.transport import ConnectionFailed
+from kube.http.exchange import Answer, Head
+from kube.http.server import HttpServer
 from kube.resources import NODES
 
 
@@ -176,16 +178,12 @@ def served(tmp_path: Path) -> tuple[ssl.SSLContext, bytes]:
 
 
 async def test_a_client_talks_to_the_server_its_kubeconfig_trusts_and_to_no_other(served: tuple[ssl.SSLContext, bytes]) -> None:
-    async def handler(_request: web.Request) -> web.Response:
-        return web.json_response({"kind": "Pod"})
+    async def handler(head: Head, answer: Answer, _reader: asyncio.StreamReader) -> None:
+        await answer.send_json({"kind": "Pod", "of": head.target})
 
     context, theirs = served
-    app = web.Application()
-    app.router.add_get("/api/v1/nodes/n", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    server = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    http = HttpServer(handler, connections_max=10)
+    server = f"https://127.0.0.1:{await http.start('127.0.0.1', 0, context)}"
     ours, _ = certificate()
     trusted = [
         ClientConfig(server=server, ca_data=theirs),
@@ -194,14 +192,14 @@ async def test_a_client_talks_to_the_server_its_kubeconfig_trusts_and_to_no_othe
     ]
     for config in trusted:
         client = Client.from_config(config, user_agent="test")
-        assert await client.get(NODES, "n") == {"kind": "Pod"}
+        assert await client.get(NODES, "n") == {"kind": "Pod", "of": "/api/v1/nodes/n"}
         await client.close()
     for config in (ClientConfig(server=server, ca_data=ours), ClientConfig(server=server, ca_data=theirs, tls_server_name="other")):
         client = Client.from_config(config, user_agent="test")
         with pytest.raises(ConnectionFailed, match="certificate verify failed"):
             await client.create(NODES, {})
         await client.close()
-    await runner.cleanup()
+    await http.stop()
 
 
 def test_certificates_that_are_none_are_refused() -> None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kube.http.exchange import BadRequest, Head, parse_head
 from kubelet.server import channels, spdy, websocket
 from kubelet.server.buffer import ByteQueue
-from kubelet.server.http import BadRequest, Head, parse_head
 from kubelet.server.remote_command import CommandStreams, chosen_spdy_protocol, status_of_exit
 from kubelet.server.spdy import DICTIONARY, HeaderCodec, SpdyConnection, SpdyError
 from kubelet.server.websocket import WebSocket, WebSocketError, frame, masked
