@@ -16,10 +16,20 @@ from kube.client.base import ConnectionFailed
 from kube.client.client import Client
 from kube.clock import Clock, rfc3339_micro
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
-from kube.objects import Object
+from kube.objects import Object, resource_version_of
 from kube.resources import LEASES, NODES
 from kube.runtime.events import EventRecorder
-from kubelet.node import READY_EVENTS, NodeFacts, is_same_but_time, lease_of, node_of, registration_patch, status_of_node
+from kubelet.node import (
+    READY_EVENTS,
+    NodeFacts,
+    beyond,
+    fingerprint,
+    joined,
+    lease_of,
+    node_of,
+    registration_patch,
+    status_of_node,
+)
 from kubelet.runtime.base import RuntimeService
 from kubelet.volumes.attached import Attachments
 
@@ -44,10 +54,12 @@ class Heartbeat:
         self._client, self.facts, self._runtime = client, facts, runtime
         self.attachments = Attachments()
         self._clock, self._rng, self._events = clock, rng, events
-        self._lease: Object | None = None
+        self._beyond: Object | None = None
+        """What the Lease has that we do not say ourselves; None when it is to be made."""
         self._node: Object = {}
         self._written_at_s = 0.0
-        self._written: Object = {}
+        self._written = b""
+        """The fingerprint of the status that was written last."""
 
     # --- the Node -----------------------------------------------------------------------------------------------------------
 
@@ -56,8 +68,7 @@ class Heartbeat:
         pause_s = RETRY_S[0]
         while True:
             try:
-                self._node = await self._register()
-                self._written_at_s = self._clock.monotonic()
+                self._took(await self._register())
                 return self._node
             except _FAILURES as error:
                 log.warning("cannot register node %s: %s", self.facts.name, error)
@@ -66,11 +77,11 @@ class Heartbeat:
 
     async def _register(self) -> Object:
         new = node_of(self.facts, self._clock.now())
-        self._written = new["status"]
         try:
             node = await self._client.create(NODES, new)
         except AlreadyExists:
             return await self._register_again()
+        self._written = fingerprint(new["status"])
         self._record("Starting", "Starting kubelet.")
         for reason in READY_EVENTS:
             self._record(reason, f"Node {self.facts.name} status is now: {reason}")
@@ -92,7 +103,6 @@ class Heartbeat:
 
     async def _write_status(self, node: Object) -> Object:
         status = await self._status(node)
-        self._written = status
         old = node.get("status") or {}
         patch = {key: value for key, value in status.items() if value != old.get(key)}
         if "volumesInUse" in old and "volumesInUse" not in status:
@@ -100,7 +110,9 @@ class Heartbeat:
         patch["$setElementOrder/conditions"] = [{"type": each["type"]} for each in status["conditions"]]
         if "addresses" in patch:
             patch["addresses"] = [{"$patch": "replace"}, *status["addresses"]]
-        return await self._client.patch(NODES, self.facts.name, {"status": patch}, subresource="status")
+        answer = await self._client.patch(NODES, self.facts.name, {"status": patch}, subresource="status")
+        self._written = fingerprint(status)
+        return answer
 
     async def _status(self, node: Object) -> Object:
         """The node's status as it is now."""
@@ -131,36 +143,38 @@ class Heartbeat:
             await asyncio.sleep(pause_s)
 
     async def _renew(self) -> None:
-        now = rfc3339_micro(self._clock.now())
-        if self._lease is None:
-            self._lease = await self._first_lease(now)
-            return
-        renewed = self._lease | {"spec": self._lease["spec"] | {"renewTime": now, "holderIdentity": self.facts.name}}
-        try:
-            self._lease = await self._client.update(LEASES, renewed)
-        except (Conflict, NotFound):
-            self._lease = None
-            self._lease = await self._first_lease(now)
+        made = lease_of(self._node, now_micro=rfc3339_micro(self._clock.now()), duration_s=LEASE_S)
+        lease: Object | None = None
+        if self._beyond is not None:
+            try:
+                lease = await self._client.update(LEASES, joined(made, self._beyond))
+            except (Conflict, NotFound):
+                self._beyond = None
+        self._beyond = beyond(lease or await self._first_lease(made), made)
 
-    async def _first_lease(self, now: str) -> Object:
-        lease = lease_of(self._node, now_micro=now, duration_s=LEASE_S)
+    async def _first_lease(self, made: Object) -> Object:
         try:
-            return await self._client.create(LEASES, lease)
+            return await self._client.create(LEASES, made)
         except AlreadyExists:
             found = await self._client.get(LEASES, self.facts.name, namespace="kube-node-lease")
-            return await self._client.update(LEASES, found | {"spec": (found.get("spec") or {}) | lease["spec"]})
+            return await self._client.update(LEASES, joined(made, beyond(found, made)))
 
     async def _report(self) -> None:
         """Write the status if that is due. A Node that is gone is registered anew."""
         status = await self._status(self._node)
         is_due = self._clock.monotonic() - self._written_at_s >= REPORT_S
-        if not is_due and is_same_but_time(self._written, status) and _agrees(self._node, status):
+        if not is_due and self._written == fingerprint(status) and _agrees(self._node, status):
             return
         try:
-            self._node = await self._write_status(self._node)
+            self._took(await self._write_status(self._node))
         except NotFound:
-            self._node = await self._register()
+            self._took(await self._register())
+
+    def _took(self, answer: Object) -> None:
+        """The server has taken our status. Where the watch was quicker than its answer, what the cache holds is the same."""
         self._written_at_s = self._clock.monotonic()
+        if resource_version_of(answer) != resource_version_of(self._node):
+            self._node = answer
 
     def observed(self, node: Object) -> None:
         """The API has this version of the Node (somebody may have changed its status)."""

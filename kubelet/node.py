@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
+
+import orjson
 
 from kube import quantity
 from kube.clock import rfc3339
@@ -32,6 +35,8 @@ _CONDITIONS = (
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
+_OF_THE_SERVER = frozenset({"uid", "creationTimestamp", "managedFields"})
+"""What metadata need not say to it."""
 READY_EVENTS = ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady")
 
 
@@ -131,16 +136,10 @@ def _node_info(facts: NodeFacts) -> Object:
     }
 
 
-def is_same_but_time(old: Object, new: Object) -> bool:
-    """Whether two node statuses differ in nothing but heartbeat times: then there is no hurry to write."""
-    return _timeless(old) == _timeless(new)
-
-
-def _timeless(status: Object) -> Object:
-    conditions = [{key: value for key, value in each.items() if key != "lastHeartbeatTime"} for each in status.get("conditions") or ()]
-    return {
-        key: status.get(key) for key in ("addresses", "capacity", "allocatable", "nodeInfo", "daemonEndpoints", "images", "volumesInUse")
-    } | {"conditions": conditions}
+def fingerprint(status: Object) -> bytes:
+    """The same for two node statuses that differ in nothing but heartbeat times: then there is no hurry to write."""
+    conditions = [{key: value for key, value in each.items() if key != "lastHeartbeatTime"} for each in status["conditions"]]
+    return blake2b(orjson.dumps(status | {"conditions": conditions}, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 
 def registration_patch(facts: NodeFacts, existing: Object) -> Object:
@@ -160,3 +159,16 @@ def lease_of(node: Object, *, now_micro: str, duration_s: int) -> Object:
         "metadata": {"name": name, "namespace": "kube-node-lease", "ownerReferences": [owner]},
         "spec": {"holderIdentity": name, "leaseDurationSeconds": duration_s, "renewTime": now_micro},
     }
+
+
+def beyond(lease: Object, made: Object) -> Object:
+    """What a Lease of the server's says beyond the one that `lease_of` has made: its resourceVersion, and whatever others wrote to it."""
+    return {
+        part: {key: value for key, value in (lease.get(part) or {}).items() if key not in _OF_THE_SERVER and made[part].get(key) != value}
+        for part in ("metadata", "spec")
+    }
+
+
+def joined(made: Object, more: Object) -> Object:
+    """The Lease that `lease_of` has made, with what is `beyond` it; of the spec ours counts."""
+    return made | {"metadata": made["metadata"] | more["metadata"], "spec": more["spec"] | made["spec"]}

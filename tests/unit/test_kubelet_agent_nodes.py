@@ -34,6 +34,23 @@ async def test_a_node_registers_and_renews_its_lease_every_ten_seconds() -> None
 
 
 @virtual
+async def test_a_lease_keeps_what_others_wrote_to_it_and_who_holds_it_is_ours_to_say() -> None:
+    async with world() as w:
+        await asyncio.sleep(15)
+        lease = copy.deepcopy(await w.api.get(LEASES, "n1", namespace="kube-node-lease"))
+        lease["metadata"]["labels"] = {"mine": "yes"}
+        lease["spec"] |= {"holderIdentity": "another", "leaseTransitions": 3}
+        w.api.set(LEASES, lease, "kube-node-lease/n1")
+        for _ in range(2):
+            await asyncio.sleep(15)
+            found = await w.api.get(LEASES, "n1", namespace="kube-node-lease")
+            assert found["metadata"]["labels"] == {"mine": "yes"}
+            assert found["metadata"]["ownerReferences"] == lease["metadata"]["ownerReferences"]
+            assert (found["spec"]["holderIdentity"], found["spec"]["leaseTransitions"]) == ("n1", 3)
+            assert found["spec"]["renewTime"] > lease["spec"]["renewTime"]
+
+
+@virtual
 async def test_a_node_that_others_call_unknown_says_that_it_is_well() -> None:
     async with world() as w:
         await asyncio.sleep(20)

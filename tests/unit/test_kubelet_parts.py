@@ -12,7 +12,7 @@ from kubelet import backoff, images
 from kubelet.admission import Usage, refusal_of, requests_of
 from kubelet.backoff import BackOff
 from kubelet.environment import Place, expanded, field_of, named, resource_of
-from kubelet.node import NodeFacts, allocatable_of, is_same_but_time, node_of, registration_patch, status_of_node
+from kubelet.node import NodeFacts, allocatable_of, fingerprint, node_of, registration_patch, status_of_node
 from kubelet.reporter import patch_of
 from kubelet.runtime.addresses import AddressPool, cidr_of_index
 from kubelet.runtime.base import CRIError, ImageStatus
@@ -255,8 +255,8 @@ def test_a_heartbeat_alone_is_no_difference() -> None:
     again = status_of_node(FACTS, {"status": first}, (), later)
     assert again["conditions"][0]["lastHeartbeatTime"] == "2026-01-01T01:00:00Z"
     assert again["conditions"][0]["lastTransitionTime"] == "2026-01-01T00:00:00Z"
-    assert is_same_but_time(first, again)
-    assert not is_same_but_time(first, status_of_node(FACTS, None, [ImageStatus("a@sha256:1", "a:1", 5)], later))
+    assert fingerprint(first) == fingerprint(again)
+    assert fingerprint(first) != fingerprint(status_of_node(FACTS, None, [ImageStatus("a@sha256:1", "a:1", 5)], later))
 
 
 def test_the_largest_images_are_listed() -> None:
