@@ -17,12 +17,12 @@ ALGORITHM_DURATION = histogram(
     "scheduler_scheduling_algorithm_duration_seconds",
     "Scheduling algorithm latency in seconds",
     buckets=exponential_buckets(0.001, 2, 15),
-)
+).labels()
 POD_ATTEMPTS = histogram(
     "scheduler_pod_scheduling_attempts",
     "Number of attempts to successfully schedule a pod.",
     buckets=exponential_buckets(1, 2, 5),
-)
+).labels()
 SLI_DURATION = histogram(
     "scheduler_pod_scheduling_sli_duration_seconds",
     "E2e latency for a pod being scheduled, from the time the pod enters the scheduling queue and might involve multiple attempts.",
@@ -30,10 +30,10 @@ SLI_DURATION = histogram(
     buckets=exponential_buckets(0.01, 2, 20),
 )
 PENDING = gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"])
-PREEMPTION_ATTEMPTS = counter("scheduler_preemption_attempts", "Total preemption attempts in the cluster till now")
+PREEMPTION_ATTEMPTS = counter("scheduler_preemption_attempts", "Total preemption attempts in the cluster till now").labels()
 PREEMPTION_VICTIMS = histogram(
     "scheduler_preemption_victims", "Number of selected preemption victims", buckets=exponential_buckets(1, 2, 7)
-)
+).labels()
 
 
 def show_pending(queue: SchedulingQueue) -> None:

@@ -1,4 +1,4 @@
-"""Metrics, under upstream's names, in the process's one Prometheus registry.
+"""Metrics, under upstream's names, in the one registry of the process.
 
 `counter`, `gauge` and `histogram` may be called again for the same name: they give the metric that is there. Names without a source here
 are from k8s.io/component-base/metrics and client-go `tools/metrics`.
@@ -6,48 +6,45 @@ are from k8s.io/component-base/metrics and client-go `tools/metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import prometheus_client
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
+from kube.runtime import process_metrics
+from kube.runtime.instruments import CONTENT_TYPE, Counter, Family, Gauge, Histogram, V
 
-prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+__all__ = ["CONTENT_TYPE", "counter", "exponential_buckets", "exposition", "gauge", "histogram"]
 
-CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-
-M = TypeVar("M", bound=MetricWrapperBase)
-
-_made: dict[str, MetricWrapperBase] = {}
+_made: dict[str, Family[Any]] = {}
 
 
-def _once(kind: type[M], name: str, documentation: str, labels: Sequence[str], **rest: object) -> M:
+def _once(name: str, documentation: str, labels: Sequence[str], make: Callable[[], V], kind: str) -> Family[V]:
     found = _made.get(name)
     if found is None:
-        found = _made[name] = kind(name, documentation, labels, registry=REGISTRY, **rest)  # type: ignore[arg-type]
-    if not isinstance(found, kind):
+        found = _made[name] = Family(name, documentation, labels, make, kind)
+    if found.kind != kind:
         raise ValueError(f"the metric {name} is of another type")
     return found
 
 
-def counter(name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
+def counter(name: str, documentation: str, labels: Sequence[str] = ()) -> Family[Counter]:
     """The counter of that name; it is shown with the suffix `_total`."""
-    return _once(Counter, name, documentation, labels)
+    return _once(name, documentation, labels, Counter, Counter.kind)
 
 
-def gauge(name: str, documentation: str, labels: Sequence[str] = ()) -> Gauge:
-    return _once(Gauge, name, documentation, labels)
+def gauge(name: str, documentation: str, labels: Sequence[str] = ()) -> Family[Gauge]:
+    return _once(name, documentation, labels, Gauge, Gauge.kind)
 
 
-def histogram(name: str, documentation: str, labels: Sequence[str] = (), *, buckets: Sequence[float]) -> Histogram:
-    """The histogram of that name; buckets in the unit that the name says."""
-    return _once(Histogram, name, documentation, labels, buckets=tuple(buckets))
+def histogram(name: str, documentation: str, labels: Sequence[str] = (), *, buckets: Sequence[float]) -> Family[Histogram]:
+    """The histogram of that name; buckets in the unit that the name says, ascending."""
+    bounds = tuple(buckets)
+    return _once(name, documentation, labels, lambda: Histogram(bounds), Histogram.kind)
 
 
-def exposition(registry: CollectorRegistry = REGISTRY) -> bytes:
+def exposition() -> bytes:
     """Everything, as /metrics shows it."""
-    return generate_latest(registry)
+    lines = [*process_metrics.lines(), *(line for each in _made.values() for line in each.lines())]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def exponential_buckets(start: float, factor: float, count: int) -> list[float]:

@@ -247,4 +247,4 @@ async def test_requests_are_counted_under_upstreams_name() -> None:
     client = Client(AsgiTransport(Echo((404, {"kind": "Status", "code": 404}))), user_agent="x", host="counted:6443")
     with pytest.raises(NotFound):
         await client.get(PODS, "web")
-    assert 'rest_client_requests_total{code="404",host="counted:6443",method="GET"} 1.0' in metrics.exposition().decode()
+    assert 'rest_client_requests_total{code="404",host="counted:6443",method="GET"} 1' in metrics.exposition().decode()

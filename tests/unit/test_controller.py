@@ -110,12 +110,12 @@ async def test_it_is_called_again_when_it_asked_for_that() -> None:
 async def test_failures_are_tried_again_and_only_some_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     api, controller = FakeApi(random.Random(0)), Labeller()
     controller.answers = [Conflict("look again"), Forbidden("you may not"), ValueError("a mistake"), None]
-    before = metrics.RECONCILE_ERRORS.labels("labeller")._value.get()
+    before = metrics.RECONCILE_ERRORS.labels("labeller").value
     api.put(f"{PATH}a", pod("a"))
     async with running(api, controller):
         await asyncio.sleep(1000)
         assert len(controller.keys) == 4
-        assert metrics.RECONCILE_ERRORS.labels("labeller")._value.get() - before == 3
+        assert metrics.RECONCILE_ERRORS.labels("labeller").value - before == 3
         assert "look again" not in caplog.text
         assert [(record.getMessage(), bool(record.exc_info)) for record in caplog.records] == [
             ("reconciling 'default/a' failed: you may not", False),

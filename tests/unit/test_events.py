@@ -36,7 +36,7 @@ def events_of(api: FakeApi) -> list[Object]:
 
 
 def dropped(reason: str) -> float:
-    return float(metrics.EVENTS_DROPPED.labels(reason)._value.get())
+    return float(metrics.EVENTS_DROPPED.labels(reason).value)
 
 
 @virtual
