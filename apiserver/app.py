@@ -6,7 +6,7 @@
     impersonation   -> (its place; refused with 501 until it is there)
     audit           -> (its place)
     authorization   -> may they
-    routes          -> resources through one catch-all (`handlers/resources.py`), everything else through FastAPI
+    routes          -> resources through one catch-all (`handlers/resources.py`), documents (`documents.py`), FastAPI
 
 Pure ASGI throughout. Read `pipeline/request_info.py` next, then `handlers/resources.py`.
 """
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import orjson
 
+from apiserver.documents import document_of
 from apiserver.handlers import extension_servers, resources
 from apiserver.handlers.connect import Upgraded
 from apiserver.handlers.extension_servers import extension_at
@@ -51,6 +52,7 @@ from kube.errors import ApiError, NotImplementedByServer
 
 log: Final = logging.getLogger("wherry.apiserver")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+FASTAPI_PATHS: Final = frozenset({"/metrics"})
 _LONG_VERBS: Final = frozenset({"watch", "connect", "proxy"})
 _LONG_SUBRESOURCES: Final = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 
@@ -193,8 +195,8 @@ def _authorization(app: App, pipeline: Pipeline) -> App:
 
 
 def _routes(pipeline: Pipeline) -> App:
-    """Resources go straight to their handlers (FastAPI's routing would cost more than the handlers do), and so do health checks, which
-    a starting server is asked for first; all else is FastAPI's, which is loaded when it is asked for."""
+    """All that is Kubernetes' API goes straight to its handlers (FastAPI's routing would cost more than the handlers do), and so do health
+    checks, which a starting server is asked for first. FastAPI is loaded when somebody asks for what is its."""
     server, health = pipeline.server, Health(pipeline.server)
     api: App | None = None
 
@@ -212,9 +214,11 @@ def _routes(pipeline: Pipeline) -> App:
                 await _send(PAGE_NOT_FOUND, call, scope, send)
             elif (healthy := await health.answer(scope["path"], scope["query_string"])) is not None:
                 await _send(healthy, call, scope, send)
-            else:
+            elif scope["path"] in FASTAPI_PATHS:
                 api = api or _fastapi(pipeline)
                 await api(scope, receive, _noting(call, scope, send))
+            else:
+                await _send(document_of(request), call, scope, send)
             return
         await _send(await resources.serve(request), call, scope, send)
 

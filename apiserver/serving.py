@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import hashlib
-import importlib
 import ipaddress
 import logging
 import random
@@ -55,8 +54,6 @@ from kube.schema import definitions
 log: Final = logging.getLogger("wherry.apiserver")
 COMPACTION_S: Final = 300.0
 GC_THRESHOLDS: Final = (10_000, 10, 10)
-PRELOAD_AFTER_S: Final = 0.2
-"""So long after the start, what the first `kubectl` will need and `/readyz` does not is imported, in a thread."""
 TEST_NET: Final = "192.0.2.1"
 
 
@@ -312,15 +309,10 @@ async def _serve(built: Built, settings: Settings, authority: Authority, sock: s
     config.ssl = server_context(authority, "apiserver")
     server = uvicorn.Server(config)
     built.server.extra["serving_url"] = url
-    asyncio.get_running_loop().call_later(PRELOAD_AFTER_S, _preload)
     async with _signals(server, built):
         log.info("serving on %s (data in %s, storage %s)", url, settings.data_dir, settings.storage)
         settle()
         await server.serve(sockets=[sock])
-
-
-def _preload() -> None:
-    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "apiserver.routes")
 
 
 @contextlib.asynccontextmanager
