@@ -9,6 +9,7 @@ which change, and when: `watchers.py`.
 from __future__ import annotations
 
 import asyncio
+import sys
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +24,8 @@ from apiserver.store.base import Compacted, Event, KeyValue, Store, Subscription
 from kube.errors import Expired, TooManyRequests
 from kube.objects import Object
 
-HISTORY_CHANGES_MAX: Final = 4096
-HISTORY_BYTES_MAX: Final = 16 * 1024 * 1024
+HISTORY_CHANGES_MAX: Final = 1024
+HISTORY_BYTES_MAX: Final = 4 * 1024 * 1024
 ENCODED_CHANGES_MAX: Final = 256
 """How many of the last changes keep their encoded forms: who is up to date shares them, who comes from the past makes their own."""
 
@@ -45,13 +46,20 @@ class Entry:
         self, key: str, prefix: str, value: bytes, revision: int, create_revision: int, selectable: dict[str, Callable[[Object], str]]
     ) -> None:
         self.key, self.value, self.revision, self.create_revision = key, value, revision, create_revision
-        self.namespace, _, self.name = key[len(prefix) :].rpartition("/")
+        namespace, _, self.name = key[len(prefix) :].rpartition("/")
+        self.namespace = sys.intern(namespace)
         self._selectable = selectable
 
-    def learn(self, obj: Object) -> None:
-        """Take labels and fields from the object itself, where it is at hand."""
-        self.labels = dict(obj["metadata"].get("labels") or ())
-        self.fields = tuple([get(obj) for get in self._selectable.values()])
+    def learn(self, obj: Object, like: Entry | None = None) -> None:
+        """Take labels and fields from the object itself, where it is at hand. What is equal in `like`, an entry that has learned, is held
+        once."""
+        labels: dict[str, str] = obj["metadata"].get("labels") or {}
+        fields = tuple([get(obj) for get in self._selectable.values()])
+        if like is None:
+            self.labels, self.fields = dict(labels), fields
+        else:
+            self.labels = like.labels if labels == like.labels else dict(labels)
+            self.fields = tuple([old if old == new else new for old, new in zip(like.fields, fields, strict=True)])
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute not in ("labels", "fields"):
@@ -85,6 +93,7 @@ class ResourceCache:
         self._count = 0
         self.changes = 0
         """Goes up with every change: what somebody has worked out from the objects here is good as long as it stays."""
+        self._learned: Entry | None = None  # the last that learned from an object
         self._history: deque[Change] = deque()
         self._history_bytes = 0
         self._history_start = 0  # changes after this revision are all in the history
@@ -255,7 +264,8 @@ class ResourceCache:
         """An entry of what the store holds, whether or not it is the present one."""
         entry = Entry(kv.key, self.prefix, kv.value, kv.mod_revision, kv.create_revision, self._selectable)
         if kv.hint is not None:
-            entry.learn(kv.hint)
+            entry.learn(kv.hint, self._learned)
+            self._learned = entry
         return entry
 
     def _put(self, entry: Entry) -> Entry | None:

@@ -41,8 +41,8 @@ from apiserver.store.sqlite_writer import Job, Write, Writer
 from apiserver.store.subscribers import Subscriber, Subscribers
 from kube.clock import Clock
 
-RECENT_EVENTS_MAX = 10_000
-RECENT_BYTES_MAX = 16 << 20
+RECENT_EVENTS_MAX = 2_000
+RECENT_BYTES_MAX = 4 << 20
 _CATCH_UP_REVISIONS = 1000
 _READ_HERE_MAX = 16
 """So many missing values are read one by one on the loop; more go to a thread."""

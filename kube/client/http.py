@@ -21,7 +21,7 @@ from kube.websocket import WebSocket
 _CONNECT_S = 30.0
 _IDLE_S = 60.0
 """A connection idle for longer is not used again: kube-apiserver closes them after 90 s, and a request should seldom meet that."""
-REQUESTS_MAX = 64
+REQUESTS_MAX = 24
 """How many requests are under way at once, streams aside. More would not be answered sooner, but be refused by the server's own limit
 (429) and cost a TLS handshake each."""
 _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
