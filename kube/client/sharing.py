@@ -1,6 +1,7 @@
 """What like objects have in common, held once: the pods of a ReplicaSet differ in a name, a node and a few times.
 
-For caches, whose objects nobody changes. What is shared is found by comparing an object with the one before it of the same owner.
+For caches, whose objects nobody changes. What is shared is found by comparing an object with the one before it of the same owner, or else
+with the one before it of the kind: member by member, item by item, down to the single text.
 """
 
 from __future__ import annotations
@@ -10,43 +11,50 @@ from typing import Any, Final
 from kube.objects import Object
 
 OWNERS_MAX: Final = 256
-_PARTS: Final = ("spec", "status")
-_OF_METADATA: Final = ("labels", "annotations", "ownerReferences")
 
 
 class Sharing:
     """One for each cache. It remembers the last object of each of so many owners; who came first is forgotten first."""
 
     def __init__(self) -> None:
-        self._last: dict[str, dict[str, Any]] = {}
+        self._last: dict[str, Object] = {}
+        self._latest: Object = {}
 
     def share(self, obj: Object) -> None:
-        """Put in the place of the object's members the equal ones of the object before it, in place."""
-        metadata = obj.get("metadata") or {}
-        owners = metadata.get("ownerReferences")
-        last = self._last_of(owners[0].get("uid", "") if owners else "")
-        for name in _OF_METADATA:
-            if name in metadata:
-                _share(metadata, name, last)
-        for part in _PARTS:
-            members = obj.get(part)
-            if isinstance(members, dict):
-                for name, value in members.items():
-                    if isinstance(value, dict | list):
-                        _share(members, name, last)
-
-    def _last_of(self, owner: str) -> dict[str, Any]:
-        found = self._last.get(owner)
-        if found is None:
-            if len(self._last) >= OWNERS_MAX:
-                del self._last[next(iter(self._last))]
-            found = self._last[owner] = {}
-        return found
+        """Put in the place of the object's parts the equal ones of an object before it, in place."""
+        owners = (obj.get("metadata") or {}).get("ownerReferences")
+        owner = owners[0].get("uid", "") if owners else ""
+        known = self._last
+        like = known.get(owner)
+        if like is None:
+            like = self._latest
+            if len(known) >= OWNERS_MAX:
+                del known[next(iter(known))]
+        _share_members(obj, like)
+        known[owner] = self._latest = obj
 
 
-def _share(members: dict[str, Any], name: str, last: dict[str, Any]) -> None:
-    value = members[name]
-    if last.get(name) == value:
-        members[name] = last[name]
-    else:
-        last[name] = value
+def _share_members(new: dict[str, Any], like: dict[str, Any]) -> None:
+    get = like.get
+    for key, value in new.items():
+        found = get(key)
+        if type(found) is not type(value):
+            continue
+        if found == value:
+            new[key] = found
+        elif type(value) is dict:
+            _share_members(value, found)
+        elif type(value) is list:
+            _share_items(value, found)
+
+
+def _share_items(new: list[Any], like: list[Any]) -> None:
+    for position, (value, found) in enumerate(zip(new, like, strict=False)):
+        if type(found) is not type(value):
+            continue
+        if found == value:
+            new[position] = found
+        elif type(value) is dict:
+            _share_members(value, found)
+        elif type(value) is list:
+            _share_items(value, found)

@@ -44,12 +44,39 @@ def test_owners_do_not_get_into_each_others_way() -> None:
     assert pods[0]["spec"]["containers"] is pods[2]["spec"]["containers"]
 
 
+def test_what_differs_shares_its_parts() -> None:
+    sharing, first, second = Sharing(), pod("a"), pod("b")
+    first["status"] = {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Initialized", "at": "".join(("12", ":00"))}]}
+    second["status"] = {
+        "conditions": [{"type": "Ready", "status": "False"}, {"type": "Initialized", "at": "".join(("12", ":00"))}],
+        "ip": "",
+    }
+    before = copy.deepcopy((first, second))
+    sharing.share(first)
+    sharing.share(second)
+    assert (first, second) == before
+    ready, initialized = (list(each) for each in zip(first["status"]["conditions"], second["status"]["conditions"], strict=True))
+    assert initialized[0] is initialized[1]
+    assert ready[0]["type"] is ready[1]["type"]
+
+
+def test_who_has_no_owner_or_a_new_one_shares_with_the_one_before() -> None:
+    sharing, first, second, third = Sharing(), pod("a", "x"), pod("b", "y"), pod("c", "z")
+    del second["metadata"]["ownerReferences"]
+    for each in (first, second, third):
+        sharing.share(each)
+    assert first["spec"]["containers"] is second["spec"]["containers"] is third["spec"]["containers"]
+
+
 def test_it_remembers_so_many_owners_and_takes_odd_objects() -> None:
-    sharing, first, last = Sharing(), pod("a", "first"), pod("b", "first")
+    sharing, first, between, last = Sharing(), pod("a", "first"), pod("x", containers=[]), pod("b", "first")
     sharing.share(first)
     for number in range(OWNERS_MAX):
-        sharing.share(pod("x", str(number)))
+        between["metadata"]["ownerReferences"] = [{"uid": str(number)}]
+        sharing.share(copy.deepcopy(between))
     sharing.share(last)
     assert first["spec"]["containers"] is not last["spec"]["containers"]
-    for odd in ({}, {"metadata": None, "spec": [1], "status": "none"}):
+    for odd in ({}, {"metadata": None, "spec": [1], "status": "none"}, {"spec": [[2], {"a": 1}]}):
+        before = copy.deepcopy(odd)
         sharing.share(odd)
+        assert odd == before
