@@ -48,7 +48,7 @@ def fields_in(obj: Object) -> set[tuple[str, ...]]:
     return {path for path in paths(fields_of(APP, bare)) if len(path) > 1}
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(history, configs)
 def test_applying_twice_is_applying_once(steps: list[tuple[str, Object]], wanted: Object) -> None:
     live = played(steps)
@@ -59,7 +59,7 @@ def test_applying_twice_is_applying_once(steps: list[tuple[str, Object]], wanted
     assert again == once
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(history, configs)
 def test_the_configuration_is_in_the_result(steps: list[tuple[str, Object]], wanted: Object) -> None:
     result = applied(played(steps), wanted, manager="m", force=True)
@@ -75,7 +75,7 @@ def owned_paths(obj: Object, *, by: str) -> tuple[set[tuple[str, ...]], set[tupl
     return mine, {path for each in entries if each["manager"] != by for path in paths(each["fieldsV1"])}
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(history)
 def test_giving_everything_up_removes_what_nobody_else_owns(steps: list[tuple[str, Object]]) -> None:
     live = played(steps)
@@ -87,7 +87,7 @@ def test_giving_everything_up_removes_what_nobody_else_owns(steps: list[tuple[st
     assert not alone & left - {("f:spec", "f:containers")}
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(history)
 def test_what_nobody_owns_stays_where_the_applier_owned_nothing(steps: list[tuple[str, Object]]) -> None:
     live = played(steps)
@@ -99,7 +99,7 @@ def test_what_nobody_owns_stays_where_the_applier_owned_nothing(steps: list[tupl
     assert applied(live, config(), manager="x")["data"]["unowned"] == "x"
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(configs, configs)
 def test_two_appliers_can_leave_in_any_order(one: Object, other: Object) -> None:
     both = applied(applied(None, one, manager="x"), other, manager="y", force=True)

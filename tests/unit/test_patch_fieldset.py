@@ -207,7 +207,7 @@ def members_of(fields: FieldSet) -> frozenset[tuple[str, ...]]:
     return frozenset(paths(fields))
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(path_sets, path_sets)
 def test_the_algebra_is_that_of_sets_of_paths(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> None:
     a, b = built(one), built(other)
@@ -223,7 +223,7 @@ def test_the_algebra_is_that_of_sets_of_paths(one: frozenset[tuple[str, ...]], o
     assert before == (a, b)
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(path_sets, path_sets)
 def test_the_form_of_a_set_says_only_what_is_in_it(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> None:
     a, b = built(one), built(other)

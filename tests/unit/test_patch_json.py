@@ -193,14 +193,14 @@ def pointers(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(documents)
 def test_every_value_passes_its_own_test(document: dict[str, Any]) -> None:
     patch = [operation("test", path, value=value) for path, value in pointers(document)]
     assert apply_json_patch(document, patch) == document
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(documents, st.data())
 def test_move_there_and_back_is_nothing(document: dict[str, Any], data: st.DataObject) -> None:
     if not document:
@@ -210,7 +210,7 @@ def test_move_there_and_back_is_nothing(document: dict[str, Any], data: st.DataO
     assert apply_json_patch(document, patch) == document
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     documents,
     st.lists(

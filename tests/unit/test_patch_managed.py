@@ -400,7 +400,7 @@ apps = st.builds(
 )
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["x", "y", "z"]), apps), min_size=1, max_size=5))
 def test_after_any_writes_every_field_has_one_owner_and_exists(writes: list[tuple[str, Object]]) -> None:
     live: Object | None = None
@@ -418,7 +418,7 @@ def test_after_any_writes_every_field_has_one_owner_and_exists(writes: list[tupl
     assert set(owners) <= everything
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(apps, apps)
 def test_what_changes_one_way_changes_the_other_way(one: Object, other: Object) -> None:
     there, back = changes(APP, one, other), changes(APP, other, one)

@@ -90,7 +90,7 @@ def by_definition(target: Any, patch: Any) -> Any:
     return target
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(objects, objects)
 def test_merging_is_what_the_rfc_defines(document: dict[str, Any], patch: dict[str, Any]) -> None:
     assert merge_patch(document, patch) == by_definition(document, patch)
@@ -111,7 +111,7 @@ def without_nulls(value: Any) -> Any:
     return {name: without_nulls(each) for name, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(objects.map(without_nulls), objects.map(without_nulls))
 def test_a_difference_leads_from_one_to_the_other(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert merge_patch(one, difference(one, other)) == other

@@ -403,7 +403,7 @@ def settled(value: Any) -> Any:
     return [settled(each) for each in value] if isinstance(value, list) else value
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(objects, objects)
 def test_a_difference_leads_from_one_to_the_other(one: dict[str, Any], other: dict[str, Any]) -> None:
     before = copy.deepcopy((one, other))
@@ -412,7 +412,7 @@ def test_a_difference_leads_from_one_to_the_other(one: dict[str, Any], other: di
     assert before == (one, other)
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(objects, objects)
 def test_a_patch_without_deletions_done_twice_is_done_once(document: dict[str, Any], patch: dict[str, Any]) -> None:
     once = strategic_merge(APP, document, patch)

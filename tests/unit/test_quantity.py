@@ -145,7 +145,7 @@ def test_quantities_can_be_made_of_numbers() -> None:
     assert repr(from_value(5)) == "Quantity('5')"
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=500)
 @given(st.integers(-(10**12), 10**12), st.integers(0, 9), st.sampled_from(["", "m", "u", "k", "M", "Ki", "Mi", "Gi", "e3", "e-2"]))
 def test_the_amount_is_exact_and_the_text_reads_back_as_the_same(number: int, places: int, suffix: str) -> None:
     sign, digits = ("-" if number < 0 else ""), str(abs(number)).rjust(places + 1, "0")

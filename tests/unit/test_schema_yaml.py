@@ -153,7 +153,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_JSON)
 def test_what_is_printed_is_read_back(value: Any) -> None:
     assert goyaml.load(dump(value)).value == value
@@ -169,7 +169,7 @@ values = st.recursive(
 )
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.dictionaries(texts, values, max_size=4), st.sampled_from([None, 1]), st.booleans())
 def test_json_is_read_as_yaml_reads_it(value: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)

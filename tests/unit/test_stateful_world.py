@@ -64,7 +64,7 @@ def seen(of: World) -> dict[str, Any]:
         "counts": (of.ready, of.available, +of.revisions, +of.living),
         "waiting": (of.first_waiting, of.first_unhealthy),
         "old": [list(of.not_at(each)) for each in ("r1", "r2", "r3")],
-        "up": [each for each in of.pods if of.is_up(each)],
+        "up": sorted(each for each in of.pods if of.is_up(each)),
     }
 
 
