@@ -15,6 +15,7 @@ import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
 from kube.client.client import Client
@@ -166,39 +167,43 @@ class Agents:
         self.reporter = Reporter(client, rng=random.Random(rng.getrandbits(64)))
         self.followed = Followed(client, rng)
         self.nodes: dict[str, NodeAgent] = {}
+        alike = NodeFacts(
+            name="",
+            ips=(node_ip,),
+            runtime_version="",
+            capacity={**DEFAULT_CAPACITY, **(capacity or {})},
+            reserved=reserved or {},
+            labels=labels or {},
+            taints=taints,
+            port=server_port,
+        )
+        allocatable = allocatable_of(alike)
         for index, name in enumerate(node_names):
-            own = random.Random(f"{rng.getrandbits(64)}/{name}")
-            runtime = runtime_factory(clock=clock, rng=own, node_name=name, node_ip=node_ip, pod_cidr=cidr_of_index(index))
-            facts = NodeFacts(
+            runtime = runtime_factory(clock=clock, rng=rng, node_name=name, node_ip=node_ip, pod_cidr=cidr_of_index(index))
+            facts = replace(
+                alike,
                 name=name,
-                ips=(node_ip,),
                 runtime_version=f"{runtime.name}://{runtime.version}",
-                capacity={**DEFAULT_CAPACITY, **(capacity or {})},
-                reserved=reserved or {},
-                labels=labels or {},
-                taints=taints,
-                port=server_port,
                 machine_id=f"{rng.getrandbits(128):032x}",
                 boot_id=f"{rng.getrandbits(128):032x}",
             )
-            self.nodes[name] = self._node(index, facts, runtime)
+            self.nodes[name] = self._node(index, facts, runtime, allocatable)
 
-    def _node(self, index: int, facts: NodeFacts, runtime: RuntimeService) -> NodeAgent:
-        rng = random.Random(self._rng.getrandbits(64))
-        heartbeat = Heartbeat(self._client, facts, runtime, clock=self._clock, rng=rng, events=self._events)
+    def _node(self, index: int, facts: NodeFacts, runtime: RuntimeService, allocatable: Mapping[str, str]) -> NodeAgent:
+        heartbeat = Heartbeat(self._client, facts, runtime, clock=self._clock, rng=self._rng, events=self._events)
         host = Host(
             name=facts.name,
             ips=facts.ips,
             runtime=runtime,
             client=self._client,
             clock=self._clock,
-            rng=rng,
+            rng=self._rng,
             reporter=self.reporter,
             events=self._events,
             released=lambda worker: None,
             forgotten=lambda worker: None,
             attachments=heartbeat.attachments,
-            allocatable=allocatable_of(facts),
+            allocatable=allocatable,
             followed=self.followed,
         )
         return NodeAgent(host, heartbeat, index)
