@@ -35,9 +35,8 @@ class Sharing:
 
 
 def _share_members(new: dict[str, Any], like: dict[str, Any]) -> None:
-    get = like.get
     for key, value in new.items():
-        found = get(key)
+        found: Any = like.get(key)
         if type(found) is not type(value):
             continue
         if found == value:
