@@ -14,7 +14,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
 
@@ -31,7 +30,7 @@ from kubelet.node import DEFAULT_CAPACITY, NodeFacts, allocatable_of
 from kubelet.observed import TERMINAL_PHASES
 from kubelet.reporter import Reporter
 from kubelet.runtime.addresses import cidr_of_index
-from kubelet.runtime.base import RuntimeService
+from kubelet.runtime.base import ContainerEvent, RuntimeService
 from kubelet.runtime.simulated import SimulatedRuntime
 from kubelet.service_links import ServiceLinks
 from kubelet.volumes.followed import Followed
@@ -65,17 +64,12 @@ class NodeAgent:
         self._cidr = cidr_of_index(index)
         host.released = self._released
         host.forgotten = self._forgotten
+        host.runtime.subscribe(self._on_event)
 
     async def start(self) -> None:
         """Runtime ready, Node registered."""
         await self.host.runtime.start()
         self.observed(await self.heartbeat.register())
-
-    async def run(self) -> None:
-        """Heartbeats and runtime events, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.heartbeat.run(), name=f"heartbeat of {self.name}")
-            tasks.create_task(self._follow_events(), name=f"runtime events of {self.name}")
 
     async def close(self) -> None:
         for worker in list(self.workers.values()):
@@ -96,11 +90,9 @@ class NodeAgent:
                 self._cidr = cidr
                 self.host.runtime.set_pod_cidr(cidr)
 
-    async def _follow_events(self) -> None:
-        async with aclosing(self.host.runtime.events()) as events:
-            async for event in events:
-                if worker := self.workers.get(event.pod_uid):
-                    worker.event(event.kind)
+    def _on_event(self, event: ContainerEvent) -> None:
+        if worker := self.workers.get(event.pod_uid):
+            worker.event(event.kind)
 
     # --- pods ---------------------------------------------------------------------------------------------------------------
 
@@ -221,7 +213,7 @@ class Agents:
             await self._register()
             async with asyncio.TaskGroup() as tasks:
                 for node in self.nodes.values():
-                    tasks.create_task(node.run(), name=f"node {node.name}")
+                    tasks.create_task(node.heartbeat.run(), name=f"heartbeat of {node.name}")
                 tasks.create_task(self._follow_pods(), name="pods")
         finally:
             for node in self.nodes.values():

@@ -17,7 +17,7 @@ Times are aware datetimes in UTC. Names: a *sandbox* is what a pod's containers 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -312,6 +312,7 @@ class RuntimeService(Protocol):
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    def events(self) -> AsyncGenerator[ContainerEvent, None]:
-        """What happens from now on; a reader that is too slow may miss some, so the agent also looks by itself now and then."""
+    def subscribe(self, told: Callable[[ContainerEvent], None]) -> None:
+        """Call `told`, which does not block, with whatever happens from now on. A runtime may miss some, so the agent also looks by
+        itself now and then."""
         ...

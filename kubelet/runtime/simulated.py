@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from kube.clock import Clock
@@ -61,8 +61,6 @@ from kubelet.stages.template import Functions
 log = logging.getLogger(__name__)
 
 VERSION = "0.1"
-EVENTS_MAX = 10_000
-"""How many events wait for a reader before the oldest are dropped."""
 _IMAGE_BYTES = (2_000_000, 180_000_000)
 _PRESENT_IMAGE_PULL_S = 0.05
 _STOP_S = 0.05
@@ -93,7 +91,7 @@ class SimulatedRuntime:
         self._sandboxes: dict[str, SimulatedPod] = {}
         self._containers: dict[str, SimulatedContainer] = {}
         self._images: dict[str, ImageStatus] = {}
-        self._listeners: list[asyncio.Queue[ContainerEvent]] = []
+        self._listeners: list[Callable[[ContainerEvent], None]] = []
 
     async def start(self) -> None:
         pass
@@ -331,20 +329,13 @@ class SimulatedRuntime:
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    async def events(self) -> AsyncGenerator[ContainerEvent, None]:
-        queue: asyncio.Queue[ContainerEvent] = asyncio.Queue(EVENTS_MAX)
-        self._listeners.append(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._listeners.remove(queue)
+    def subscribe(self, told: Callable[[ContainerEvent], None]) -> None:
+        self._listeners.append(told)
 
     def _tell(self, event: ContainerEvent) -> None:
-        for queue in self._listeners:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
+        """Soon, so that whoever has made it happen is through with that first."""
+        for told in self._listeners:
+            asyncio.get_running_loop().call_soon(told, event)
 
     # --- what happens by itself --------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from kube.objects import Object
 from kubelet import images
 from kubelet.runtime.base import (
     ContainerConfig,
+    ContainerEvent,
     ContainerState,
     ContainerStatus,
     CRIError,
@@ -267,21 +268,14 @@ async def _two(node: Node) -> None:
 
 @promise("the end of a container is told as an event of its pod")
 async def _event(node: Node) -> None:
-    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    async def listen() -> None:
-        async with aclosing(node.runtime.events()) as events:
-            async for event in events:
-                if event.kind == "stopped" and not found.done():
-                    found.set_result(event.container_id)
-
-    listening = asyncio.ensure_future(listen())
-    await asyncio.sleep(0)
+    events: list[ContainerEvent] = []
+    node.runtime.subscribe(events.append)
     _, container_id = await node.started("exit 0")
     async with asyncio.timeout(PATIENCE_S):
-        assert await found == container_id
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
+        while "stopped" not in {each.kind for each in events}:
+            await asyncio.sleep(0.01)
+    status = await node.runtime.container_status(container_id)
+    assert ContainerEvent(status.pod_uid, container_id, "stopped") in events
 
 
 @promise("statistics name each running container")
