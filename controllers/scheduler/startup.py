@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 
 from controllers.scheduler.config.file import SchedulerConfigError, load_configuration
-from controllers.scheduler.config.models import API_VERSION, DEFAULT_SCHEDULER, KIND, KubeSchedulerConfiguration, LeaderElection
+from controllers.scheduler.config.models import DEFAULT_SCHEDULER, KubeSchedulerConfiguration, KubeSchedulerProfile, LeaderElection
 from controllers.scheduler.extender import extenders_of
 from controllers.scheduler.profiles import check
 from kube.runtime.election import Terms
-
-_HEAD = {"apiVersion": API_VERSION, "kind": KIND}
 
 
 def configuration(flags: argparse.Namespace) -> KubeSchedulerConfiguration:
@@ -22,9 +20,8 @@ def configuration(flags: argparse.Namespace) -> KubeSchedulerConfiguration:
             raise SchedulerConfigError("--scheduler-name goes without --config only: profiles name their schedulers themselves")
     else:
         name = flags.scheduler_name or DEFAULT_SCHEDULER
-        config = KubeSchedulerConfiguration.model_validate(
-            {"profiles": [{"schedulerName": name}], "leaderElection": {"leaderElect": False}, **_HEAD}
-        )
+        profile, election = KubeSchedulerProfile(scheduler_name=name), LeaderElection(leader_elect=False)
+        config = KubeSchedulerConfiguration(profiles=(profile,), leader_election=election)
     if flags.leader_elect is None:
         flags.leader_elect = config.leader_election.leader_elect
     flags.kubeconfig = flags.kubeconfig or config.client_connection.kubeconfig

@@ -13,6 +13,7 @@ import pytest
 
 from controllers.scheduler.config.file import SchedulerConfigError
 from controllers.scheduler.config.models import Extender as Told
+from controllers.scheduler.config.reading import read
 from controllers.scheduler.extender import Extender, extenders_of, resources_ignored
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.scheduler import Scheduler
@@ -54,7 +55,7 @@ class Outside:
 
 
 def extender(outside: Outside, **told: Any) -> Extender:
-    return Extender(Told.model_validate({"urlPrefix": "http://x/y/", **told}), outside)
+    return Extender(read(Told, {"urlPrefix": "http://x/y/", **told}), outside)
 
 
 def extend(scheduler: Scheduler, *extenders: Extender) -> None:

@@ -10,6 +10,7 @@ import pytest
 from controllers.scheduler.config.arguments import ScoringStrategy, UtilizationShapePoint
 from controllers.scheduler.config.file import parse_configuration
 from controllers.scheduler.config.models import KubeSchedulerConfiguration
+from controllers.scheduler.config.reading import read
 from controllers.scheduler.node_info import NodeInfo
 from controllers.scheduler.plugins.default import Parts
 from controllers.scheduler.plugins.resource_scoring import along, balance, strategy_of, used_and_there
@@ -54,7 +55,7 @@ SHAPE = [{"utilization": 0, "score": 0}, {"utilization": 70, "score": 10}, {"uti
     ],
 )
 def test_strategies_score_what_is_in_use(strategy: dict[str, Any], expected: int) -> None:
-    told = ScoringStrategy.model_validate(strategy)
+    told = read(ScoringStrategy, strategy)
     node = NodeInfo("a")
     node.set_node(make_node("a", cpu="4", memory="8Gi", allocatable={"example.com/gpu": "4"}))
     node.add_pod(PodInfo(make_pod("there", cpu="1", memory="1Gi", requests={"example.com/gpu": "1"})))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from controllers.scheduler.config.arguments import ARGUMENTS, Arguments
 from controllers.scheduler.config.models import KIND, KubeSchedulerConfiguration, KubeSchedulerProfile
-from controllers.scheduler.config.validation import Problem, argument_problems, problems
+from controllers.scheduler.config.reading import Problem, Unreadable, read
+from controllers.scheduler.config.validation import argument_problems, problems
 from kube.schema.goyaml import YamlError, load
-
-_WORDS = {"extra_forbidden": "unknown field", "missing": "Required value"}
 
 
 class SchedulerConfigError(ValueError):
@@ -43,7 +40,10 @@ def parse_configuration(content: Any, duplicates: Sequence[str] = ()) -> KubeSch
     for field in ("apiVersion", "kind"):
         if not content.get(field):
             raise SchedulerConfigError(f"{field}: Required value")
-    config = _modelled(KubeSchedulerConfiguration, content, "")
+    try:
+        config = read(KubeSchedulerConfiguration, content)
+    except Unreadable as error:
+        raise SchedulerConfigError(str(error)) from error
     found = list(problems(config))
     for index, profile in enumerate(config.profiles):
         found += _argument_problems(f"profiles[{index}]", profile)
@@ -54,7 +54,7 @@ def parse_configuration(content: Any, duplicates: Sequence[str] = ()) -> KubeSch
 def arguments_of(profile: KubeSchedulerProfile) -> dict[str, Arguments]:
     """By plugin name: what it is told, defaults where the profile says nothing. The profile must have been checked."""
     told = {each.name: each.args for each in profile.plugin_config}
-    return {name: kind.model_validate(told.get(name, {})) for name, kind in ARGUMENTS.items()}
+    return {name: read(kind, told.get(name, {})) for name, kind in ARGUMENTS.items()}
 
 
 def _argument_problems(path: str, profile: KubeSchedulerProfile) -> Iterable[Problem]:
@@ -65,29 +65,9 @@ def _argument_problems(path: str, profile: KubeSchedulerProfile) -> Iterable[Pro
             yield f"{where}.name", f'there is no plugin "{told.name}" that takes arguments'
             continue
         try:
-            yield from argument_problems(f"{where}.args", told.name, kind.model_validate(told.args))
-        except ValidationError as error:
-            yield from _told_by(error, f"{where}.args")
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def _modelled(model: type[_Model], content: Mapping[str, Any], path: str) -> _Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        _refuse(list(_told_by(error, path)))
-        raise AssertionError("unreachable") from error
-
-
-def _told_by(error: ValidationError, path: str) -> Iterable[Problem]:
-    for each in error.errors(include_url=False):
-        where = path
-        for step in each["loc"]:
-            where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)
-        why = _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        yield where, why
+            yield from argument_problems(f"{where}.args", told.name, read(kind, told.args, f"{where}.args"))
+        except Unreadable as error:
+            yield from error.problems
 
 
 def _refuse(found: Sequence[Problem]) -> None:

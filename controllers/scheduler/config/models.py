@@ -1,4 +1,5 @@
-"""The shape of the configuration file: upstream's fields and defaults. What values go together is looked at in `validation.py`.
+"""The shape of the configuration file: upstream's fields and defaults. It is read by `reading.py`; what values go together is looked at in
+`validation.py`.
 
 Source: `k8s.io/kube-scheduler/config/v1/types.go`, `pkg/scheduler/apis/config/v1/defaults.go`, `k8s.io/component-base/config/v1alpha1`.
 """
@@ -7,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
-
+from controllers.scheduler.config.reading import camel
 from kube.schema.gotime import parse_duration
 
 API_VERSION: Final = "kubescheduler.config.k8s.io/v1"
@@ -19,37 +20,29 @@ KIND: Final = "KubeSchedulerConfiguration"
 DEFAULT_SCHEDULER = "default-scheduler"
 
 
-def _seconds(value: Any) -> Any:
-    """A Go duration as seconds; anything else is for pydantic to refuse."""
+def _seconds(value: Any) -> float:
+    """A Go duration in seconds."""
     if not isinstance(value, str):
         raise ValueError("must be a duration in Go's format, such as 15s or 1m30s")
     return parse_duration(value) / 1e9
 
 
-def _bytes(value: Any) -> Any:
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("must be base64")
     try:
-        return base64.b64decode(value, validate=True) if isinstance(value, str) else value
+        return base64.b64decode(value, validate=True)
     except binascii.Error as error:
         raise ValueError(f"must be base64: {error}") from error
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds)]
+Seconds = Annotated[float, _seconds]
 """Written as Go writes durations."""
-Base64 = Annotated[bytes, BeforeValidator(_bytes)]
+Base64 = Annotated[bytes, _bytes]
 
 
-class Part(BaseModel):
-    """A part of the file: its fields are named as upstream's, others are refused, and null means left out."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, content: Any) -> Any:
-        return {key: value for key, value in content.items() if value is not None} if isinstance(content, dict) else content
-
-
-class LeaderElection(Part):
+@dataclass(frozen=True, slots=True)
+class LeaderElection:
     leader_elect: bool = True
     lease_duration: Seconds = 15.0
     renew_deadline: Seconds = 10.0
@@ -59,7 +52,8 @@ class LeaderElection(Part):
     resource_namespace: str = "kube-system"
 
 
-class ClientConnection(Part):
+@dataclass(frozen=True, slots=True)
+class ClientConnection:
     """How to reach the API server. `qps` and `burst` are accepted: this client has no limit of its own but the server's."""
 
     kubeconfig: str = ""
@@ -70,17 +64,20 @@ class ClientConnection(Part):
     burst: int = 100
 
 
-class PluginRef(Part):
+@dataclass(frozen=True, slots=True)
+class PluginRef:
     name: str = ""
     weight: int = 0
 
 
-class PluginSet(Part):
-    enabled: tuple[PluginRef, ...] = Field(default=(), strict=False)
-    disabled: tuple[PluginRef, ...] = Field(default=(), strict=False)
+@dataclass(frozen=True, slots=True)
+class PluginSet:
+    enabled: tuple[PluginRef, ...] = ()
+    disabled: tuple[PluginRef, ...] = ()
 
 
-class Plugins(Part):
+@dataclass(frozen=True, slots=True)
+class Plugins:
     """By extension point, what is added to the default and what is taken away. `multi_point`: at all the points a plugin has."""
 
     pre_enqueue: PluginSet = PluginSet()
@@ -103,42 +100,47 @@ class Plugins(Part):
         return found
 
 
-_FIELD_OF = {to_camel(name): name for name in Plugins.model_fields}
+_FIELD_OF = {camel(each.name): each.name for each in dataclasses.fields(Plugins)}
 POINTS = tuple(each for each in _FIELD_OF if each != "multiPoint")
 """The extension points, as they are called in the file."""
 
 
-class PluginConfig(Part):
+@dataclass(frozen=True, slots=True)
+class PluginConfig:
     """`args` is read by what `arguments.py` has for the plugin."""
 
     name: str = ""
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = field(default_factory=dict)
 
 
-class KubeSchedulerProfile(Part):
+@dataclass(frozen=True, slots=True)
+class KubeSchedulerProfile:
     scheduler_name: str = DEFAULT_SCHEDULER
     percentage_of_nodes_to_score: int | None = None
     plugins: Plugins = Plugins()
-    plugin_config: tuple[PluginConfig, ...] = Field(default=(), strict=False)
+    plugin_config: tuple[PluginConfig, ...] = ()
 
 
-class ExtenderTLSConfig(Part):
+@dataclass(frozen=True, slots=True)
+class ExtenderTLSConfig:
     insecure: bool = False
     server_name: str = ""
     cert_file: str = ""
     key_file: str = ""
-    ca_file: str = Field(default="", alias="caFile")
+    ca_file: str = ""
     cert_data: Base64 = b""
     key_data: Base64 = b""
-    ca_data: Base64 = Field(default=b"", alias="caData")
+    ca_data: Base64 = b""
 
 
-class ExtenderManagedResource(Part):
+@dataclass(frozen=True, slots=True)
+class ExtenderManagedResource:
     name: str = ""
     ignored_by_scheduler: bool = False
 
 
-class Extender(Part):
+@dataclass(frozen=True, slots=True)
+class Extender:
     """A web hook that has a say in scheduling. Without a verb for something it is not asked about it."""
 
     url_prefix: str
@@ -147,15 +149,16 @@ class Extender(Part):
     prioritize_verb: str = ""
     weight: int = 0
     bind_verb: str = ""
-    enable_https: bool = Field(default=False, alias="enableHTTPS")
+    enable_https: bool = field(default=False, metadata={"name": "enableHTTPS"})
     tls_config: ExtenderTLSConfig | None = None
     http_timeout: Seconds = 5.0
     node_cache_capable: bool = False
-    managed_resources: tuple[ExtenderManagedResource, ...] = Field(default=(), strict=False)
+    managed_resources: tuple[ExtenderManagedResource, ...] = ()
     ignorable: bool = False
 
 
-class KubeSchedulerConfiguration(Part):
+@dataclass(frozen=True, slots=True)
+class KubeSchedulerConfiguration:
     api_version: Literal["kubescheduler.config.k8s.io/v1"] = API_VERSION
     kind: Literal["KubeSchedulerConfiguration"] = KIND
     parallelism: int = 16
@@ -168,7 +171,7 @@ class KubeSchedulerConfiguration(Part):
     percentage_of_nodes_to_score: int = 0
     pod_initial_backoff_seconds: int = 1
     pod_max_backoff_seconds: int = 10
-    profiles: tuple[KubeSchedulerProfile, ...] = Field(default=(KubeSchedulerProfile(),), strict=False)
-    extenders: tuple[Extender, ...] = Field(default=(), strict=False)
+    profiles: tuple[KubeSchedulerProfile, ...] = (KubeSchedulerProfile(),)
+    extenders: tuple[Extender, ...] = ()
     delay_cache_until_active: bool = False
     """Accepted: caches are filled by whoever leads, always."""

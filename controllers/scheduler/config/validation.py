@@ -12,9 +12,9 @@ import orjson
 
 from controllers.scheduler.config import arguments as args
 from controllers.scheduler.config.models import POINTS, Extender, KubeSchedulerConfiguration, KubeSchedulerProfile
+from controllers.scheduler.config.reading import Problem
 from kube.labels import label_key_errors
 
-Problem = tuple[str, str]
 _REMOVED = ("AzureDiskLimits", "CinderLimits", "EBSLimits", "GCEPDLimits")
 _STRATEGIES = ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio")
 _DEFAULTING = ("System", "List")
