@@ -24,6 +24,7 @@ from kube.objects import Object, is_deleting, key_of, name_of, uid_of
 from kube.resources import NODES, PODS, SERVICES
 from kube.runtime.events import EventRecorder
 from kubelet.admission import Usage, refusal_of, requests_of
+from kubelet.beats import Beats
 from kubelet.heartbeat import Heartbeat
 from kubelet.host import Host
 from kubelet.node import DEFAULT_CAPACITY, NodeFacts, allocatable_of
@@ -211,9 +212,11 @@ class Agents:
         """Be the kubelet of all nodes, until cancelled."""
         try:
             await self._register()
+            beats = Beats(self._rng)
+            for node in self.nodes.values():
+                node.heartbeat.begin(beats)
             async with asyncio.TaskGroup() as tasks:
-                for node in self.nodes.values():
-                    tasks.create_task(node.heartbeat.run(), name=f"heartbeat of {node.name}")
+                tasks.create_task(beats.run(), name="heartbeats")
                 tasks.create_task(self._follow_pods(), name="pods")
         finally:
             for node in self.nodes.values():
@@ -222,15 +225,15 @@ class Agents:
             await self.reporter.close()
 
     async def _register(self) -> None:
-        limit = asyncio.Semaphore(REGISTRATIONS_MAX)
+        waiting = iter(self.nodes.values())
 
-        async def register(node: NodeAgent) -> None:
-            async with limit:
+        async def register() -> None:
+            for node in waiting:
                 await node.start()
 
         async with asyncio.TaskGroup() as tasks:
-            for node in self.nodes.values():
-                tasks.create_task(register(node))
+            for _ in range(min(REGISTRATIONS_MAX, len(self.nodes))):
+                tasks.create_task(register())
 
     async def _follow_pods(self) -> None:
         nodes = self._informer(NODES, "metadata.name")

@@ -1,6 +1,6 @@
 """Keeps one node known: registers it, renews its Lease every 10 s, and writes its status when it changes or 5 minutes have passed.
 
-Each node's beats fall at another moment (chance is handed in), so that hundreds of nodes in one process are a steady trickle.
+`beats.py` has the clockwork of that.
 Upstream: `kubelet_node_status.go`, component-helpers `apimachinery/lease/controller.go`.
 """
 
@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
 from dataclasses import replace
 
-from kube.client.base import ConnectionFailed
 from kube.client.client import Client
 from kube.clock import Clock, rfc3339_micro
-from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.objects import Object, resource_version_of
 from kube.resources import LEASES, NODES
 from kube.runtime.events import EventRecorder
+from kubelet.beats import FAILURES, RETRY_S, Beats
 from kubelet.node import (
     READY_EVENTS,
     NodeFacts,
@@ -41,12 +40,10 @@ STATUS_S = 10.0
 """How often the status is looked at."""
 REPORT_S = 300.0
 """How often it is written although nothing changed."""
-RETRY_S = (0.2, 7.0)
-_FAILURES = (ApiError, ConnectionFailed, TimeoutError)
 
 
 class Heartbeat:
-    """One node's. `register` first; then `run` until cancelled."""
+    """One node's. `register` first, then `begin`."""
 
     def __init__(
         self, client: Client, facts: NodeFacts, runtime: RuntimeService, *, clock: Clock, rng: random.Random, events: EventRecorder | None
@@ -70,7 +67,7 @@ class Heartbeat:
             try:
                 self._took(await self._register())
                 return self._node
-            except _FAILURES as error:
+            except FAILURES as error:
                 log.warning("cannot register node %s: %s", self.facts.name, error)
                 await asyncio.sleep(pause_s * (1 + self._rng.random()))
                 pause_s = min(pause_s * 2, RETRY_S[1])
@@ -122,25 +119,10 @@ class Heartbeat:
 
     # --- beating ----------------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._beat(self._renew, RENEW_S), name=f"lease of {self.facts.name}")
-            tasks.create_task(self._beat(self._report, STATUS_S), name=f"status of {self.facts.name}")
-
-    async def _beat(self, beat: Callable[[], object], period_s: float) -> None:
-        """Call `beat` once at the start, then every period from a moment of this node's own."""
-        first = True
-        while True:
-            try:
-                result = beat()
-                assert asyncio.iscoroutine(result)
-                await result
-                pause_s = period_s * (self._rng.random() if first else 1.0)
-                first = False
-            except _FAILURES as error:
-                log.warning("node %s: heartbeat failed: %s", self.facts.name, error)
-                pause_s = self._rng.uniform(*RETRY_S)
-            await asyncio.sleep(pause_s)
+    def begin(self, beats: Beats) -> None:
+        """From when `beats` run."""
+        beats.add(self._renew, period_s=RENEW_S, name=f"lease of {self.facts.name}")
+        beats.add(self._report, period_s=STATUS_S, name=f"status of {self.facts.name}")
 
     async def _renew(self) -> None:
         made = lease_of(self._node, now_micro=rfc3339_micro(self._clock.now()), duration_s=LEASE_S)
