@@ -31,14 +31,15 @@ TRIES_MAX = 12
 RETRY_S = 10.0
 
 _log = logging.getLogger(__name__)
-_REFERENCE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_REFERENCE = ("kind", "name", "namespace", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
     """What waits to be sent: an event, in less memory."""
 
-    reference: Object
+    reference: tuple[str, ...]
+    """The values of _REFERENCE, "" for what is not there."""
     type: str
     reason: str
     message: str
@@ -69,12 +70,10 @@ class EventRecorder:
             self._drops_not_logged += 1
             self._log_drops()
             return
-        reference = _reference(obj)
-        if not reference.get("kind") or not reference.get("name"):
+        reference = _reference(obj, field_path)
+        if not all(reference[:2]):
             _log.error("cannot record %s: %r: the object has no kind or no name", reason, message)
             return
-        if field_path:
-            reference["fieldPath"] = field_path
         self._queue.append(_Told(reference, type, reason, message, host or self._host, self._clock.now()))
         self._wake.set()
 
@@ -101,14 +100,15 @@ class EventRecorder:
 
     def _event(self, told: _Told) -> Object:
         time = rfc3339(told.time)
+        reference = {key: value for key, value in zip(_REFERENCE, told.reference, strict=True) if value}
         source = {"component": self._component}
         if told.host:
             source["host"] = told.host
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": self._name(told), "namespace": told.reference.get("namespace") or "default"},
-            "involvedObject": told.reference,
+            "metadata": {"name": self._name(reference["name"], told.time), "namespace": reference.get("namespace") or "default"},
+            "involvedObject": reference,
             "reason": told.reason,
             "message": told.message,
             "source": source,
@@ -120,11 +120,11 @@ class EventRecorder:
             "reportingInstance": told.host,
         }
 
-    def _name(self, told: _Told) -> str:
+    def _name(self, about: str, time: datetime) -> str:
         """`<object>.<hex>`, of the time in nanoseconds; never the same twice, and hardly the same as another component's."""
-        nanoseconds = int(told.time.timestamp() * 1_000_000) * 1000 + self._rng.randrange(1000)
+        nanoseconds = int(time.timestamp() * 1_000_000) * 1000 + self._rng.randrange(1000)
         self._last_name = max(nanoseconds, self._last_name + 1)
-        return f"{told.reference['name']}.{self._last_name:x}"
+        return f"{about}.{self._last_name:x}"
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,8 @@ class EventRecorder:
         _log.log(logging.DEBUG if quiet else logging.WARNING, "event %s was not recorded: %s", event["metadata"]["name"], error)
 
 
-def _reference(obj: Object) -> Object:
+def _reference(obj: Object, field_path: str) -> tuple[str, ...]:
     """An ObjectReference to `obj`, which may be one."""
-    found = {**obj, **obj["metadata"]} if "metadata" in obj else obj
-    return {key: found[key] for key in _REFERENCE if found.get(key)}
+    metadata = obj.get("metadata", obj)
+    *found, own_path = (metadata.get(key) or obj.get(key) or "" for key in _REFERENCE)
+    return (*found, field_path or own_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import random
 from typing import Any
 
@@ -241,4 +242,13 @@ def test_the_correlator_forgets_what_is_long_unused() -> None:
             "involvedObject": {"name": str(number)},
         }
         assert correlator.correlate(event, 0.0) == (event, False)
-    assert len(correlator._seen._values) == ENTRIES_MAX
+    assert len(correlator._seen._values) == len(correlator._similar._values) == len(correlator._spam._values) == ENTRIES_MAX
+
+
+@virtual
+async def test_of_what_was_recorded_little_is_remembered() -> None:
+    record = recorder(FakeApi(random.Random(0)))
+    for number in range(100):
+        record.record({"kind": "Pod", "name": f"p{number}"}, "Normal", "Pulled", "x" * 10_000)
+    await record.flush()
+    assert len(pickle.dumps(record._correlator)) < 100 * 500
