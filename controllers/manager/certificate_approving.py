@@ -14,7 +14,7 @@ from kube.resources import Resource
 from kube.runtime.controller import Run
 from kube.runtime.perform import Action, Update, perform
 
-from .certificate_request import KUBELET_CLIENT, REQUESTS, asked, certificate_of, is_decided, kubelet_client_problem
+from .certificate_request import KUBELET_CLIENT, REQUESTS, certificate_of, is_decided
 
 REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
 SELF_NODE_CLIENT, NODE_CLIENT = "selfnodeclient", "nodeclient"
@@ -42,6 +42,8 @@ def permissions_for(csr: Object) -> list[str]:
     spec = csr["spec"]
     if certificate_of(csr) or is_decided(csr) or spec.get("signerName") != KUBELET_CLIENT:
         return []
+    from .certificate_content import asked, kubelet_client_problem  # brings cryptography: only when there is a request
+
     what = asked(csr)
     if kubelet_client_problem(what, spec.get("usages") or ()):
         return []

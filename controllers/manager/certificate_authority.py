@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
-from .certificate_request import Asked
+from .certificate_content import Asked
 
 BACKDATE: Final = timedelta(minutes=5)
 SHORT: Final = timedelta(hours=8)

@@ -9,8 +9,6 @@ import base64
 import binascii
 from datetime import datetime, timedelta
 
-from cryptography import x509
-
 from kube.clock import parse_time
 from kube.objects import Object, key_of, name_of, uid_of
 from kube.runtime.controller import Run
@@ -43,8 +41,12 @@ def _is_past(since: str | None, allowed: timedelta, now: datetime) -> bool:
 
 def end_of(certificate: str) -> datetime | None:
     """When a certificate (base64 of PEM) ends; None for none, or one that cannot be read."""
+    if not certificate:
+        return None
+    from cryptography import x509  # 4 MB: only when there is a certificate
+
     try:
-        return x509.load_pem_x509_certificate(base64.b64decode(certificate)).not_valid_after_utc if certificate else None
+        return x509.load_pem_x509_certificate(base64.b64decode(certificate)).not_valid_after_utc
     except (ValueError, binascii.Error):
         return None
 

@@ -8,50 +8,32 @@ new CA is used at once. Source: upstream `pkg/controller/certificates/signer/sig
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kube.clock import rfc3339
 from kube.objects import Object, key_of
 from kube.runtime.controller import Run
 from kube.runtime.perform import Action, Update, perform
 
-from .certificate_authority import CannotSign, SigningAuthority, granted
-from .certificate_request import (
-    CLIENT,
-    KUBELET_CLIENT,
-    KUBELET_SERVING,
-    LEGACY_UNKNOWN,
-    REQUESTS,
-    Asked,
-    asked,
-    certificate_of,
-    client_problem,
-    is_approved,
-    is_failed,
-    kubelet_client_problem,
-    kubelet_serving_problem,
-)
+from .certificate_request import REQUESTS, SIGNERS, certificate_of, is_approved, is_failed
+
+if TYPE_CHECKING:
+    from .certificate_authority import SigningAuthority
 
 DURATION: Final = timedelta(days=365)
 SERIAL_BITS: Final = 127
-
-PROBLEMS: Final[dict[str, Callable[[Asked, Sequence[str]], str]]] = {
-    KUBELET_SERVING: kubelet_serving_problem,
-    KUBELET_CLIENT: kubelet_client_problem,
-    CLIENT: lambda _, usages: client_problem(usages),
-    LEGACY_UNKNOWN: lambda _what, _usages: "",
-}
-"""Why a signer does not sign a request."""
 
 
 def plan(desired: Object, observed: SigningAuthority, now: datetime, *, serial: int, longest: timedelta = DURATION) -> list[Action]:
     """Sign what is approved. Raises UnreadableRequest and CannotSign."""
     if not waits_for_signature(desired):
         return []
+    from .certificate_authority import granted  # these two bring cryptography: only when there is a request
+    from .certificate_content import PROBLEMS, asked
+
     spec = desired["spec"]
     what, usages = asked(desired), spec.get("usages") or []
     status = desired.get("status") or {}
@@ -68,7 +50,7 @@ def plan(desired: Object, observed: SigningAuthority, now: datetime, *, serial: 
 
 
 def waits_for_signature(csr: Object) -> bool:
-    if csr["spec"].get("signerName") not in PROBLEMS or certificate_of(csr):
+    if csr["spec"].get("signerName") not in SIGNERS or certificate_of(csr):
         return False
     return is_approved(csr) and not is_failed(csr)
 
@@ -82,6 +64,8 @@ class Files:
 
     def read(self) -> SigningAuthority:
         """Raises CannotSign."""
+        from .certificate_authority import CannotSign, SigningAuthority
+
         try:
             return SigningAuthority.read(Path(self.certificate).read_bytes(), Path(self.key).read_bytes())
         except OSError as error:

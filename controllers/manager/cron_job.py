@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 from kube.clock import parse_time, rfc3339
 from kube.errors import AlreadyExists, ApiError
@@ -132,6 +131,8 @@ def _start(cron_job: Object, jobs: Sequence[Object], due: datetime, now: datetim
     spec = cron_job["spec"]
     deadline_s = spec.get("startingDeadlineSeconds")
     if deadline_s is not None and due + timedelta(seconds=deadline_s) < now:
+        from email.utils import format_datetime  # a package of 1 MB for what is seldom said
+
         when = format_datetime(due.astimezone(UTC))
         out.actions.append(_warning(cron_job, "MissSchedule", f"Missed scheduled time to start a job: {when}"))
         return

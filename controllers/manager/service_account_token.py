@@ -14,10 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
 from kube.errors import NotFound
 from kube.objects import Object, annotations_of, is_deleting, key_of, name_of, namespace_of, split_key, uid_of
 from kube.resources import SECRETS, SERVICE_ACCOUNTS
@@ -90,6 +86,10 @@ def signer(key_file: str) -> Sign | None:
     """Signs with the key of a PEM file; None for none. Raises OSError and ValueError."""
     if not key_file:
         return None
+    import jwt  # these bring megabytes, and such Secrets are rare: only when there is one
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
     key = serialization.load_pem_private_key(Path(key_file).read_bytes(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise ValueError(f"{key_file}: neither an ECDSA nor an RSA key")

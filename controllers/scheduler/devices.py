@@ -22,6 +22,11 @@ DeviceId = tuple[str, str, str]
 """(driver, pool, device)."""
 
 
+def qualified(name: str, driver: str) -> str:
+    """The name of an attribute or a capacity with its domain: the driver's, where it says none."""
+    return name if "/" in name else f"{driver}/{name}"
+
+
 class Devices:
     """`version` grows with every change."""
 

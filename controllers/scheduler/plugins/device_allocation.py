@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
-from controllers.scheduler.devices import DeviceId, Devices
+from controllers.scheduler.devices import DeviceId, Devices, qualified
 from controllers.scheduler.framework import PluginError
 from controllers.scheduler.node_info import NodeInfo
-from controllers.scheduler.plugins.device_selectors import qualified, selected
 from controllers.scheduler.plugins.device_shares import Shares, shares_of
 from controllers.scheduler.plugins.node_selector import NodeTerm
 from controllers.scheduler.plugins.toleration import HARD, first_untolerated
@@ -160,6 +159,8 @@ def _alternatives(claims: Sequence[Object]) -> Iterator[Chosen]:
 
 
 def _wanted(claims: Sequence[Object], chosen: Chosen, there: Sequence[Device], taken: set[DeviceId], offers: Offers) -> list[Wanted] | None:
+    from controllers.scheduler.plugins.device_selectors import selected  # CEL and RE2 are 6 MB: only when there are claims
+
     wanted: list[Wanted] = []
     for claim, name, told in chosen:
         device_class = offers.devices.classes.get(told.get("deviceClassName", ""))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from controllers.scheduler.devices import qualified
 from controllers.scheduler.framework import PluginError
 from kube.cel import types
 from kube.cel.environment import CelError, CompileError, Program, compile_expression
@@ -55,10 +56,6 @@ def seen(device: Mapping[str, Any], driver: str) -> dict[str, Any]:
         capacity.setdefault(domain, {})[short] = quantity(str(told.get("value")))
     multiple = bool(device.get("allowMultipleAllocations"))
     return {"driver": driver, "attributes": attributes, "capacity": capacity, "allowMultipleAllocations": multiple}
-
-
-def qualified(name: str, driver: str) -> str:
-    return name if "/" in name else f"{driver}/{name}"
 
 
 def value_of(attribute: Mapping[str, Any]) -> Any:
