@@ -1,4 +1,4 @@
-"""WebSockets of the client, against a server that is not ours (aiohttp's), and against servers that answer with something else."""
+"""WebSockets of the client: a handshake, messages both ways, and servers that answer with something else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import WSMsgType, web
 
 from apiserver.identity import Authority, server_context, write_private
 from kube.client.client import Client
@@ -17,26 +16,25 @@ from kube.client.config import ClientConfig
 from kube.client.transport import AsgiTransport, ConnectionFailed, HttpTransport
 from kube.clock import RealClock
 from kube.errors import ApiError, NotFound
+from kube.http.exchange import Answer, Head
+from kube.http.server import Handler, HttpServer
 from kube.resources import PODS
-from kube.websocket import TOO_BIG, WebSocket, WebSocketError
+from kube.websocket import PING, PONG, PROTOCOL_ERROR, TOO_BIG, WebSocket, WebSocketError, frame, masked
+from kubelet.server.websocket import accept_headers, upgrade
 
 V4 = "v4.channel.k8s.io"
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
 async def served(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """A server whose every answer is the handler's; its URL."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
+    server = HttpServer(handler, connections_max=10)
+    port = await server.start("127.0.0.1", 0, tls)
     try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
-        await runner.cleanup()
+        await server.stop()
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -64,17 +62,14 @@ def client_of(url: str) -> Client:
     return Client(HttpTransport(url), user_agent="tester/1.0", token="secret")
 
 
-async def echo(request: web.Request) -> web.StreamResponse:
+async def echo(head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
     """Says first how it was asked, then what it is told."""
-    socket = web.WebSocketResponse(protocols=(V4,), max_msg_size=1 << 21)
-    await socket.prepare(request)
-    await socket.send_str(f"{request.path_qs} {request.headers['Authorization']} {request.headers['Sec-WebSocket-Protocol']}")
-    async for message in socket:
-        if message.type is WSMsgType.BINARY and message.data == b"ping me":
-            await socket.ping(b"are you there")
-        elif message.type is WSMsgType.BINARY:
-            await socket.send_bytes(message.data)
-    return socket
+    socket = await upgrade(head, answer, reader, (V4,))
+    query = "&".join(f"{name}={value}" for name, value in head.query)
+    asked = f"/{'/'.join(head.segments)}?{query} {head.headers['authorization']} {head.headers['sec-websocket-protocol']}"
+    await socket.send(asked.encode(), is_text=True)
+    while (message := await socket.receive()) is not None:
+        await socket.send(message.data)
 
 
 async def test_messages_go_both_ways_and_everything_of_a_request_is_there() -> None:
@@ -93,11 +88,6 @@ async def test_messages_go_both_ways_and_everything_of_a_request_is_there() -> N
             answer = await socket.receive()
             assert answer is not None
             assert answer.data == b"x" * size
-        await socket.send(b"ping me")
-        await socket.send(b"after the ping")
-        answer = await socket.receive()
-        assert answer is not None
-        assert answer.data == b"after the ping"
         await socket.close()
         assert await socket.receive() is None
         socket.abort()
@@ -106,12 +96,29 @@ async def test_messages_go_both_ways_and_everything_of_a_request_is_there() -> N
         await client.close()
 
 
+async def test_pings_are_answered_and_fragments_put_together() -> None:
+    seen: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def handler(head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
+        await upgrade(head, answer, reader, (V4,))
+        first = bytearray(frame(2, b"in two "))
+        first[0] &= 0x7F
+        answer.writer.write(bytes(first) + frame(PING, b"there?") + frame(0, b"parts"))
+        seen.set_result(await reader.readexactly(2 + 4 + 6))
+
+    async with served(handler) as url:
+        socket = await asked(client_of(url))
+        message = await socket.receive()
+        assert message is not None
+        assert message.data == b"in two parts"
+        pong = await seen
+        assert (pong[:2], masked(pong[6:], pong[2:6])) == (bytes((0x80 | PONG, 0x80 | 6)), b"there?")
+        socket.abort()
+
+
 async def test_the_server_ends_it() -> None:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(protocols=(V4,))
-        await socket.prepare(request)
-        await socket.close()
-        return socket
+    async def handler(head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
+        await (await upgrade(head, answer, reader, (V4,))).close()
 
     async with served(handler) as url:
         socket = await asked(client_of(url))
@@ -119,42 +126,50 @@ async def test_the_server_ends_it() -> None:
         socket.abort()
 
 
-async def test_a_message_that_is_too_large_is_refused() -> None:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(protocols=(V4,))
-        await socket.prepare(request)
-        await socket.send_bytes(b"x" * ((1 << 20) + 1))
-        await socket.receive()
-        return socket
+WRONG = {
+    "a message that is too large": (frame(2, b"x" * ((1 << 20) + 1)), TOO_BIG),
+    "a masked frame": (frame(2, b"x", mask=b"mask"), PROTOCOL_ERROR),
+}
+
+
+@pytest.mark.parametrize(("sent", "code"), WRONG.values(), ids=WRONG.keys())
+async def test_a_server_that_breaks_the_protocol(sent: bytes, code: int) -> None:
+    async def handler(head: Head, answer: Answer, reader: asyncio.StreamReader) -> None:
+        await upgrade(head, answer, reader, (V4,))
+        answer.writer.write(sent)
+        await reader.read()
 
     async with served(handler) as url:
         socket = await asked(client_of(url))
         with pytest.raises(WebSocketError) as caught:
             await socket.receive()
-        assert caught.value.code == TOO_BIG
+        assert caught.value.code == code
         socket.abort()
 
 
-async def test_a_refusal_is_the_servers_error() -> None:
-    async def handler(_request: web.Request) -> web.StreamResponse:
-        status = {"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": 'pods "web" not found'}
-        return web.json_response(status, status=404)
+NOT_FOUND = b'{"kind":"Status","status":"Failure","reason":"NotFound","code":404,"message":"pods \\"web\\" not found"}'
 
-    async with served(handler) as url:
+
+async def refuse(_head: Head, answer: Answer, _reader: asyncio.StreamReader) -> None:
+    """As the API server does when there is no such pod."""
+    await answer.send(404, NOT_FOUND, "application/json")
+
+
+async def test_a_refusal_is_the_servers_error() -> None:
+    async with served(refuse) as url:
         with pytest.raises(NotFound, match='pods "web" not found'):
             await asked(client_of(url))
 
 
 async def test_a_refusal_in_chunks_is_read_whole() -> None:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(status=500)
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        for part in (b"no ", b"such ", b"luck"):
-            await response.write(part)
-        return response
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Internal Server Error\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for part in (b"3\r\nno \r\n", b"5\r\nsuch \r\n", b"4\r\nluck\r\n", b"0\r\n\r\n"):
+            writer.write(part)
+            await writer.drain()
 
-    async with served(handler) as url:
+    async with listening(answer) as url:
         with pytest.raises(ApiError, match="no such luck"):
             await asked(client_of(url))
 
@@ -177,9 +192,12 @@ async def test_an_upgrade_that_is_none(headers: bytes, says: str) -> None:
 
 
 async def test_a_subprotocol_that_nobody_asked_for() -> None:
-    async with served(echo) as url:
-        with pytest.raises(ConnectionFailed, match="subprotocol ''"):
-            await asked(client_of(url), "v9.channel.k8s.io")
+    async def handler(head: Head, answer: Answer, _reader: asyncio.StreamReader) -> None:
+        await answer.switch(accept_headers(head, "v9.channel.k8s.io"))
+
+    async with served(handler) as url:
+        with pytest.raises(ConnectionFailed, match=r"subprotocol 'v9\.channel"):
+            await asked(client_of(url))
 
 
 async def test_a_server_that_goes_without_a_word() -> None:
