@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 YEARS_MAX = 5
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -91,6 +90,8 @@ def _exists(moment: datetime) -> bool:
 
 def zone_of(name: str) -> tzinfo:
     """The time zone of that name. Raises ScheduleError."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # brings how Python was built, half a megabyte
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
