@@ -4,14 +4,14 @@ cloud-controller-manager, and the metrics server."""
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import logging
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from controllers.cloud.local_cloud import RANGE, LocalCloud, Network
+from controllers.cloud.balancing import Network
+from controllers.cloud.local_cloud import RANGE, LocalCloud, ranges
 from controllers.selection import Registered, UnknownController, selected
 from kube.runtime.component import Component, add_flags, port, run_component
 from kube.schema.gotime import parse_duration
@@ -46,10 +46,10 @@ def true_or_false(text: str) -> bool:
     return text.lower() == "true"
 
 
-def network(text: str) -> Network:
-    """An argument that is a range of addresses."""
+def networks(text: str) -> tuple[Network, ...]:
+    """An argument that is a range of addresses, or one of each family."""
     try:
-        return ipaddress.ip_network(text)
+        return ranges(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a range of addresses like {RANGE}: {error}") from error
 
@@ -111,11 +111,18 @@ def parser() -> argparse.ArgumentParser:
     _add_controllers(cloud)
     cloud.add_argument(
         "--load-balancer-range",
-        type=network,
+        type=networks,
         default=RANGE,
-        metavar="CIDR",
-        help=f"where load balancers have their addresses (default {RANGE}: all of loopback is this machine's). An address answers where a"
-        " node's proxy listens there; behind simulated pods no program runs, so there nothing does",
+        metavar="CIDR[,CIDR]",
+        help=f"where load balancers have their addresses, one range for each family (default {RANGE}: all of loopback is this machine's)."
+        " This process listens there",
+    )
+    cloud.add_argument(
+        "--load-balancer-dial",
+        choices=["port-forward", "pod-ip"],
+        default="port-forward",
+        help="how load balancers reach pods: through the API server (default; works wherever kubectl port-forward does), or at their"
+        " addresses, where the network of pods can be reached from here",
     )
     metrics = commands.add_parser("metrics", help="the metrics server (metrics.k8s.io/v1beta1)", allow_abbrev=False)
     add_flags(metrics, default_port=METRICS_HEALTH_PORT, elects=False)
@@ -213,18 +220,22 @@ def _manager(flags: argparse.Namespace) -> int:
 
 
 def _cloud(flags: argparse.Namespace) -> int:
+    from controllers.cloud.balancer import Balancer
+    from controllers.cloud.dialing import Dialer
     from controllers.cloud.registry import controllers_of
     from controllers.running import run_controllers
 
-    known = controllers_of(LocalCloud(load_balancer_range=flags.load_balancer_range))
-    chosen = _chosen(flags, "cloud-controller-manager", known)
+    cloud = LocalCloud(load_balancer_ranges=flags.load_balancer_range)
+    chosen = _chosen(flags, "cloud-controller-manager", controllers_of(cloud))
     if chosen is None:
         return 2
 
     async def work(component: Component) -> None:
-        logging.getLogger("cloud").info("load balancers get addresses of %s", flags.load_balancer_range)
-        running = {name: known[name] for name in selected(chosen, known)}
-        await run_controllers(running, None, component.client, clock=component.clock, rng=component.rng)
+        logging.getLogger("cloud").info("load balancers get addresses of %s", ", ".join(map(str, cloud.load_balancer_ranges)))
+        async with Balancer(Dialer(component.client, flags.load_balancer_dial), clock=component.clock) as balancer:
+            known = controllers_of(cloud, balancer)
+            running = {name: known[name] for name in selected(chosen, known)}
+            await run_controllers(running, None, component.client, clock=component.clock, rng=component.rng)
 
     return run_component("cloud-controller-manager", flags, work)
 

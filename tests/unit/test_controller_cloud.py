@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from controllers.cloud import load_balancer, node, node_lifecycle, route
+from controllers.cloud.balancing import PortKey, PortProblem
 from controllers.cloud.load_balancer import FINALIZER, needs_update, takes_traffic
-from controllers.cloud.local_cloud import LocalCloud, NoAddress
+from controllers.cloud.local_cloud import LocalCloud, NoAddress, ranges
 from controllers.cloud.node import UNINITIALIZED, WrongAddress, addresses_by_provided
 from controllers.cloud.node_lifecycle import SHUTDOWN, Machine
 from controllers.cloud.registry import controllers_of
@@ -19,7 +19,7 @@ from kube.objects import Object
 from kube.runtime.perform import Action, Delete, Patch, Record, Update
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CLOUD = LocalCloud(load_balancer_range=ipaddress.ip_network("127.1.0.0/30"))
+CLOUD = LocalCloud(load_balancer_ranges=ranges("127.1.0.0/30"))
 
 
 def service(*addresses: str, kind: str = "LoadBalancer", deleting: bool = False, held: bool = True, **spec: Any) -> Object:
@@ -76,9 +76,64 @@ def test_people_are_told_that_there_is_no_node() -> None:
     assert "UnAvailableLoadBalancer" in told(load_balancer.plan(service(), [], NOW, cloud=CLOUD, has_nodes=False))
 
 
+IN_USE = PortProblem("PortInUse", "port 80 is in use", True)
+NOT_TCP = PortProblem("ProtocolNotSupported", "port 53/UDP does not answer")
+TOLD: dict[str, tuple[dict[PortKey, PortProblem], dict[PortKey, PortProblem] | None, list[str]]] = {
+    "said at first": (
+        {(80, "TCP"): IN_USE, (53, "UDP"): NOT_TCP},
+        None,
+        ["EnsuringLoadBalancer", "PortInUse", "ProtocolNotSupported", "EnsuredLoadBalancer", "127.1.0.1"],
+    ),
+    "not again when it is tried once more": ({(80, "TCP"): IN_USE}, {(80, "TCP"): IN_USE}, ["127.1.0.1"]),
+    "but what has become another is": ({(80, "TCP"): NOT_TCP}, {(80, "TCP"): IN_USE}, ["ProtocolNotSupported", "127.1.0.1"]),
+    "and that all is well": ({}, {(80, "TCP"): IN_USE}, ["EnsuredLoadBalancer"]),
+}
+
+
+@pytest.mark.parametrize(("problems", "before", "expected"), TOLD.values(), ids=TOLD.keys())
+def test_what_is_said_of_ports_that_do_not_answer(
+    problems: dict[PortKey, PortProblem], before: dict[PortKey, PortProblem] | None, expected: list[str]
+) -> None:
+    ports = [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]
+    actions = load_balancer.plan(service("127.1.0.1", ports=ports), [], NOW, cloud=CLOUD, problems=problems, told=before)
+    assert told(actions) == expected
+    if problems:
+        assert isinstance(actions[-1], Patch)
+        [ingress] = actions[-1].body["status"]["loadBalancer"]["ingress"]
+        assert [each.get("error") for each in ingress["ports"]] == [
+            f"wherry.io/{found.reason}" if (found := problems.get(key)) else None for key in ((80, "TCP"), (53, "UDP"))
+        ]
+
+
+FAMILIES: dict[str, tuple[Object, list[str]]] = {
+    "one of each family that it has": (service(ipFamilies=["IPv6", "IPv4"]), ["fd01::1", "127.1.0.1"]),
+    "the one family that it has": (service(ipFamilies=["IPv6"]), ["fd01::1"]),
+    "what it has stays": (service("127.1.0.2", ipFamilies=["IPv4", "IPv6"]), ["127.1.0.2", "fd01::1"]),
+    "the one that it asks for, and the other": (
+        service(ipFamilies=["IPv4", "IPv6"], loadBalancerIP="fd01::2"),
+        ["127.1.0.1", "fd01::2"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("of", "expected"), FAMILIES.values(), ids=FAMILIES.keys())
+def test_addresses_of_both_families(of: Object, expected: list[str]) -> None:
+    assert LocalCloud(load_balancer_ranges=ranges("127.1.0.0/30,fd01::/126")).addresses(of, []) == expected
+
+
+def test_without_a_range_of_its_family_a_service_has_an_address_of_another() -> None:
+    assert CLOUD.addresses(service(ipFamilies=["IPv6"]), []) == ["127.1.0.1"]
+
+
+@pytest.mark.parametrize("text", ["127.1.0.0/30,127.2.0.0/30", "everywhere", "127.1.0.1/8", ""])
+def test_ranges_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError):
+        ranges(text)
+
+
 def test_why_there_is_no_address() -> None:
     with pytest.raises(NoAddress, match="is another load balancer's"):
-        CLOUD.address(service(loadBalancerIP="127.1.0.1"), ["127.1.0.1"])
+        CLOUD.addresses(service(loadBalancerIP="127.1.0.1"), ["127.1.0.1"])
 
 
 @pytest.mark.parametrize(
