@@ -18,7 +18,7 @@ from typing import Any
 from kube.client.base import ConnectionFailed
 from kube.client.client import Client
 from kube.errors import ApiError, Conflict, NotFound
-from kube.objects import Object, name_of, namespace_of, resource_version_of, uid_of
+from kube.objects import Object, condition_of, name_of, namespace_of, resource_version_of, uid_of
 from kube.resources import PODS
 from kubelet.observed import has_ended
 
@@ -77,6 +77,14 @@ def _changed_conditions(sent: list[Object], wanted: list[Object]) -> list[Object
     return changed
 
 
+def _as_held(wanted: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
+    """`wanted`, made of the parts of a `status` that says all of it."""
+    found = {key: status.get(key, value) for key, value in wanted.items()}
+    if conditions := wanted.get("conditions"):
+        found["conditions"] = [condition_of({"status": status}, each["type"]) for each in conditions]
+    return found
+
+
 def _version(obj: Object) -> int:
     """Its resourceVersion as the number that it is (KEP-5504)."""
     version = resource_version_of(obj)
@@ -125,6 +133,7 @@ class Reporter:
         entry.pod = pod
         if entry.answered is not None and resource_version_of(entry.answered) == resource_version_of(pod):
             entry.answered = pod  # the same, and held by the cache anyway
+            self._settle(entry)
             return True
         if has_ended(pod) and not has_ended({"status": entry.wanted or {}}):
             entry.sent, entry.wanted = pod.get("status", {}), None  # ended by somebody else: what we had to say is void
@@ -171,6 +180,13 @@ class Reporter:
             entry.sent = newest.get("status") or {}
         return patch_of(entry.sent, entry.wanted)
 
+    @staticmethod
+    def _settle(entry: _Entry) -> None:
+        """Where the cache has what we said, and there is nothing to add, hold that instead of a second one like it."""
+        status = entry.pod.get("status") or {}
+        if entry.answered is entry.pod and entry.wanted is not None and not patch_of(status, entry.wanted):
+            entry.sent, entry.wanted = status, _as_held(entry.wanted, status)
+
     def _queue_up(self, entry: _Entry) -> None:
         if entry.is_queued or entry.is_busy or self._closed:
             return
@@ -198,6 +214,7 @@ class Reporter:
                 wanted = entry.wanted or {}
                 await self._patch(entry, patch)
                 entry.sent = {**entry.sent, **wanted}
+                self._settle(entry)
             if entry.finishes:
                 await self._delete(entry)
             entry.pause_s = 0.0

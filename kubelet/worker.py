@@ -81,6 +81,8 @@ class PodWorker:
         if _differs(old, pod):
             self._is_changed = True
             self.poke()
+        elif not self._is_changed:
+            self.host.runtime.keep(pod)
 
     def poke(self) -> None:
         """Something may have changed: look."""
@@ -135,7 +137,7 @@ class PodWorker:
             self._task = None
 
     def _retry(self) -> None:
-        self._wake_at(self._now_s() + RETRY_S * (1 + self.host.rng.random() / 2))
+        self.wake_at(self._now_s() + RETRY_S * (1 + self.host.rng.random() / 2))
         self._arm()
 
     async def _sync(self) -> None:
@@ -258,7 +260,7 @@ class PodWorker:
             case HoldBack():
                 return self._hold_back(action)
             case Wait():
-                self._wake_at(action.until_s)
+                self.wake_at(action.until_s)
                 return False
             case Terminate():
                 self._terminating, self._reason, self._message = True, action.reason, action.message
@@ -303,7 +305,7 @@ class PodWorker:
 
     def _hold_back(self, action: HoldBack) -> bool:
         """CrashLoopBackOff, until its time is up."""
-        self._wake_at(action.until_s)
+        self.wake_at(action.until_s)
         full = f"{name_of(self.pod)}_{namespace_of(self.pod)}({self.uid})"
         text = f"back-off {backoff.go_duration(action.delay_s)} restarting failed container={action.name} pod={full}"
         waiting = Waiting("CrashLoopBackOff", text)
@@ -359,9 +361,6 @@ class PodWorker:
         self.host.record(self.pod, kind, reason, message, field_path=f"spec.{field}{{{container}}}")
 
     def wake_at(self, moment_s: float) -> None:
-        self._wake_at(moment_s)
-
-    def _wake_at(self, moment_s: float) -> None:
         self._wake_s = moment_s if self._wake_s is None else min(self._wake_s, moment_s)
 
     def _arm(self) -> None:

@@ -228,6 +228,10 @@ class RuntimeService(Protocol):
         from its status (same ids, start times, restart counts); others do nothing."""
         ...
 
+    def keep(self, pod: Object) -> None:
+        """A new version of the pod, which differs in nothing that is a runtime's business: one that keeps pods need not keep the old."""
+        ...
+
     # --- sandboxes -------------------------------------------------------------------------------------------------
 
     async def run_pod_sandbox(self, config: SandboxConfig) -> SandboxStatus: ...

@@ -125,6 +125,10 @@ class SimulatedRuntime:
                 self._live(known, container)
         self._stage_pod(known)
 
+    def keep(self, pod: Object) -> None:
+        if known := self._pods.get(uid_of(pod)):
+            known.keep(pod)
+
     # --- sandboxes -------------------------------------------------------------------------------------------------
 
     async def run_pod_sandbox(self, config: SandboxConfig) -> SandboxStatus:

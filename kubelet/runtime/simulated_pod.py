@@ -9,7 +9,7 @@ from datetime import datetime
 
 from kube.clock import rfc3339
 from kube.objects import Object, annotations_of, uid_of
-from kubelet.observed import RuntimeState, newest_first
+from kubelet.observed import RuntimeState, all_containers, newest_first
 from kubelet.runtime.base import ContainerState, SandboxStatus
 from kubelet.runtime.simulated_container import SimulatedContainer
 from kubelet.runtime.simulated_files import SharedVolume
@@ -55,6 +55,14 @@ class SimulatedPod:
     @property
     def host_network(self) -> bool:
         return bool(self.pod["spec"].get("hostNetwork"))
+
+    def keep(self, pod: Object) -> None:
+        """A version of the pod that says the same of it; containers whose specs are in it are held there."""
+        self.pod = pod
+        for spec in all_containers(pod):
+            for container in self.containers.values():
+                if container.spec == spec:
+                    container.config = replace(container.config, container=spec)
 
     def of_sandbox(self, sandbox_id: str) -> list[SimulatedContainer]:
         return [each for each in self.containers.values() if each.sandbox_id == sandbox_id]
