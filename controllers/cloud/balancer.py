@@ -107,10 +107,12 @@ class Balancer:
     # --- for listeners ------------------------------------------------------------------------------------------------
 
     def has_failed(self, backend: Backend, why: OSError) -> None:
+        """Try it after all others for a while."""
         self._failing.put(backend, None, FAILING_S)
         self.complain("%s: %s", backend, why)
 
     def failing(self) -> Collection[Backend]:
+        """Those that are tried last now."""
         return self._failing.keys()
 
     def complain(self, what: str, *about: object) -> None:

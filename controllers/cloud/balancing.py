@@ -20,8 +20,8 @@ from kube.objects import Object, annotations_of, key_of, namespace_of
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Place = tuple[str, int]
 """An address and a port."""
-PortKey = tuple[int, str]
-"""A port of a Service and its protocol, which are unique together."""
+PortKey = tuple[str, int, str]
+"""An address ("" for all of a Service), a port and its protocol."""
 
 SOURCE_RANGES: Final = "service.beta.kubernetes.io/load-balancer-source-ranges"
 """The older way to say `spec.loadBalancerSourceRanges`, which comes first."""
@@ -195,7 +195,7 @@ def unsupported(service: Object) -> dict[PortKey, PortProblem]:
     for each in service["spec"].get("ports") or ():
         if (protocol := _protocol(each)) != "TCP":
             message = f"port {each['port']}/{protocol} does not answer: this load balancer relays TCP only"
-            found[each["port"], protocol] = PortProblem("ProtocolNotSupported", message)
+            found["", each["port"], protocol] = PortProblem("ProtocolNotSupported", message)
     return found
 
 
@@ -221,17 +221,16 @@ def listen_problem(frontend: Frontend, error: OSError) -> PortProblem:
     return PortProblem("PortNotAvailable", f"port {port} of {address} cannot be listened on: {text}", True)
 
 
-def port_statuses(service: Object, problems: Mapping[PortKey, PortProblem]) -> list[Object]:
-    """`ports` of a LoadBalancerIngress: every port of the Service, or none where all is well (an entry is due for all or for none)."""
-    if not problems:
+def port_statuses(service: Object, address: str, problems: Mapping[PortKey, PortProblem]) -> list[Object]:
+    """`ports` of the LoadBalancerIngress of that address: every port of the Service, or none where all is well (an entry is due for all
+    or for none)."""
+    ports = [(each["port"], _protocol(each)) for each in service["spec"].get("ports") or ()]
+    found = [(port, protocol, problems.get((address, port, protocol)) or problems.get(("", port, protocol))) for port, protocol in ports]
+    if not any(problem for _, _, problem in found):
         return []
-    keys = [(each["port"], _protocol(each)) for each in service["spec"].get("ports") or ()]
-    return [_status(key, problems.get(key)) for key in keys]
-
-
-def _status(key: PortKey, problem: PortProblem | None) -> Object:
-    port, protocol = key
-    return {"port": port, "protocol": protocol, **({"error": PREFIX + problem.reason} if problem else {})}
+    return [
+        {"port": port, "protocol": protocol, **({"error": PREFIX + problem.reason} if problem else {})} for port, protocol, problem in found
+    ]
 
 
 # --- which backend ----------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Reaching a backend: through the API (the pod's `portforward`, which works wherever kubelets do), or at its address.
 
 A port-forward is a WebSocket of its own, `v4.channel.k8s.io`: channel 0 is the data, channel 1 what went wrong, and both begin with the
-port in two bytes. It has no way to say that only one side is done: after a client that has sent all it had to send, the backend is waited
-for until it has been silent for SILENT_S. Source: `k8s.io/kubelet/pkg/cri/streaming/portforward/websocket.go`.
+port in two bytes. It has no way to say that only one side is done. So nobody knows, when a client has ended its side, whether it waits for
+an answer or has gone: the backend is waited for until it has been silent for SILENT_S, or, where it had the last word, ANSWERED_S.
+Source: `k8s.io/kubelet/pkg/cri/streaming/portforward/websocket.go`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ DATA, ERROR = 0, 1
 CONNECT_S: Final = 10.0
 DIALS_MAX: Final = 64
 """How many backends are being connected to at once; who comes then waits."""
-SILENT_S: Final = 30.0
+SILENT_S, ANSWERED_S = 30.0, 5.0
 READ_BYTES: Final = 64 * 1024
 
 How = Literal["port-forward", "pod-ip"]
@@ -127,8 +128,10 @@ class ForwardPipe:
 
     has_halves = False
 
-    def __init__(self, socket: WebSocket, *, silent_s: float = SILENT_S) -> None:
-        self._socket, self._silent_s = socket, silent_s
+    def __init__(self, socket: WebSocket, *, silent_s: float = SILENT_S, answered_s: float = ANSWERED_S) -> None:
+        self._socket, self._silent_s, self._answered_s = socket, silent_s, answered_s
+        self._had_last_word = True
+        """Whether the backend has said something since it was told something."""
         self._began = {DATA: False, ERROR: False}
         self._early: list[bytes] = []
         self._silence: asyncio.TimerHandle | None = None
@@ -146,6 +149,7 @@ class ForwardPipe:
             return self._early.pop(0)
         while (data := await self._next()) == b"":
             pass
+        self._had_last_word = True
         if self._silence is not None:
             self._silence.cancel()
             if data:
@@ -153,10 +157,12 @@ class ForwardPipe:
         return data or b""
 
     async def write(self, data: bytes) -> None:
+        self._had_last_word = False
         await self._socket.send(bytes((DATA,)) + data)
 
     async def end(self) -> None:
-        self._silence = asyncio.get_running_loop().call_later(self._silent_s, self.abort)
+        wait_s = self._answered_s if self._had_last_word else self._silent_s
+        self._silence = asyncio.get_running_loop().call_later(wait_s, self.abort)
 
     def abort(self) -> None:
         if self._silence is not None:

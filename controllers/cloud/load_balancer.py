@@ -66,11 +66,16 @@ def plan(
     actions += [Record(desired, "Warning", each.reason, each.message) for each in new]
     if is_first or is_mended:
         actions.append(Record(desired, "Normal", "EnsuredLoadBalancer", "Ensured load balancer"))
-    ports = port_statuses(desired, problems)
-    ingress = [{"ip": each, "ipMode": "VIP", **({"ports": ports} if ports else {})} for each in addresses]
+    ingress = [_point(desired, each, problems) for each in addresses]
     if [{"ipMode": "VIP", **each} for each in ingress_of(desired)] != ingress:
         actions.append(_status(desired, ingress))
     return actions
+
+
+def _point(service: Object, address: str, problems: Mapping[PortKey, PortProblem]) -> Object:
+    """A LoadBalancerIngress."""
+    ports = port_statuses(service, address, problems)
+    return {"ip": address, "ipMode": "VIP", **({"ports": ports} if ports else {})}
 
 
 def _without(service: Object) -> list[Action]:
@@ -198,7 +203,7 @@ class LoadBalancerController:
             return {}
         wanted = {each.place: each for each in frontends(service, addresses)}
         failed = await self._balancer.ensure(key, wanted.values())
-        return unsupported(service) | {(place[1], "TCP"): listen_problem(wanted[place], error) for place, error in failed.items()}
+        return unsupported(service) | {(*place, "TCP"): listen_problem(wanted[place], error) for place, error in failed.items()}
 
     def _again(self, key: str, service: Object, problems: Mapping[PortKey, PortProblem], times: int) -> float | None:
         """When to try once more; what was said is not said again then."""
@@ -246,7 +251,8 @@ class LoadBalancerController:
                 self.run.events.record(service, "Warning", "UnAvailableLoadBalancer", message)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
-        if self._targets is not None:
+        took, takes = (each is not None and takes_traffic(each) for each in (old, new))
+        if self._targets is not None and took != takes:
             self._targets.nodes_changed()
         before, after = (each is not None and EXCLUDED not in labels_of(each) for each in (old, new))
         ids = [(each or {}).get("spec", {}).get("providerID") for each in (old, new)]

@@ -80,13 +80,17 @@ IN_USE = PortProblem("PortInUse", "port 80 is in use", True)
 NOT_TCP = PortProblem("ProtocolNotSupported", "port 53/UDP does not answer")
 TOLD: dict[str, tuple[dict[PortKey, PortProblem], dict[PortKey, PortProblem] | None, list[str]]] = {
     "said at first": (
-        {(80, "TCP"): IN_USE, (53, "UDP"): NOT_TCP},
+        {("127.1.0.1", 80, "TCP"): IN_USE, ("", 53, "UDP"): NOT_TCP},
         None,
         ["EnsuringLoadBalancer", "PortInUse", "ProtocolNotSupported", "EnsuredLoadBalancer", "127.1.0.1"],
     ),
-    "not again when it is tried once more": ({(80, "TCP"): IN_USE}, {(80, "TCP"): IN_USE}, ["127.1.0.1"]),
-    "but what has become another is": ({(80, "TCP"): NOT_TCP}, {(80, "TCP"): IN_USE}, ["ProtocolNotSupported", "127.1.0.1"]),
-    "and that all is well": ({}, {(80, "TCP"): IN_USE}, ["EnsuredLoadBalancer"]),
+    "not again when it is tried once more": ({("127.1.0.1", 80, "TCP"): IN_USE}, {("127.1.0.1", 80, "TCP"): IN_USE}, ["127.1.0.1"]),
+    "but what has become another is": (
+        {("127.1.0.1", 80, "TCP"): NOT_TCP},
+        {("127.1.0.1", 80, "TCP"): IN_USE},
+        ["ProtocolNotSupported", "127.1.0.1"],
+    ),
+    "and that all is well": ({}, {("127.1.0.1", 80, "TCP"): IN_USE}, ["EnsuredLoadBalancer"]),
 }
 
 
@@ -101,7 +105,7 @@ def test_what_is_said_of_ports_that_do_not_answer(
         assert isinstance(actions[-1], Patch)
         [ingress] = actions[-1].body["status"]["loadBalancer"]["ingress"]
         assert [each.get("error") for each in ingress["ports"]] == [
-            f"wherry.io/{found.reason}" if (found := problems.get(key)) else None for key in ((80, "TCP"), (53, "UDP"))
+            f"wherry.io/{found.reason}" if (found := problems.get(key)) else None for key in (("127.1.0.1", 80, "TCP"), ("", 53, "UDP"))
         ]
 
 

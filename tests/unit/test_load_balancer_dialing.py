@@ -39,7 +39,7 @@ class Wire:
             self._reader.feed_eof()
 
 
-def pipe_with(*messages: bytes, ends: bool = False, silent_s: float = 20.0) -> tuple[ForwardPipe, Wire]:
+def pipe_with(*messages: bytes, ends: bool = False, silent_s: float = 60.0, answered_s: float = 60.0) -> tuple[ForwardPipe, Wire]:
     reader = asyncio.StreamReader()
     for each in messages:
         reader.feed_data(frame(websocket.BINARY, each))
@@ -47,7 +47,7 @@ def pipe_with(*messages: bytes, ends: bool = False, silent_s: float = 20.0) -> t
         reader.feed_eof()
     wire = Wire(reader)
     socket = WebSocket(reader, wire, V4, is_client=True)  # type: ignore[arg-type]
-    return ForwardPipe(socket, silent_s=silent_s), wire
+    return ForwardPipe(socket, silent_s=silent_s, answered_s=answered_s), wire
 
 
 async def test_it_begins_when_both_channels_have_named_the_port() -> None:
@@ -92,13 +92,23 @@ async def test_a_kubelet_that_breaks_the_protocol_has_failed() -> None:
         await pipe.read()
 
 
-async def test_after_the_clients_end_the_backend_may_be_silent_for_a_while_only() -> None:
-    pipe, wire = pipe_with(*HEADS, silent_s=0.02)
+async def test_after_the_clients_end_an_answer_is_waited_for_until_the_backend_is_silent() -> None:
+    pipe, wire = pipe_with(*HEADS, answered_s=0.02)
     await pipe.begin()
+    await pipe.write(b"a question")
     await pipe.end()
     wire._reader.feed_data(frame(websocket.BINARY, b"\x00the answer"))
     async with asyncio.timeout(20):
         assert [await pipe.read(), await pipe.read()] == [b"the answer", b""]
+
+
+async def test_a_question_that_is_never_answered_is_given_up_in_the_end() -> None:
+    pipe, _ = pipe_with(*HEADS, silent_s=0.02)
+    await pipe.begin()
+    await pipe.write(b"a question")
+    await pipe.end()
+    async with asyncio.timeout(20):
+        assert await pipe.read() == b""
 
 
 # --- dialing ----------------------------------------------------------------------------------------------------------

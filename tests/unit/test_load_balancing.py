@@ -197,8 +197,9 @@ def test_why_a_port_cannot_be_listened_on(code: int, error: str, says: str) -> N
     problem = listen_problem(WEB, OSError(code, "x"))
     assert problem.is_passing
     assert says in problem.message
-    [status] = port_statuses(service(), {(80, "TCP"): problem})
+    [status] = port_statuses(service(), "127.1.0.1", {("127.1.0.1", 80, "TCP"): problem})
     assert status == {"port": 80, "protocol": "TCP", "error": error}
+    assert port_statuses(service(), "fd01::1", {("127.1.0.1", 80, "TCP"): problem}) == [], "all is well at another address"
     assert ERROR.fullmatch(error)
 
 
@@ -207,12 +208,12 @@ def test_ports_of_other_protocols_are_not_relayed() -> None:
     problems = unsupported(svc)
     assert {each.reason for each in problems.values()} == {"ProtocolNotSupported"}
     assert not any(each.is_passing for each in problems.values())
-    assert port_statuses(svc, problems) == [
+    assert port_statuses(svc, "127.1.0.1", problems) == [
         {"port": 53, "protocol": "UDP", "error": "wherry.io/ProtocolNotSupported"},
         {"port": 53, "protocol": "TCP"},
         {"port": 7, "protocol": "SCTP", "error": "wherry.io/ProtocolNotSupported"},
     ]
-    assert port_statuses(svc, {}) == []
+    assert port_statuses(svc, "127.1.0.1", {}) == []
 
 
 # --- which backend ----------------------------------------------------------------------------------------------------

@@ -83,5 +83,5 @@ async def test_a_client_that_goes_ends_its_command() -> None:
         assert await client.message() == b"\x01"
         client.writer.close()
         async with asyncio.timeout(20):
-            while server._connections:
+            while server._http._connections:
                 await asyncio.sleep(0.01)
