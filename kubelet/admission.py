@@ -83,7 +83,13 @@ def requests_of(pod: Object) -> Requests:
     for name, text in ((spec.get("resources") or {}).get("requests") or {}).items():
         total[name] = amount_of(name, str(text))
     _add(total, {name: amount_of(name, str(text)) for name, text in (spec.get("overhead") or {}).items()})
-    return Requests(total, frozenset(_ports(pod)))
+    return _shared(tuple(sorted(total.items())), frozenset(_ports(pod)))
+
+
+@lru_cache(maxsize=1024)
+def _shared(amounts: tuple[tuple[str, int], ...], ports: frozenset[tuple[str, str, int]]) -> Requests:
+    """Pods are made by the thousand, and few kinds of them."""
+    return Requests(dict(amounts), ports)
 
 
 def _sum(resources: Iterable[Object | None]) -> dict[str, int]:

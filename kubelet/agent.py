@@ -43,6 +43,8 @@ REGISTRATIONS_MAX = 16
 """How many nodes register at the same time."""
 POD_CIDR_WAIT_S = 1.0
 """How long a new node waits for somebody to assign its podCIDR before it takes one of its own."""
+CIDR_LOOK_S = 0.05
+"""How often it looks whether somebody has."""
 RELOOK_S = 60.0
 """How often every pod is looked at although nothing was reported (upstream's sync frequency)."""
 
@@ -60,7 +62,7 @@ class NodeAgent:
         self.host, self.heartbeat, self.name = host, heartbeat, host.name
         self.workers: dict[str, PodWorker] = {}
         self.node: Object = {}
-        self.has_cidr = asyncio.Event()
+        self.has_cidr = False
         self._usage = Usage()
         self._cidr = cidr_of_index(index)
         host.released = self._released
@@ -86,7 +88,7 @@ class NodeAgent:
                 worker.poke()
         cidr = node.get("spec", {}).get("podCIDR")
         if cidr:
-            self.has_cidr.set()
+            self.has_cidr = True
             if cidr != self._cidr:
                 self._cidr = cidr
                 self.host.runtime.set_pod_cidr(cidr)
@@ -261,8 +263,8 @@ class Agents:
     async def _wait_for_cidrs(self) -> None:
         try:
             async with asyncio.timeout(self._pod_cidr_wait_s):
-                for node in self.nodes.values():
-                    await node.has_cidr.wait()
+                while not all(node.has_cidr for node in self.nodes.values()):
+                    await asyncio.sleep(CIDR_LOOK_S)
         except TimeoutError:
             log.info("no podCIDR was assigned to some nodes: they use their own")
 

@@ -63,7 +63,7 @@ async def environment_of(pod: Object, container: Object, *, client: Client, plac
             value = await _value_from(pod, container, entry["valueFrom"], sources, place)
             if value is not None:
                 envs[entry["name"]] = value
-    return {**place.services, **envs}
+    return {**place.services, **envs} if envs else place.services
 
 
 Fetch = Callable[[Resource, str], Awaitable[Object]]

@@ -204,7 +204,9 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
         return _cannot_mount(worker, name, image, str(error))
     log_path = f"{name}/{action.attempt}.log"
     own = own_files(worker.pod, container, place)
-    config = ContainerConfig(container, image.ref, action.attempt, envs, log_path, is_init=action.is_init, files={**own, **files})
+    config = ContainerConfig(
+        container, image.ref, action.attempt, envs, log_path, is_init=action.is_init, files={**own, **files} if files else own
+    )
     try:
         container_id = await host.runtime.create_container(observed.sandbox.id, config)
     except CRIError as error:

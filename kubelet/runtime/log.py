@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from datetime import UTC, datetime
 from kubelet.runtime.base import LogOptions
 
 LINES_MAX = 10_000
+_SPARE = 1.25
+"""When a log is so many times longer than it may be, its oldest lines go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,12 @@ def _is_wanted(line: LogLine, options: LogOptions) -> bool:
 class MemoryLog:
     """Appended by the container, read by any number of followers."""
 
+    __slots__ = ("_closed", "_count", "_lines", "_lines_max", "_waiters")
+
     def __init__(self, *, lines_max: int = LINES_MAX) -> None:
-        self._lines: deque[LogLine] = deque(maxlen=lines_max)
+        self._lines: list[LogLine] = []
+        """Not a deque: most logs are short, and an empty deque takes 700 bytes."""
+        self._lines_max = lines_max
         self._count = 0
         self._closed = False
         self._waiters: list[asyncio.Future[None]] = []
@@ -55,6 +60,8 @@ class MemoryLog:
     def append(self, line: LogLine) -> None:
         self._lines.append(line)
         self._count += 1
+        if len(self._lines) > _SPARE * self._lines_max:
+            self._lines = self.lines()
         self._wake()
 
     def close(self) -> None:
@@ -63,7 +70,7 @@ class MemoryLog:
         self._wake()
 
     def lines(self) -> list[LogLine]:
-        return list(self._lines)
+        return self._lines[-self._lines_max :]
 
     async def read(self, options: LogOptions) -> AsyncGenerator[bytes, None]:
         """The log in pieces; see `RuntimeService.logs`."""
@@ -79,14 +86,14 @@ class MemoryLog:
 
     async def _selected(self, options: LogOptions) -> AsyncGenerator[LogLine, None]:
         seen = self._count
-        for line in wanted(self._lines, options):
+        for line in wanted(self.lines(), options):
             yield line
         while options.follow and (self._count > seen or not self._closed):
             if self._count == seen:
                 await self._changed()
-            fresh = min(self._count - seen, len(self._lines))
+            fresh = min(self._count - seen, self._lines_max)
             seen = self._count
-            for line in list(self._lines)[len(self._lines) - fresh :]:
+            for line in self._lines[len(self._lines) - fresh :]:
                 if _is_wanted(line, options):
                     yield line
 

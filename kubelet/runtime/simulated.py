@@ -21,7 +21,9 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 
 from kube.clock import Clock
 from kube.objects import Object, annotations_of, uid_of
@@ -190,11 +192,12 @@ class SimulatedRuntime:
         if known is None or not known.sandbox.is_ready:
             raise NotFound(f"failed to find sandbox id {sandbox_id!r}")
         image = str(images.parse(str(config.container.get("image"))))
+        files = files_of(known.pod, config.container, known.volumes)
+        files.update(config.files)
+        config = replace(config, files=_NO_FILES)  # the container has them now
         container = SimulatedContainer(
-            self._new_id(), sandbox_id, known.uid, config, image, self._clock.now(), self._clock.now, self._ended
+            self._new_id(), sandbox_id, known.uid, config, image, self._clock.now(), self._clock.now, self._ended, files=files
         )
-        container.files = files_of(known.pod, config.container, known.volumes)
-        container.files.update(config.files)
         self._containers[container.id] = known.containers[container.id] = container
         return container.id
 
@@ -426,14 +429,16 @@ class SimulatedRuntime:
 
 
 _NO_FUNCTIONS: Functions = {}
+_NO_FILES: Mapping[str, str] = {}
 
 
 def _fails(answer: Object) -> bool:
     return bool(answer.get("error"))
 
 
+@lru_cache(maxsize=1024)
 def _image(image: str, size_bytes: int | None = None) -> ImageStatus:
-    """A made-up image: the same name is always the same digest and size."""
+    """A made-up image: the same name is always the same digest and size. Many nodes have the same few."""
     reference = images.parse(image)
     digest = reference.digest or images.made_up_digest(image)
     low, high = _IMAGE_BYTES

@@ -10,18 +10,20 @@ from collections.abc import Collection
 
 from kube.objects import Object
 
+_NONE: frozenset[str] = frozenset()
+
 
 class Attachments:
     """One node's."""
 
     def __init__(self) -> None:
-        self._attached: frozenset[str] = frozenset()
+        self._attached = _NONE
         self._used: dict[str, frozenset[str]] = {}
 
     def observed(self, node: Object) -> bool:
         """The API has this version of the Node; whether other volumes are attached than before."""
         listed = (node.get("status") or {}).get("volumesAttached") or ()
-        before, self._attached = self._attached, frozenset(each["name"] for each in listed)
+        before, self._attached = self._attached, frozenset(each["name"] for each in listed) if listed else _NONE
         return before != self._attached
 
     def missing(self, names: Collection[str]) -> frozenset[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
+from kubelet.runtime.base import LogOptions
+from kubelet.runtime.log import LogLine, MemoryLog
 from kubelet.runtime.simulated import SimulatedRuntime
 from tests.unit.kubelet_world import World, ready, world
 from tests.virtual import virtual
@@ -53,3 +56,29 @@ async def test_what_is_changed_while_a_change_waits_is_told_to_the_runtime() -> 
         await asyncio.sleep(1)
         assert simulated.pod is worker.pod
         assert simulated.pod["metadata"]["annotations"] == {"wherry.dev/readiness": "false"}
+
+
+def test_a_log_keeps_its_newest_lines_and_little_more() -> None:
+    log = MemoryLog(lines_max=100)
+    lines = [LogLine(datetime(2026, 1, 1, tzinfo=UTC), "stdout", str(number)) for number in range(1000)]
+    for count, line in enumerate(lines, 1):
+        log.append(line)
+        assert log.lines() == lines[max(count - 100, 0) : count]
+        assert len(log._lines) <= 125
+
+
+@virtual
+async def test_who_follows_a_log_gets_every_line_once() -> None:
+    log, now = MemoryLog(lines_max=100), datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def write() -> None:
+        for number in range(1000):
+            log.append(LogLine(now, "stdout", str(number)))
+            if number % 7 == 0:
+                await asyncio.sleep(1)
+        log.close()
+
+    writing = asyncio.ensure_future(write())
+    read = [data async for data in log.read(LogOptions(follow=True))]
+    assert read == [f"{number}\n".encode() for number in range(1000)]
+    await writing
