@@ -43,7 +43,7 @@ from apiserver.handlers.write_options import read_bool
 from apiserver.health import Health
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import Authenticator
-from apiserver.pipeline.authorization import authorize
+from apiserver.pipeline.authorization import attributes_of, authorize
 from apiserver.pipeline.limits import InFlight
 from apiserver.pipeline.query import parse_query
 from apiserver.pipeline.request_info import RequestInfo, request_info
@@ -185,10 +185,13 @@ def _authentication(app: App, pipeline: Pipeline) -> App:
 
 
 def _authorization(app: App, pipeline: Pipeline) -> App:
+    registries = pipeline.server.registries
+
     async def authorization(scope: Scope, receive: Receive, send: Send) -> None:
         call: Call = scope["wherry"]
-        assert call.request is not None
-        authorize(call.request.user, call.info)
+        request = call.request
+        assert request is not None
+        authorize(registries.authorizer, request.user, attributes_of(call.info, request.query))
         await app(scope, receive, send)
 
     return authorization

@@ -37,6 +37,8 @@ from apiserver.loops import start_loops
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import AUTHENTICATED, Authenticator, read_token_file
 from apiserver.pipeline.limits import InFlight
+from apiserver.pipeline.rbac_authorizer import RbacAuthorizer
+from apiserver.registry.authorization import AllowAll, Authorizer, DenyAll, Union
 from apiserver.registry.emulation import emulated
 from apiserver.registry.kind import User
 from apiserver.registry.registry import Registries
@@ -75,6 +77,7 @@ class Built:
         place = Place(advertise_address, port, self.client_ca, self.front_proxy)
         if (openid := self.server.extra.get("openid")) is not None:
             openid.locate(advertise_address, port)
+        await self.server.registries.rbac.start()
         await bootstrap(self.server.registries, place)
         self._tasks.extend(await start_loops(self.server, place))
         self.server.extra["started"] = True
@@ -122,6 +125,9 @@ def build(
         service_cidr=settings.service_cluster_ip_range,
         hidden=kinds.hidden,
     )
+    registries.rbac = RbacAuthorizer(registries)
+    authorizers: dict[str, Authorizer] = {"AlwaysAllow": AllowAll(), "AlwaysDeny": DenyAll(), "RBAC": registries.rbac}
+    registries.authorizer = Union([authorizers[each] for each in settings.authorization_mode])
     accounts = ServiceAccountTokens(registries, authority, settings.issuer) if authority is not None else None
     if accounts is not None:
         registries.issue_token = accounts.issue

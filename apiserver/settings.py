@@ -11,6 +11,7 @@ from typing import Any, Final
 
 VERSIONS = tuple(f"1.{minor}" for minor in range(25, 38))
 STORAGES: Final = ("sqlite", "memory")
+AUTHORIZATION_MODES: Final = ("AlwaysAllow", "AlwaysDeny", "RBAC")
 NODE_ADDRESS_TYPES: Final = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
 
@@ -39,6 +40,7 @@ class Settings:
     advertise_host: str = ""
     tls_san: tuple[str, ...] = ()
     token_auth_file: Path | None = None
+    authorization_mode: tuple[str, ...] = ("AlwaysAllow",)
     service_cluster_ip_range: str = "10.0.0.0/24"
     emulated_version: str = "1.36"
     max_requests_inflight: int = 400
@@ -87,6 +89,8 @@ def _problems(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "service_cluster_ip_range", "must hold at least 8 addresses"
     except ValueError as error:
         yield "service_cluster_ip_range", str(error)
+    if not settings.authorization_mode or any(each not in AUTHORIZATION_MODES for each in settings.authorization_mode):
+        yield "authorization_mode", f"each must be one of {', '.join(AUTHORIZATION_MODES)}"
     unknown = [each for each in settings.kubelet_preferred_address_types if each not in NODE_ADDRESS_TYPES]
     if unknown:
         yield "kubelet_preferred_address_types", f"each must be one of {', '.join(NODE_ADDRESS_TYPES)}"
@@ -118,6 +122,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--advertise-host", metavar="NAME", help="name or address that kubeconfigs point at (default: the bind address)")
     p.add_argument("--tls-san", action="append", metavar="NAME", help="another name or address for the server's certificate; repeatable")
     p.add_argument("--token-auth-file", metavar="FILE", help='static tokens: lines of token,user,uid[,"group1,group2"]')
+    p.add_argument(
+        "--authorization-mode",
+        metavar="MODE[,MODE...]",
+        help=f"who decides what users may do, in this order: {', '.join(AUTHORIZATION_MODES)} (default AlwaysAllow)",
+    )
     p.add_argument("--service-cluster-ip-range", metavar="CIDR", help="addresses of Services (default 10.0.0.0/24)")
     p.add_argument("--emulated-version", metavar="X.Y", help="the Kubernetes version to play, 1.25 to 1.37 (default 1.36)")
     p.add_argument("--max-requests-inflight", type=int, metavar="N", help="reads served at once, 0 for no limit (default 400)")
@@ -149,8 +158,9 @@ def read(arguments: list[str] | None = None) -> Settings:
     given: dict[str, Any] = {key: value for key, value in vars(parser().parse_args(arguments)).items() if value is not None}
     if "issue_kubeconfig" in given:
         given["issue_kubeconfig"] = tuple(_issued(text) for text in given["issue_kubeconfig"])
-    if "kubelet_preferred_address_types" in given:
-        given["kubelet_preferred_address_types"] = tuple(each.strip() for each in given["kubelet_preferred_address_types"].split(","))
+    for name in ("kubelet_preferred_address_types", "authorization_mode"):
+        if name in given:
+            given[name] = tuple(each.strip() for each in given[name].split(","))
     if "tls_san" in given:
         given["tls_san"] = tuple(given["tls_san"])
     for name in ("data_dir", "token_auth_file"):

@@ -1,4 +1,4 @@
-"""rbac.authorization.k8s.io. Escalation checks are the authorizer's; rules are in `validation/rbac.py`.
+"""rbac.authorization.k8s.io. Who may write what is in `rbac_escalation.py`; rules are in `validation/rbac.py`.
 
 Source: kubernetes `pkg/registry/rbac`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from apiserver.kinds import rbac_escalation
 from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME, wide
 from apiserver.kinds.strategy import CREATED_AT, created_at_row
@@ -56,6 +57,7 @@ def _role(plural: str, kind: str, *, namespaced: bool) -> Kind:
         columns=CREATED_AT,
         row=created_at_row,
         default_table=True,
+        begin=rbac_escalation.of_role(plural),
         validate=validation.validate_role if namespaced else validation.validate_cluster_role,
         name_rule="path-segment",
         create_on_update=True,
@@ -70,6 +72,7 @@ def _binding(plural: str, kind: str, *, namespaced: bool) -> Kind:
         columns=_BINDING_COLUMNS,
         row=_binding_row,
         default=default_binding,
+        begin=rbac_escalation.of_binding(plural),
         validate=validation.validate_role_binding if namespaced else validation.validate_cluster_role_binding,
         name_rule="path-segment",
         create_on_update=True,

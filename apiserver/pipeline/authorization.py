@@ -1,29 +1,59 @@
-"""What a user may do. Until RBAC is there every authenticated user may do everything; an anonymous one may see the server's health.
+"""What a request asks to be allowed, and the answer to one that is not. Who decides: `registry/authorization.py` and the
+authorizers beside this.
 
-The message of a refusal is upstream's (apiserver `handlers/responsewriters/errors.go`).
+Source: apiserver `pkg/endpoints/filters/authorization.go`, `request/requestinfo.go` and `handlers/responsewriters/errors.go` (messages).
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from apiserver.pipeline.authentication import AUTHENTICATED
 from apiserver.pipeline.request_info import RequestInfo
+from apiserver.registry.authorization import Attributes, Authorizer
 from apiserver.registry.kind import User
 from kube import errors
+from kube.errors import quoted
+from kube.fields import EVERYTHING, FieldSelectorError, parse
 
-PUBLIC_PATHS: Final = ("/healthz", "/livez", "/readyz", "/version")
+_OF_MANY: Final = frozenset({"list", "watch", "deletecollection"})
+"""Verbs of requests that may select."""
 
 
-def authorize(user: User, info: RequestInfo) -> None:
-    """Raises Forbidden."""
-    if AUTHENTICATED in user.groups:
-        return
+def attributes_of(info: RequestInfo, query: Mapping[str, Sequence[str]]) -> Attributes:
+    """What the request asks for. A list of the one object of a name counts as that object's. A selector that cannot be read selects nothing
+    here: the handler will refuse it."""
     if not info.is_resource:
-        if info.path in PUBLIC_PATHS or info.path.startswith(tuple(f"{path}/" for path in PUBLIC_PATHS)):
-            return
-        raise errors.Forbidden(f'forbidden: User "{user.name}" cannot {info.verb} path "{info.path}"', details={})
-    resource = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
-    where = f' in the namespace "{info.namespace}"' if info.namespace else " at the cluster scope"
-    why = f'User "{user.name}" cannot {info.verb} resource "{resource}" in API group "{info.group}"{where}'
-    raise errors.forbidden(info.resource, info.group, info.name, why)
+        return Attributes(info.verb, path=info.path)
+    name, selected = info.name, EVERYTHING
+    if info.verb in _OF_MANY and (text := query.get("fieldSelector", [""])[0]):
+        with contextlib.suppress(FieldSelectorError):
+            selected = parse(text)
+        name = name or selected.exact("metadata.name") or ""
+    return Attributes(
+        info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, name, info.path, selected.requirements
+    )
+
+
+def authorize(authorizer: Authorizer, user: User, attributes: Attributes) -> None:
+    """Raises Forbidden."""
+    decision = authorizer.decide(user, attributes)
+    if not decision.allowed:
+        raise forbidden(user, attributes, decision.reason)
+
+
+def forbidden(user: User, attributes: Attributes, reason: str) -> errors.Forbidden:
+    """The answer to somebody who may not."""
+    verb = attributes.verb
+    if not attributes.resource:
+        why = f"User {quoted(user.name)} cannot {verb} path {quoted(attributes.path)}"
+        return errors.Forbidden(f"forbidden: {why}{_because(reason)}", details={})
+    resource = f"{attributes.resource}/{attributes.subresource}" if attributes.subresource else attributes.resource
+    where = f"in the namespace {quoted(attributes.namespace)}" if attributes.namespace else "at the cluster scope"
+    why = f"User {quoted(user.name)} cannot {verb} resource {quoted(resource)} in API group {quoted(attributes.group)} {where}"
+    return errors.forbidden(attributes.resource, attributes.group, attributes.name, why + _because(reason))
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""

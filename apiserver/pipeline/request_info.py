@@ -30,7 +30,8 @@ class RequestInfo(NamedTuple):
 
 
 def request_info(method: str, path: str, *, watch: bool = False) -> RequestInfo:
-    """The RequestInfo of a request; `watch`: the query asks for one. Paths outside /api and /apis have only `path` and `verb`."""
+    """The RequestInfo of a request; `watch`: the query asks for one. Paths that are no resource's have only `path` and, as `verb`,
+    the method."""
     verb = _VERBS.get(method, method.lower())
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) >= 3:
@@ -38,7 +39,7 @@ def request_info(method: str, path: str, *, watch: bool = False) -> RequestInfo:
     elif parts[0] == "apis" and len(parts) >= 4:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
-        return RequestInfo(path, verb)
+        return RequestInfo(path, method.lower())
     namespace = ""
     prefixed = rest[0] == "watch" and len(rest) > 1  # the deprecated /watch/ paths
     if prefixed:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apiserver.registry.admission import Admission, NoAdmission
+from apiserver.registry.authorization import AllowAll, Authorizer
 from apiserver.registry.kind import Conversion, Kind
 from apiserver.registry.resource import Change, Registry, Written
 from apiserver.store.base import Store
@@ -57,6 +58,9 @@ class Registries:
         self.store, self.definitions, self.clock, self.rng = store, definitions, clock, rng
         self.admission: Admission = admission or NoAdmission()
         self.service_cidr, self.issue_token = service_cidr, issue_token
+        self.authorizer: Authorizer = AllowAll()
+        """Who may do what: the server sets it, as it does `rbac`, which knows the rules that somebody has."""
+        self.rbac: Any = None
         self.definition_settled: Callable[[str, int], Awaitable[None]] | None = None
         """async (name, revision): wait until what a CustomResourceDefinition defines is served as of that revision, but not for long."""
         self.kinds: list[Kind] = []

@@ -37,7 +37,7 @@ def server_alone(store: str) -> Iterator[Alone]:
         tokens, log, port = Path(place, "tokens.csv"), Path(place, "log"), free_port()
         tokens.write_text(_TOKENS)
         command = [sys.executable, "-m", "apiserver", f"--data-dir={place}/data", f"--secure-port={port}", f"--storage={store}"]
-        command += [f"--token-auth-file={tokens}", "--service-cluster-ip-range=10.0.0.0/24"]
+        command += [f"--token-auth-file={tokens}", "--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC"]
         with log.open("wb") as out:
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
