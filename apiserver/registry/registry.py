@@ -54,10 +54,13 @@ class Registries:
         service_cidr: str = "10.0.0.0/24",
         issue_token: Callable[..., Any] | None = None,
         hidden: Iterable[Kind] = (),
+        gates: frozenset[str] = frozenset(),
     ) -> None:
         self.store, self.definitions, self.clock, self.rng = store, definitions, clock, rng
         self.admission: Admission = admission or NoAdmission()
         self.service_cidr, self.issue_token = service_cidr, issue_token
+        self.gates = gates
+        """The features that are on (`--feature-gates`)."""
         self.authorizer: Authorizer = AllowAll()
         """Who may do what: the server sets it, as it does `rbac`, which knows the rules that somebody has."""
         self.rbac: Any = None
@@ -102,6 +105,9 @@ class Registries:
         self._served = {key: each for key, each in self._served.items() if each.registry is not registry}
         self._by_name = {key: each for key, each in self._by_name.items() if each is not registry}
         registry.cache.retire()
+        if registry.kind.custom is not None:
+            retired: Any = registry.store
+            retired.retire()
         self._kinds_changed()
 
     def _kinds_changed(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -286,7 +286,7 @@ class Registry:
         if not managed:
             new = with_old_times(old, new)
         value = self._encoded(new, ctx)
-        if value == entry.value or same(new, old):
+        if (value == entry.value or same(new, old)) and not self._is_stale(entry):
             return Written(old, encoding.served(entry.value, entry.revision))
         if deletion.is_released(kind, new, old):
             return await self._remove_released(entry, new, ctx)
@@ -377,6 +377,13 @@ class Registry:
         hook = getattr(self.kind, "after_delete", None)
         if hook is not None:
             await hook(old, ctx, self.registries)
+
+    def _is_stale(self, entry: Entry) -> bool:
+        """Whether an entry is to be written anew even when nothing about it changes (upstream's origState.stale)."""
+        if self.kind.custom is None:
+            return False
+        view: Any = self.store
+        return bool(view.is_stale(entry.key, entry.revision))
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
