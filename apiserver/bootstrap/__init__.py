@@ -46,7 +46,7 @@ async def bootstrap(registries: Registries, place: Place) -> None:
 def cluster_wide(registries: Registries) -> Iterator[Wanted]:
     """What is in no namespace, but for the namespaces."""
     yield from cluster.cluster_objects(registries.service_cidr)
-    yield from rbac.cluster_objects()
+    yield from rbac.cluster_objects(registries.gates)
     yield from flow_control.objects()
     yield from api_services.objects(_built_in(registries))
 

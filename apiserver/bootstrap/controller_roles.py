@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from apiserver.bootstrap.rules import EVENTS
+from kube.feature_gates import STORAGE_VERSION_MIGRATOR
 
 _DRA: Final = "resource.k8s.io"
 
@@ -207,6 +208,12 @@ CONTROLLERS: Final[dict[str, tuple[str, ...]]] = {
         "update | pods/finalizers",
         EVENTS,
     ),
+    "storage-version-migrator-controller": (
+        "create list patch | * | *",
+        "get | apiextensions.k8s.io | customresourcedefinitions",
+        "patch | apiextensions.k8s.io | customresourcedefinitions/status",
+        "update | storagemigration.k8s.io | storageversionmigrations/status",
+    ),
     "ttl-after-finished-controller": ("delete read | batch | jobs", EVENTS),
     "ttl-controller": ("list patch update watch | nodes", EVENTS),
     "validatingadmissionpolicy-status-controller": (
@@ -221,3 +228,6 @@ CONTROLLERS: Final[dict[str, tuple[str, ...]]] = {
         EVENTS,
     ),
 }
+
+GATED: Final = {"storage-version-migrator-controller": STORAGE_VERSION_MIGRATOR}
+"""The feature gates without which there is no such role, where they are off by default."""

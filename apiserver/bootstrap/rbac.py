@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from apiserver.bootstrap.cluster_roles import AGENTS, AGGREGATED, BOUND, FEEDS, USERS
-from apiserver.bootstrap.controller_roles import CONTROLLERS
+from apiserver.bootstrap.controller_roles import CONTROLLERS, GATED
 from apiserver.bootstrap.ensure import Recreate, Wanted
 from apiserver.bootstrap.rules import EVENTS, rules, uncovered
 from kube.objects import Object, annotations_of, labels_of
@@ -69,14 +69,15 @@ _NAMESPACED_BOUND: Final = (
 # --- what there is to be ----------------------------------------------------------------------------------------------
 
 
-def cluster_objects() -> Iterator[Wanted]:
-    """ClusterRoles and their bindings."""
+def cluster_objects(gates: frozenset[str] = frozenset()) -> Iterator[Wanted]:
+    """ClusterRoles and their bindings. `gates` are the features that are on."""
+    controllers = {name: lines for name, lines in CONTROLLERS.items() if GATED.get(name, "") in {"", *gates}}
     for name, selected in AGGREGATED.items():
         rule = {"clusterRoleSelectors": [{"matchLabels": {f"{GROUP}/{selected}": "true"}}]}
         yield Wanted(CLUSTER_ROLES, {"metadata": _metadata(name), "rules": None, "aggregationRule": rule}, settled_role)
-    for name, lines in (USERS | AGENTS | {CONTROLLER + each: lines for each, lines in CONTROLLERS.items()}).items():
+    for name, lines in (USERS | AGENTS | {CONTROLLER + each: lines for each, lines in controllers.items()}).items():
         yield Wanted(CLUSTER_ROLES, {"metadata": _metadata(name), "rules": rules(lines)}, settled_role)
-    for name, subjects in (BOUND | {CONTROLLER + each: (f"account {SYSTEM}/{each}",) for each in CONTROLLERS}).items():
+    for name, subjects in (BOUND | {CONTROLLER + each: (f"account {SYSTEM}/{each}",) for each in controllers}).items():
         yield Wanted(CLUSTER_ROLE_BINDINGS, _binding(_metadata(name), "ClusterRole", name, subjects), settled_binding)
 
 

@@ -45,6 +45,7 @@ GROUPS = (
     "discovery",
     "resource_claims",
     "flowcontrol",
+    "storagemigration",
 )
 """In the order in which upstream lists its groups."""
 

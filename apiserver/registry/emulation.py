@@ -1,9 +1,10 @@
-"""Playing an earlier or later Kubernetes version: which kinds it serves, and objects without the fields that it did not have. Pure.
+"""Which kinds are served: those that the Kubernetes version to be played has, without the fields that it did not have, and of those the
+ones that are switched on. Pure.
 
 The kinds are written for one version (`definitions.DEFAULT_VERSION`). `emulated` fits them to the definitions of another: a kind or a
 version of a kind that these lack is not served, though the server still keeps such objects for its own use (the addresses of Services,
 say); what hooks set (defaults, mostly) is dropped where that version has no such field. What a client sends meets the version's own types
-when it is decoded.
+when it is decoded. What is switched off (`enablement.py`, and the gate of a kind) is kept in the same way, if it is on by default.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from apiserver.registry.enablement import RuntimeConfig, check, in_versions, is_stable, name_of
 from apiserver.registry.kind import Context, Conversion, Kind, Prepare, Subresource
 from kube.objects import Object
 from kube.schema.definitions import DEFAULT_VERSION, Definitions
@@ -23,26 +25,45 @@ _DEPRECATED_SINCE: Final = {"endpoints": (1, 33)}
 """What no definition tells: since when a kind has a subresource, counts generations, warns its users."""
 
 
+EVERYTHING_AS_USUAL: Final = RuntimeConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class Emulated:
-    """The kinds as one version has them: those that it serves, and those that are kept for the server's own use."""
+    """The kinds as one version has them: those that it serves, and those that are kept for the server's own use. `waiting` says of what
+    was switched on in vain which gate is closed."""
 
     served: tuple[Kind, ...]
     hidden: tuple[Kind, ...]
+    waiting: tuple[str, ...] = ()
 
 
-def emulated(kinds: Iterable[Kind], definitions: Definitions) -> Emulated:
-    """Fit `kinds` to the version of `definitions`."""
-    if definitions.version == DEFAULT_VERSION:
-        return Emulated(tuple(kinds), ())
+def emulated(
+    kinds: Iterable[Kind],
+    definitions: Definitions,
+    config: RuntimeConfig = EVERYTHING_AS_USUAL,
+    gates: frozenset[str] = frozenset(),
+) -> Emulated:
+    """Fit `kinds` to the version of `definitions` and to what is switched on: `gates` are the features that are. Raises RuntimeConfigError
+    where the configuration asks for what this version, or this server, does not have."""
+    known = [(kind, _in_version(kind, definitions) if definitions.has(kind.definition) else None) for kind in kinds]
+    check([each for _, each in known if each is not None], definitions, config)
     served: list[Kind] = []
     hidden: list[Kind] = []
-    for kind in kinds:
-        if definitions.has(kind.definition):
-            served.append(_fitted(kind, definitions))
-        else:
+    waiting: list[str] = []
+    for kind, there in known:
+        fitted = in_versions(there, config) if there is not None else None
+        if fitted is not None and (not kind.gate or kind.gate in gates):
+            served.append(fitted)
+        elif fitted is not None:
+            waiting.append(f"{name_of(kind.resource)} is disabled because the {kind.gate} feature gate is disabled")
+        elif is_stable(kind.resource.version):
             hidden.append(kind)
-    return Emulated(tuple(served), tuple(hidden))
+    return Emulated(tuple(served), tuple(hidden), tuple(waiting))
+
+
+def _in_version(kind: Kind, definitions: Definitions) -> Kind:
+    return kind if definitions.version == DEFAULT_VERSION else _fitted(kind, definitions)
 
 
 @dataclass(frozen=True, slots=True)

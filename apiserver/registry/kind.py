@@ -197,6 +197,8 @@ class Kind:
     subresources: tuple[Subresource, ...] = ()
     scale: Scale | None = None
     conversions: tuple[Conversion, ...] = ()
+    gate: str = ""
+    """The feature gate without which the kind is not served, whatever is said of its version."""
 
     # how it is shown and found
     columns: tuple[Column, ...] = (Column("Name", format="name"), Column("Age"))

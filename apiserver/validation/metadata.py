@@ -332,7 +332,7 @@ def validate_conditions(conditions: Sequence[Meta] | None, path: str) -> list[Fi
     for index, condition in enumerate(conditions or []):
         kind = condition.get("type") or ""
         if kind in seen:
-            errors.append(duplicate(f"{path}[{index}]", kind))
+            errors.append(duplicate(f"{path}[{index}].type", kind))
         seen.add(kind)
         errors += _condition_errors(condition, f"{path}[{index}]")
     return errors
@@ -341,10 +341,8 @@ def validate_conditions(conditions: Sequence[Meta] | None, path: str) -> list[Fi
 def _condition_errors(condition: Meta, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     kind, status, reason = (condition.get(each) or "" for each in ("type", "status", "reason"))
-    errors += validate_label_name(kind, f"{path}.type") if kind else [required(f"{path}.type", "is required")]
-    if not status:
-        errors.append(required(f"{path}.status"))
-    elif status not in ("True", "False", "Unknown"):
+    errors += validate_label_name(kind, f"{path}.type")
+    if status not in ("True", "False", "Unknown"):
         errors.append(not_supported(f"{path}.status", status, ["False", "True", "Unknown"]))
     generation = condition.get("observedGeneration") or 0
     if generation < 0:
