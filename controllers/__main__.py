@@ -13,6 +13,7 @@ from typing import Any
 from controllers.cloud.balancing import Network
 from controllers.cloud.local_cloud import RANGE, LocalCloud, ranges
 from controllers.selection import Registered, UnknownController, selected
+from kube.feature_gates import KNOWN, FeatureGateError, read_gates
 from kube.runtime.component import Component, add_flags, port, run_component
 from kube.schema.gotime import parse_duration
 
@@ -61,6 +62,13 @@ def parser() -> argparse.ArgumentParser:
     manager = commands.add_parser("manager", help="the controllers (kube-controller-manager)", allow_abbrev=False)
     add_flags(manager, default_port=MANAGER_PORT, elects=True)
     _add_controllers(manager)
+    manager.add_argument(
+        "--feature-gates",
+        action="append",
+        default=[],
+        metavar="NAME=BOOL[,...]",
+        help=f"features to switch: {', '.join(KNOWN)} (off by default), AllAlpha, AllBeta; repeatable",
+    )
     manager.add_argument(
         "--local-volume-directory",
         default="",
@@ -182,6 +190,11 @@ def _manager(flags: argparse.Namespace) -> int:
     chosen = _chosen(flags, "kube-controller-manager", CONTROLLERS)
     if chosen is None:
         return 2
+    try:
+        gates = read_gates(flags.feature_gates)
+    except FeatureGateError as error:
+        print(f"kube-controller-manager: --feature-gates {','.join(flags.feature_gates)}: {error}", file=sys.stderr)
+        return 2
     cluster_cidr, node_prefix = flags.cluster_cidr or CLUSTER_CIDR, flags.node_cidr_mask_size or NODE_PREFIX
     try:
         Ranges(cluster_cidr, node_prefix)
@@ -198,6 +211,7 @@ def _manager(flags: argparse.Namespace) -> int:
             cluster_cidr=cluster_cidr,
             node_cidr_mask_size=node_prefix,
             local_volume_directory=flags.local_volume_directory,
+            gates=gates,
             cluster_signing=Files(flags.cluster_signing_cert_file, flags.cluster_signing_key_file),
             cluster_signing_duration=flags.cluster_signing_duration,
             service_account_private_key_file=flags.service_account_private_key_file,

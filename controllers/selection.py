@@ -28,6 +28,8 @@ class Registered(Generic[O]):
     workers: int = 5
     is_on: bool = True
     """Whether `*` is meant to include it."""
+    gate: str = ""
+    """The feature gate without which it does not run, whoever asks for it."""
 
     def __call__(self, options: O) -> Controller:
         return self.build(options)

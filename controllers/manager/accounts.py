@@ -60,6 +60,7 @@ ACCOUNTS: Final = {
     "legacy-serviceaccount-token-cleaner-controller": "legacy-service-account-token-cleaner",
     "validatingadmissionpolicy-status-controller": "validatingadmissionpolicy-status-controller",
     "service-cidr-controller": "service-cidrs-controller",
+    "storage-version-migrator-controller": "storage-version-migrator-controller",
     # Ours: the account whose rights are those that volumes and claims take.
     "local-volume-provisioner-controller": "persistent-volume-binder",
     "local-volume-resizer-controller": "expand-controller",

@@ -30,5 +30,6 @@ async def run_manager(
     """Run the selected controllers until cancelled. `controllers` is what the flag `--controllers` says; raises UnknownController.
 
     `client_of` is for controllers that act as somebody else than `client` (`accounts.py`)."""
-    chosen = {name: CONTROLLERS[name] for name in select(controllers)}
-    await run_controllers(chosen, options or Options(), client, clock=clock, rng=rng, client_of=client_of)
+    options = options or Options()
+    chosen = {name: CONTROLLERS[name] for name in select(controllers) if CONTROLLERS[name].gate in {"", *options.gates}}
+    await run_controllers(chosen, options, client, clock=clock, rng=rng, client_of=client_of)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from controllers.selection import Registered, UnknownController, selected
+from kube.feature_gates import STORAGE_VERSION_MIGRATOR
 
 from .admission_policy_status import AdmissionPolicyStatus
 from .attach_detach import AttachDetachController
@@ -52,6 +53,7 @@ from .service_account import ServiceAccountController
 from .service_account_token import ServiceAccountTokens
 from .service_cidr import ServiceCidrController
 from .stateful_set import StatefulSetController
+from .storage_version_migrator import StorageVersionMigrator
 from .taint_eviction import TaintEvictionController
 from .token_cleaner import TokenCleaner
 from .ttl_after_finished import TtlAfterFinishedController
@@ -76,6 +78,8 @@ class Options:
     cluster_cidr: str = CLUSTER_CIDR
     """The range that nodes get their ranges of pod addresses from, of this prefix length each."""
     node_cidr_mask_size: int = NODE_PREFIX
+    gates: frozenset[str] = frozenset()
+    """The features that are on (`--feature-gates`)."""
     local_volume_directory: str = ""
     """Where the directories of `wherry.io/local` volumes are on this machine; "" where volumes are but names."""
 
@@ -159,6 +163,9 @@ CONTROLLERS: dict[str, Registered[Options]] = {
         lambda _: AdmissionPolicyStatus(), "validatingadmissionpolicy-status-controller", "validatingadmissionpolicy-status"
     ),
     "service-cidr-controller": Registered(lambda _: ServiceCidrController(), "service-cidr-controller", "service-cidr-controller"),
+    "storage-version-migrator-controller": Registered(
+        lambda _: StorageVersionMigrator(), "svm", "storage-version-migrator-controller", gate=STORAGE_VERSION_MIGRATOR
+    ),
     # Ours: upstream leaves making volumes to others.
     "local-volume-provisioner-controller": Registered(
         lambda options: LocalProvisioner(options.local_volume_directory), "local-volume-provisioner", PROVISIONER, 4
@@ -178,7 +185,6 @@ ELSEWHERE = frozenset(
         "podgroup-protection-controller",
         "resourcepoolstatusrequest-controller",
         "selinux-warning-controller",
-        "storage-version-migrator-controller",
         "storageversion-garbage-collector-controller",
     }
 )
