@@ -39,6 +39,7 @@ from kubelet.plan import (
 )
 from kubelet.prober import Prober
 from kubelet.runtime.base import ContainerState, CRIError, SandboxConfig
+from kubelet.starts import Starts
 from kubelet.status import rejected_status, status_of
 from kubelet.volumes.claims import look, patient_look, unable
 from kubelet.volumes.refresh import refresh
@@ -59,7 +60,7 @@ class PodWorker:
     def __init__(self, host: Host, pod: Object) -> None:
         self.host, self.pod, self.key, self.uid = host, pod, key_of(pod), uid_of(pod)
         self.prober = Prober(host.runtime, host.clock, changed=self.poke, failed=self._unhealthy)
-        self.starts = starting.Starts()
+        self.starts = Starts()
         self.is_finished = has_ended(pod)
         """Nothing of it runs, and nothing will."""
         self._is_new, self._is_gone, self._is_changed, self._dirty = True, False, False, False
@@ -188,9 +189,9 @@ class PodWorker:
             ready=self.prober.ready(),
             failing=self.prober.failing(),
             changed=self.starts.changed(self.pod, newest),
-            waiting=self.starts.waiting,
-            retry_at=self.starts.retry_at,
-            back_off=self.starts.back_off,
+            waiting=self.starts.waiting(),
+            retry_at=self.starts.retry_at(),
+            back_off=self.starts.back_off(),
             terminating=self._terminating,
             start_time=self._start_time,
             reason=self._reason,
@@ -205,7 +206,7 @@ class PodWorker:
             if status is None or status.state is not ContainerState.RUNNING:
                 self.prober.forget(container["name"])
             elif status.id not in self._stopping and not self._terminating and not is_deleting(self.pod):
-                is_restored = status.id not in self.starts.images and self.starts.was_ready(self.pod, status)
+                is_restored = not self.starts.has_made(status) and self.starts.was_ready(self.pod, status)
                 self.prober.watch(container, status.id, status.started_at or self.host.clock.now(), was_ready=is_restored)
 
     def _describe(self, observed: RuntimeState) -> None:
@@ -278,8 +279,7 @@ class PodWorker:
         try:
             await self.host.runtime.run_pod_sandbox(self._sandbox_config(action.attempt))
         except CRIError as error:
-            message = f"Failed to create pod sandbox: {error}"
-            self.host.record(self.pod, "Warning", "FailedCreatePodSandBox", message)
+            self.host.record(self.pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             self._retry()
             return False
         return True
@@ -309,9 +309,10 @@ class PodWorker:
         full = f"{name_of(self.pod)}_{namespace_of(self.pod)}({self.uid})"
         text = f"back-off {backoff.go_duration(action.delay_s)} restarting failed container={action.name} pod={full}"
         waiting = Waiting("CrashLoopBackOff", text)
-        if self.starts.waiting.get(action.name) == waiting:
+        start = self.starts.of(action.name)
+        if start.waiting == waiting:
             return False
-        self.starts.waiting[action.name] = waiting
+        start.waiting = waiting
         self.record(action.name, "Warning", "BackOff", f"Back-off restarting failed container {action.name} in pod {full}")
         return True
 
@@ -375,7 +376,7 @@ class PodWorker:
         return self.host.clock.now().timestamp()
 
     def _give_up_starting(self) -> None:
-        self.starts.waiting.clear()
+        self.starts.give_up()
         for key in [each for each in self._beside if each.startswith("pull:")]:
             self._beside.pop(key).cancel()
 

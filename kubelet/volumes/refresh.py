@@ -59,7 +59,8 @@ async def bring_tokens(worker: PodWorker, name: str, container_id: str) -> None:
     container = next((each for each in all_containers(worker.pod) if each["name"] == name), None)
     if container is None or not token_mounts(worker.pod, container):
         return
-    filled = worker.starts.files.get(name, Filled())
+    start = worker.starts.of(name)
+    filled = start.filled
     if filled.container_id == container_id and filled.with_tokens:
         return
     (sandbox, *_) = await worker.host.runtime.list_pod_sandboxes(worker.uid)
@@ -67,7 +68,7 @@ async def bring_tokens(worker: PodWorker, name: str, container_id: str) -> None:
         files = await files_for(worker, container, sandbox.ips, with_tokens=True)
     except MountError:
         return
-    worker.starts.files[name] = Filled(container_id, files, with_tokens=True)
+    start.filled = Filled(container_id, files, with_tokens=True)
     await worker.host.runtime.update_files(container_id, files, ())
 
 
@@ -77,7 +78,7 @@ async def refresh(worker: PodWorker, observed: RuntimeState) -> None:
     starts.are_files_stale = False
     running = {each.id for each in observed.running()}
     for container in all_containers(worker.pod):
-        filled = starts.files.get(container["name"], Filled())
+        filled = starts.of(container["name"]).filled
         container_id, before = filled.container_id, filled.files
         if container_id not in running or observed.sandbox is None:
             continue
@@ -91,5 +92,5 @@ async def refresh(worker: PodWorker, observed: RuntimeState) -> None:
         changed = {path: text for path, text in files.items() if before.get(path) != text}
         if gone or changed:
             left = {path: text for path, text in before.items() if path not in gone}
-            starts.files[container["name"]] = Filled(container_id, left | changed, filled.with_tokens)
+            starts.of(container["name"]).filled = Filled(container_id, left | changed, filled.with_tokens)
             await worker.host.runtime.update_files(container_id, changed, gone)
