@@ -1,7 +1,7 @@
 """The admission chain: one list, in upstream's order (`pkg/kubeapiserver/options/plugins.go`); first all mutate, last all validate.
 
 A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks, policies (CEL),
-PodSecurity, CertificateApproval and CertificateSigning.
+CertificateApproval and CertificateSigning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from apiserver.admission.default_tolerations import DefaultTolerationSeconds
 from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_taints import TaintNodesByCondition
-from apiserver.admission.pod_security_labels import PodSecurityLabels
+from apiserver.admission.pod_security.plugin import PodSecurity
 from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
@@ -68,7 +68,7 @@ def default_chain() -> Chain:
             NamespaceLifecycle(),
             LimitRanger(),
             TaintNodesByCondition(),
-            PodSecurityLabels(),
+            PodSecurity(),
             ServiceAccount(),
             Priority(),
             DefaultTolerationSeconds(),
