@@ -25,6 +25,8 @@ import uvicorn
 from apiserver.admission.chain import default_chain
 from apiserver.app import App, Pipeline, create_app
 from apiserver.bootstrap import Place, bootstrap, first_service_ip
+from apiserver.bootstrap.cluster_roles import AGENTS
+from apiserver.bootstrap.rules import rules
 from apiserver.ended_connection import ServedConnection
 from apiserver.front_proxy import FrontProxy, published
 from apiserver.handlers.backends import Trust
@@ -37,6 +39,8 @@ from apiserver.loops import start_loops
 from apiserver.metrics import RequestMetrics
 from apiserver.pipeline.authentication import AUTHENTICATED, Authenticator, read_token_file
 from apiserver.pipeline.limits import InFlight
+from apiserver.pipeline.node_authorizer import NodeAuthorizer
+from apiserver.pipeline.rbac import rule_of
 from apiserver.pipeline.rbac_authorizer import RbacAuthorizer
 from apiserver.registry.authorization import AllowAll, Authorizer, DenyAll, Union
 from apiserver.registry.emulation import emulated
@@ -71,6 +75,8 @@ class Built:
     """The CA of client certificates (PEM), "" where there is none."""
     front_proxy: Mapping[str, str] = field(default_factory=dict)
     """What extension API servers are told of us (`front_proxy.py`)."""
+    node: NodeAuthorizer | None = None
+    """Where nodes are authorized by what belongs to them."""
 
     async def start(self, *, advertise_address: str, port: int) -> None:
         """Load the caches, make the bootstrap objects, begin the server's own loops and compaction."""
@@ -78,6 +84,8 @@ class Built:
         if (openid := self.server.extra.get("openid")) is not None:
             openid.locate(advertise_address, port)
         await self.server.registries.rbac.start()
+        if self.node is not None:
+            await self.node.start()
         await bootstrap(self.server.registries, place)
         self._tasks.extend(await start_loops(self.server, place))
         self.server.extra["started"] = True
@@ -126,7 +134,8 @@ def build(
         hidden=kinds.hidden,
     )
     registries.rbac = RbacAuthorizer(registries)
-    authorizers: dict[str, Authorizer] = {"AlwaysAllow": AllowAll(), "AlwaysDeny": DenyAll(), "RBAC": registries.rbac}
+    node = NodeAuthorizer(registries, [rule_of(each) for each in rules(AGENTS["system:node"])])
+    authorizers: dict[str, Authorizer] = {"AlwaysAllow": AllowAll(), "AlwaysDeny": DenyAll(), "Node": node, "RBAC": registries.rbac}
     registries.authorizer = Union([authorizers[each] for each in settings.authorization_mode])
     accounts = ServiceAccountTokens(registries, authority, settings.issuer) if authority is not None else None
     if accounts is not None:
@@ -147,7 +156,8 @@ def build(
     reviewing: Any = registries  # what only the hook of TokenReview asks for
     reviewing.authenticate_token = TokenReviewer(authenticator, accounts, settings.issuer)
     client_ca = authority.certificate_pem.decode() if authority is not None else ""
-    return Built(create_app(Pipeline(server, authenticator, limits, RequestMetrics())), server, store, [], client_ca)
+    app = create_app(Pipeline(server, authenticator, limits, RequestMetrics()))
+    return Built(app, server, store, [], client_ca, node=node if "Node" in settings.authorization_mode else None)
 
 
 async def compact_forever(store: Store) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 VERSIONS = tuple(f"1.{minor}" for minor in range(25, 38))
 STORAGES: Final = ("sqlite", "memory")
-AUTHORIZATION_MODES: Final = ("AlwaysAllow", "AlwaysDeny", "RBAC")
+AUTHORIZATION_MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
 NODE_ADDRESS_TYPES: Final = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
 

@@ -215,6 +215,10 @@ class ResourceCache:
         if not watcher.cut_off:
             self._watchers.add(watcher)
 
+    def since(self, revision: int) -> list[Change] | None:
+        """The changes after a revision, oldest first; None where they are not all remembered."""
+        return self._since(revision) if revision >= self._history_start else None
+
     def _since(self, revision: int) -> list[Change]:
         """The changes of the history that are newer than `revision`."""
         found: list[Change] = []

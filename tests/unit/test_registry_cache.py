@@ -255,6 +255,23 @@ async def test_the_history_is_bounded_by_its_bytes(monkeypatch: pytest.MonkeyPat
 
 
 @virtual
+async def test_changes_are_told_from_where_they_are_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "HISTORY_CHANGES_MAX", 2)
+    world = World()
+    await world.create("a", "before")
+    await world.cache.start()
+    loaded = world.cache.revision
+    revisions = [await world.create("a", name) for name in ("x", "y", "z")]
+    assert world.cache.since(loaded - 1) is None
+    assert world.cache.since(loaded) is None
+    changes = world.cache.since(revisions[0])
+    assert changes is not None
+    assert [each.revision for each in changes] == revisions[1:]
+    assert world.cache.since(revisions[-1]) == []
+    await world.close()
+
+
+@virtual
 async def test_callers_at_once_share_one_load() -> None:
     world = World()
     await world.create("a", "x")
