@@ -1,6 +1,6 @@
 """The admission chain: one list, in upstream's order (`pkg/kubeapiserver/options/plugins.go`); first all mutate, last all validate.
 
-A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks, policies (CEL),
+A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks,
 CertificateApproval and CertificateSigning.
 """
 
@@ -17,6 +17,7 @@ from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_taints import TaintNodesByCondition
 from apiserver.admission.pod_security.plugin import PodSecurity
+from apiserver.admission.policies.plugins import ValidatingPolicies
 from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
@@ -78,6 +79,7 @@ def default_chain() -> Chain:
             RuntimeClass(),
             CertificateSubjectRestriction(),
             DEFAULT_INGRESS_CLASS,
+            ValidatingPolicies(),
             ResourceQuota(),
         ]
     )

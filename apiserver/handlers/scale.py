@@ -20,46 +20,30 @@ from apiserver.handlers.write import check_name, check_scope, read_object
 from apiserver.handlers.write_options import decode_options
 from apiserver.registry.kind import Column, Context, Kind, Subresource
 from apiserver.registry.registry import Change, Served
+from apiserver.registry.scale import DEFINITION, SCALE, number_at, scale_of, set_replicas
 from kube import errors
 from kube.errors import BadRequest, NotAcceptable
 from kube.objects import Object
 from kube.patch.managed import ManagedFieldsError, entries_of, managed_after_update
 from kube.patch.scale import SCALE_VERSION, ReplicasPaths, parent_entries, scale_entries
-from kube.resources import Resource
 
-DEFINITION: Final = "io.k8s.api.autoscaling.v1.Scale"
 NAMES: Final = KindNames("autoscaling", "v1", "Scale")
 _UNSET: Final = -(2**31)
 """Stands for replicas that a custom resource does not have, while its Scale is changed (upstream's `invalidSpecReplicas`)."""
 
 
-def scale_of(kind: Kind, obj: Object) -> Object:
-    """The Scale of an object, without managedFields. Pure."""
-    assert kind.scale is not None
-    meta = obj["metadata"]
-    metadata = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if key in meta}
-    status: Object = {"replicas": _at(obj, kind.scale.status_path)}
-    selector = kind.scale.selector(obj)
-    if selector:
-        status["selector"] = selector
-    replicas = _at(obj, kind.scale.replicas_path)
-    spec = {"replicas": replicas} if replicas else {}
-    return {"kind": "Scale", "apiVersion": SCALE_VERSION, "metadata": metadata, "spec": spec, "status": status}
-
-
-def _at(obj: Any, path: tuple[str, ...]) -> int:
-    for part in path:
-        obj = (obj or {}).get(part)
-    return int(obj or 0)
-
-
 def _row(scale: Object, now: datetime) -> list[Any]:
     meta = scale["metadata"]
-    return [meta["name"], _at(scale, ("spec", "replicas")), _at(scale, ("status", "replicas")), age(meta.get("creationTimestamp"), now)]
+    return [
+        meta["name"],
+        number_at(scale, ("spec", "replicas")),
+        number_at(scale, ("status", "replicas")),
+        age(meta.get("creationTimestamp"), now),
+    ]
 
 
 _AS_KIND: Final = Kind(
-    resource=Resource("autoscaling", "v1", "scales", "Scale"),
+    resource=SCALE,
     definition=DEFINITION,
     singular="scale",
     columns=(Column("Name"), Column("Desired", type="integer"), Column("Available", type="integer"), Column("Age")),
@@ -75,7 +59,7 @@ def _custom_row(scale: Object, now: datetime) -> list[Any]:
 
 
 _AS_CUSTOM_KIND: Final = Kind(
-    resource=Resource("autoscaling", "v1", "scales", "Scale"),
+    resource=SCALE,
     definition=DEFINITION,
     singular="scale",
     columns=(
@@ -229,9 +213,6 @@ def set_scale(kind: Kind, obj: Object, scale: Object) -> None:
     if meta.get("uid") and meta["uid"] != obj["metadata"]["uid"]:
         why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {obj['metadata']['uid']}"
         raise errors.conflict(f"{kind.resource.plural}/scale", kind.resource.group, name, why)
-    target = obj
-    for part in kind.scale.replicas_path[:-1]:
-        target = target.setdefault(part, {})
-    target[kind.scale.replicas_path[-1]] = replicas
+    set_replicas(kind, obj, replicas)
     if kind.custom is None or meta.get("resourceVersion"):
         obj["metadata"]["resourceVersion"] = meta.get("resourceVersion", "")

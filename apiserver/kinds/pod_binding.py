@@ -80,7 +80,7 @@ async def bind(registries: Any, _parent: Object | None, namespace: str, name: st
         assign(pod, body, rfc3339(ctx.now))
         return pod
 
-    silent = replace(ctx, field_manager="", subresource="binding")
+    silent = replace(ctx, field_manager="", subresource="binding", is_part=True)
     await pods.write(namespace, name, change, silent, subresource="binding", replace=True)  # the uid is a precondition
     return dict(SUCCESS)
 

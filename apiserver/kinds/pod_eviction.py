@@ -135,7 +135,7 @@ class _Eviction:
         self.pods, self.budgets = registries.get(PODS), registries.get(POD_DISRUPTION_BUDGETS)
         self.namespace, self.name, self.options = namespace, name, options
         self.dry_run = ctx.dry_run or bool(options.get("dryRun"))
-        self.ctx = replace(ctx, dry_run=self.dry_run, verb="delete", subresource="")
+        self.ctx = replace(ctx, dry_run=self.dry_run, verb="delete", subresource="", is_part=True)
         self.now = rfc3339(ctx.now)
 
     async def run(self) -> None:

@@ -42,6 +42,8 @@ class Context:
     verb: str  # create | update | patch | delete | ...
     subresource: str = ""
     dry_run: bool = False
+    is_part: bool = False
+    """This write is part of another one, which admission has seen (the pod of an eviction, say)."""
     field_manager: str = ""
     api_version: str = ""
     """The version that the client speaks, where that is not the hub's."""

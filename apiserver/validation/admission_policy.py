@@ -1,16 +1,14 @@
-"""Validating- and MutatingAdmissionPolicies and their bindings. Source: kubernetes `pkg/apis/admissionregistration/validation`.
-
-Not here: whether the expressions of mutations compile.
-"""
+"""Validating- and MutatingAdmissionPolicies and their bindings. Source: kubernetes `pkg/apis/admissionregistration/validation`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from apiserver.validation.admission_rules import FAILURE_POLICIES, MATCH_POLICIES, validate_match_conditions, validate_named_rule
-from apiserver.validation.expressions import BOOL, NULL, STRING, Scope, admission_error
+from apiserver.validation.expressions import APPLY_CONFIGURATION, BOOL, JSON_PATCH, NULL, STRING, Scope, admission_error
 from apiserver.validation.metadata import complaints, same, validate_conditions, validate_label_selector
 from apiserver.validation.names import byte_length, is_dns1035_label, is_dns1123_subdomain, is_path_segment_name, is_qualified_name
 from kube.errors import FieldError, duplicate, invalid, not_allowed, not_supported, required
@@ -23,6 +21,7 @@ REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 ACTIONS = ("Audit", "Deny", "Warn")
 NOT_FOUND_ACTIONS = ("Deny", "Allow")
 PATCH_TYPES = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}
+_PATCHES = {"ApplyConfiguration": APPLY_CONFIGURATION, "JSONPatch": JSON_PATCH}
 REINVOCATION_POLICIES = ("IfNeeded", "Never")
 MUTABLE_OPERATIONS = ("*", "CONNECT", "CREATE", "UPDATE")
 AUDIT_ANNOTATIONS_MAX, VALUE_EXPRESSION_MAX = 20, 5 * 1024
@@ -73,8 +72,9 @@ def validate_mutating_policy(new: Object, old: Object | None, _ctx: Context) -> 
         errors += [not_supported(path, each, MUTABLE_OPERATIONS) for each in rule.get("operations") or () if each not in MUTABLE_OPERATIONS]
     if not spec.get("mutations"):
         errors.append(required("spec.mutations", "mutations must contain at least one item"))
+    scope = replace(_scope(spec), has_patch_types=True)
     for index, mutation in enumerate(spec.get("mutations") or []):
-        errors += _mutation(mutation, f"spec.mutations[{index}]")
+        errors += _mutation(mutation, f"spec.mutations[{index}]", scope)
     return errors + _choice(spec.get("reinvocationPolicy"), REINVOCATION_POLICIES, "spec.reinvocationPolicy")
 
 
@@ -179,7 +179,7 @@ def _check(check: Object, path: str, scope: Scope) -> list[FieldError]:
     if computed and not computed.strip():
         errors.append(invalid(f"{path}.messageExpression", computed, "must be non-empty if specified"))
     elif computed:
-        errors += _expression_errors(computed, f"{path}.messageExpression", scope, STRING)
+        errors += _expression_errors(computed, f"{path}.messageExpression", replace(scope, has_authorizer=False), STRING)
     if message and not message.strip():
         errors.append(invalid(f"{path}.message", message, "must be non-empty if specified"))
     elif "\n" in message.strip() or "\r" in message.strip():
@@ -206,7 +206,7 @@ def _audit_annotation(annotation: Object, policy: str, path: str, scope: Scope) 
     return errors
 
 
-def _mutation(mutation: Object, path: str) -> list[FieldError]:
+def _mutation(mutation: Object, path: str, scope: Scope) -> list[FieldError]:
     """The part that the patch type names, and no other."""
     kind = mutation.get("patchType") or ""
     errors = _choice(kind, tuple(PATCH_TYPES), f"{path}.patchType")
@@ -217,7 +217,8 @@ def _mutation(mutation: Object, path: str) -> list[FieldError]:
     if given is None:
         errors.append(required(f"{path}.{part}", f"must be specified when patchType is {kind}"))
     else:
-        errors += [] if (given.get("expression") or "").strip() else [required(f"{path}.{part}.expression")]
+        at, expression = f"{path}.{part}.expression", (given.get("expression") or "").strip()
+        errors += _expression_errors(expression, at, scope, _PATCHES[kind]) if expression else [required(at)]
     for other in others:
         if mutation.get(other) is not None:
             errors.append(invalid(f"{path}.{other}", f"{{{other}}}", f"must not be specified when patchType is {kind}"))

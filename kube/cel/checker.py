@@ -28,9 +28,13 @@ from kube.cel.values import type_of
 PROBLEMS_MAX: Final = 100
 
 
-def check(node: Node, text: str, variables: Mapping[str, Type]) -> tuple[Node, frozenset[str]]:
+Structs = Callable[[str], "Type | None"]
+"""The type that a name stands for in `Name{field: value}`, None for no such type."""
+
+
+def check(node: Node, text: str, variables: Mapping[str, Type], structs: Structs | None = None) -> tuple[Node, frozenset[str]]:
     """(the tree, with calls of functions in namespaces named as such; the variables it uses). Raises CompileError."""
-    checker = _Checker(variables)
+    checker = _Checker(variables, structs)
     found = checker.check(node)
     if not checker.problems:
         checker.settle(found)
@@ -41,7 +45,8 @@ def check(node: Node, text: str, variables: Mapping[str, Type]) -> tuple[Node, f
 
 
 class _Checker:
-    def __init__(self, variables: Mapping[str, Type]) -> None:
+    def __init__(self, variables: Mapping[str, Type], structs: Structs | None) -> None:
+        self._structs = structs
         self._variables: dict[str, Type] = dict(variables)
         self._global = frozenset(variables)
         self._known: dict[str, Type] = {}
@@ -129,6 +134,9 @@ class _Checker:
         name = dotted(node)
         if name and name.partition(".")[0] not in self._variables and name in TYPE_NAMES and not node.test_only:
             return Ident(node.at, name), types.type_of(TYPE_NAMES[name])
+        if name in self._global and not node.test_only:  # a variable with a dot in its name
+            self.used.add(name)
+            return Ident(node.at, name), self._variables[name]
         node.operand = self.check(node.operand)
         found = self._field(node, self._shown(node.operand.type), node.field)
         return node, types.BOOL if node.test_only and found is not types.ERROR else found
@@ -247,7 +255,21 @@ class _Checker:
         return node, types.map_of(keys or self._param(), values or self._param())
 
     def _struct(self, node: CreateStruct) -> tuple[Node, Type]:
-        return node, self._problem(node.at, f"undeclared reference to '{node.name}' (in container '')")
+        of = self._structs(node.name) if self._structs is not None else None
+        if of is None:
+            return node, self._problem(node.at, f"undeclared reference to '{node.name}' (in container '')")
+        fields: list[tuple[str, Node]] = []
+        for index, (name, value) in enumerate(node.fields):
+            checked, given = self._element(value, optional=index in node.optional)
+            fields.append((name, checked))
+            wanted = of.fields.get(name)
+            if wanted is None:
+                self._problem(node.places[index], f"undefined field '{name}'")
+            elif given is not types.ERROR and not unify(wanted, given, self._known):
+                why = f"expected type of field '{name}' is '{wanted}' but provided type is '{self._shown(given)}'"
+                self._problem(node.places[index], why)
+        node.fields = fields
+        return node, of
 
     # --- loops
 
@@ -310,6 +332,8 @@ def children(node: Node) -> Sequence[Node]:
         return node.items
     if isinstance(node, CreateMap):
         return [each for entry in node.entries for each in entry]
+    if isinstance(node, CreateStruct):
+        return [value for _, value in node.fields]
     if isinstance(node, Comprehension):
         return [node.range, node.init, node.condition, node.step, node.result]
     return ()

@@ -11,14 +11,14 @@ from typing import Any, Final, NamedTuple
 
 from kube.cel.cost_functions import FUNCTION_COSTS
 from kube.cel.range import FREE, UNKNOWN, Range, fixed, scaled
-from kube.cel.syntax import Call, Comprehension, Const, CreateList, CreateMap, Ident, Node, Select
+from kube.cel.syntax import Call, Comprehension, Const, CreateList, CreateMap, CreateStruct, Ident, Node, Select
 
 Path = tuple[str, ...]
 SizeOf = Callable[[Path], int | None]
 """The largest number of elements (characters) of what is at a path: `("self", "names", "@items")`; None where nothing is known."""
 
 _ONE: Final = fixed(1)
-_LIST, _MAP = fixed(10), fixed(30)
+_LIST, _MAP, _STRUCT = fixed(10), fixed(30), fixed(40)
 _TRAVERSAL: Final = 0.1
 _EQUALITY: Final = frozenset({"equals", "not_equals"})
 
@@ -178,6 +178,9 @@ class _Coster:
         self._entries[node] = Entry(False, keys or Range(0, 0), values or Range(0, 0))
         return found
 
+    def _struct(self, node: CreateStruct) -> Range:
+        return sum((self.cost(value) for _, value in node.fields), _STRUCT)
+
     # --- loops
 
     def _loop(self, node: Comprehension) -> Range:
@@ -336,5 +339,6 @@ _COSTS: Final[Mapping[type, Callable[[Any, Any], Range]]] = {
     Call: _Coster._call,
     CreateList: _Coster._list,
     CreateMap: _Coster._map,
+    CreateStruct: _Coster._struct,
     Comprehension: _Coster._loop,
 }

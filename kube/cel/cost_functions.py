@@ -10,6 +10,9 @@ from kube.cel.range import MOST, Range, fixed, scaled
 from kube.cel.syntax import Call, Const, Node
 
 _TRAVERSAL: Final = 0.1
+CHECK: Final = 350_000
+"""What a question to the authorizer costs: an expression can ask two."""
+
 _FORMAT_REGEX_SIZE: Final = 128
 Cost = Callable[[Any, Call, str], "tuple[Range, Range | None] | None"]
 
@@ -137,6 +140,14 @@ def _validate(coster: Any, node: Call, _overload: str) -> tuple[Range, Range | N
     return scaled(scaled(coster.size(node.args[0]), _TRAVERSAL), _FORMAT_REGEX_SIZE * 0.25), None
 
 
+def _selector(coster: Any, node: Call, _overload: str) -> tuple[Range, Range | None] | None:
+    """The text is read, and a requirement is made for every second character at most."""
+    if not node.args:
+        return None
+    size = coster.size(node.args[0])
+    return fixed(10) + scaled(size, _TRAVERSAL) + scaled(scaled(size, 0.5), 50), None
+
+
 def _equals(_coster: Any, node: Call, _overload: str) -> tuple[Range, Range | None] | None:
     left, right = node.args[0].type, node.args[1].type
     return (fixed(1), None) if left == right and left.kind == "opaque" else None
@@ -145,7 +156,7 @@ def _equals(_coster: Any, node: Call, _overload: str) -> tuple[Range, Range | No
 _NOMINAL: Final = (
     "format.named masked prefixLength family isUnspecified isLoopback isLinkLocalMulticast isLinkLocalUnicast isGlobalUnicast sign "
     "asInteger isInteger asApproximateFloat isGreaterThan isLessThan compareTo add sub major minor patch getScheme getHostname getHost "
-    "getPort getEscapedPath getQuery"
+    "getPort getEscapedPath getQuery serviceAccount path group resource subresource namespace name allowed reason error errored"
 )
 FUNCTION_COSTS: Final[Mapping[str, Cost]] = {
     **dict.fromkeys(_NOMINAL.split(), _nominal),
@@ -164,4 +175,7 @@ FUNCTION_COSTS: Final[Mapping[str, Cost]] = {
     "containsCIDR": _contains_cidr,
     "validate": _validate,
     "_==_": _equals,
+    "check": lambda _coster, _node, _overload: (fixed(CHECK), None),
+    **dict.fromkeys(["fieldSelector", "labelSelector"], _selector),
+    "jsonpatch.escapeKey": _traversal(_TRAVERSAL, sized=True),
 }

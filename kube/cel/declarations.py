@@ -232,7 +232,27 @@ semver_patch kubernetes.Semver.patch() -> int
 semver_is_greater_than kubernetes.Semver.isGreaterThan(kubernetes.Semver) -> bool
 semver_is_less_than kubernetes.Semver.isLessThan(kubernetes.Semver) -> bool
 semver_compare_to kubernetes.Semver.compareTo(kubernetes.Semver) -> int
+string_jsonpatch_escapeKey_string jsonpatch.escapeKey(string) -> string
 """
+
+_AUTHORIZATION: Final = """
+authorizer_path Authorizer.path(string) -> PathCheck
+authorizer_group Authorizer.group(string) -> GroupCheck
+authorizer_serviceaccount Authorizer.serviceAccount(string, string) -> Authorizer
+groupcheck_resource GroupCheck.resource(string) -> ResourceCheck
+resourcecheck_subresource ResourceCheck.subresource(string) -> ResourceCheck
+resourcecheck_namespace ResourceCheck.namespace(string) -> ResourceCheck
+resourcecheck_name ResourceCheck.name(string) -> ResourceCheck
+authorizer_fieldselector ResourceCheck.fieldSelector(string) -> ResourceCheck
+authorizer_labelselector ResourceCheck.labelSelector(string) -> ResourceCheck
+pathcheck_check PathCheck.check(string) -> Decision
+resourcecheck_check ResourceCheck.check(string) -> Decision
+decision_errored Decision.errored() -> bool
+decision_error Decision.error() -> string
+decision_allowed Decision.allowed() -> bool
+decision_reason Decision.reason() -> string
+"""
+_CHECKS: Final = ("Authorizer", "PathCheck", "GroupCheck", "ResourceCheck", "Decision")
 
 _OPAQUE: Final = frozenset(["kubernetes.URL", "net.IP", "net.CIDR", "kubernetes.Quantity", "kubernetes.NamedFormat", "kubernetes.Semver"])
 _FORMATS: Final = (
@@ -296,6 +316,8 @@ def _read(words: Sequence[str], at: int) -> tuple[Type, int]:
         return types.param(name), at
     if name in _OPAQUE:
         return types.opaque(name), at
+    if name in _CHECKS:
+        return types.opaque(f"kubernetes.authorization.{name}"), at
     return (Type(name, tuple(params)) if params else types.SIMPLE[name]), at
 
 
@@ -320,7 +342,7 @@ def _free(of: Type) -> set[str]:
     return {of.name} if of.kind == "param" else {name for each in of.params for name in _free(each)}
 
 
-_NAMESPACES: Final = ("optional.", "strings.", "lists.", "sets.", "cel.", "format.", "ip.isCanonical", "_", "@", "!", "-")
+_NAMESPACES: Final = ("optional.", "strings.", "lists.", "sets.", "cel.", "format.", "ip.isCanonical", "jsonpatch.", "_", "@", "!", "-")
 
 
 def _split(of: str) -> tuple[str, str, str]:
@@ -346,7 +368,7 @@ def _arguments(text: str) -> list[str]:
 @functools.cache
 def functions() -> Mapping[str, Sequence[Overload]]:
     """The overloads of each function, by name."""
-    texts = (_STANDARD, _OPTIONAL, _STRINGS, _LISTS, _KUBERNETES)
+    texts = (_STANDARD, _OPTIONAL, _STRINGS, _LISTS, _KUBERNETES, _AUTHORIZATION)
     lines = [line for text in texts for line in text.strip().splitlines()]
     lines += _comparisons() + _orders() + _moments() + _format_constants()
     found: dict[str, list[Overload]] = {}

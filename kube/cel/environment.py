@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kube.cel.checker import check, children
+from kube.cel.checker import Structs, check, children
 from kube.cel.cost import least_of_loops
 from kube.cel.literals import pattern
 from kube.cel.parser import parse
@@ -55,7 +55,7 @@ def _made_wrong(node: Node) -> str:
     return next(filter(None, map(_made_wrong, children(node))), "")
 
 
-def compile_expression(text: str, variables: Mapping[str, Type]) -> Program:
-    """Raises CompileError."""
-    tree, uses = check(parse(text), text, variables)
+def compile_expression(text: str, variables: Mapping[str, Type], structs: Structs | None = None) -> Program:
+    """`structs`: the types that may be written as `Name{field: value}`. Raises CompileError."""
+    tree, uses = check(parse(text), text, variables, structs)
     return Program(tree, uses, tuple(variables))

@@ -265,14 +265,22 @@ class _Parser:
     def _struct(self, name: Node) -> Node:
         opening = self._take()
         fields: list[tuple[str, Node]] = []
-        while self._now.kind not in ("}", "eof"):
-            key = self._expect("ident")
-            self._expect(":")
-            fields.append((key.text, self._expression()))
+        places: list[int] = []
+        optional: set[int] = set()
+        while self._now.kind != "}":
+            if self._accept("?"):
+                optional.add(len(fields))
+            token = self._now
+            if token.kind not in ("ident", "quoted"):
+                expected = "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}" if not fields else "{'}', '?', IDENTIFIER, ESC_IDENTIFIER}"
+                raise _Problem(token.at, f"Syntax error: mismatched input '{token.text}' expecting {expected}")
+            key = self._take()
+            places.append(self._expect(":").at)
+            fields.append((str(key.value) if key.kind == "quoted" else key.text, self._expression()))
             if not self._accept(","):
                 break
         self._expect("}")
-        return CreateStruct(opening.at, _dotted(name), fields)
+        return CreateStruct(opening.at, _dotted(name), fields, places, frozenset(optional))
 
 
 def _dotted(node: Node) -> str:

@@ -9,10 +9,11 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from kube.cel.cost_functions import CHECK
 from kube.cel.declarations import TYPE_NAMES
 from kube.cel.library import FUNCTIONS
-from kube.cel.syntax import Call, CelError, Comprehension, Const, CostError, CreateList, CreateMap, Ident, Node, Select
-from kube.cel.values import NONE, Duration, Optional, UInt, no_overload
+from kube.cel.syntax import Call, CelError, Comprehension, Const, CostError, CreateList, CreateMap, CreateStruct, Ident, Node, Select
+from kube.cel.values import NONE, Duration, Optional, Struct, UInt, no_overload
 
 Run = Callable[[list[Any]], Any]
 _PLAIN: Final = frozenset({"int", "string", "bool"})
@@ -76,6 +77,8 @@ class _Compiler:
         function = FUNCTIONS[node.function]
         if node.function == "sum" and node.type.kind in _ZEROS:
             return _binary(function, runs[0], self._const(Const(node.at, _ZEROS[node.type.kind])))
+        if node.function == "check":
+            return _costly(_binary(function, *runs), self._cost, CHECK)
         if len(runs) == 1:
             return _unary(function, runs[0])
         if len(runs) == 2:
@@ -116,6 +119,22 @@ class _Compiler:
                 elif value.has:
                     out[name] = value.value
             return out
+
+        return make
+
+    def _struct(self, node: CreateStruct) -> Run:
+        runs = [(name, self.of(value), index in node.optional) for index, (name, value) in enumerate(node.fields)]
+        type_name = node.name
+
+        def make(v: list[Any]) -> Struct:
+            out: dict[str, Any] = {}
+            for name, run, optional in runs:
+                value = run(v)
+                if not optional:
+                    out[name] = value
+                elif value.has:
+                    out[name] = value.value
+            return Struct(type_name, out)
 
         return make
 
@@ -256,9 +275,16 @@ def _field(operand: Run, field: str) -> Run:
         except TypeError:
             if isinstance(of, Optional):
                 return _optional_field(of, field)
-            raise no_overload() from None
+            raise _without_fields(of, field) from None
 
     return run
+
+
+def _without_fields(of: Any, field: str) -> CelError:
+    """What is said of a value that has no fields at all: null, too, is only one that lacks this."""
+    if isinstance(of, list):
+        return CelError("unsupported index type 'string' in list")
+    return CelError(f"no such key: {field}")
 
 
 def _has(operand: Run, field: str) -> Run:
@@ -266,9 +292,9 @@ def _has(operand: Run, field: str) -> Run:
         of = operand(v)
         if isinstance(of, Optional):
             return of.has and isinstance(of.value, Mapping) and field in of.value
-        if not isinstance(of, Mapping):
-            raise no_overload()
-        return field in of
+        if isinstance(of, list):
+            raise _without_fields(of, field)
+        return isinstance(of, Mapping) and field in of
 
     return run
 
@@ -289,6 +315,18 @@ def _optional_select(operand: Run, field: Run) -> Run:
 
 def _unary(function: Callable[[Any], Any], argument: Run) -> Run:
     return lambda v: function(argument(v))
+
+
+def _costly(run: Run, place: int, cost: int) -> Run:
+    """Counts what a call costs before it is made."""
+
+    def costing(v: list[Any]) -> Any:
+        v[place] += cost
+        if v[place] > COST_MAX:
+            raise CostError(_TOO_MUCH)
+        return run(v)
+
+    return costing
 
 
 def _binary(function: Callable[[Any, Any], Any], left: Run, right: Run) -> Run:
@@ -369,5 +407,6 @@ _COMPILERS: Final[Mapping[type, Callable[[Any, Any], Run]]] = {
     Call: _Compiler._call,
     CreateList: _Compiler._list,
     CreateMap: _Compiler._map,
+    CreateStruct: _Compiler._struct,
     Comprehension: _Compiler._loop,
 }

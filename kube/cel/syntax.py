@@ -69,6 +69,9 @@ class CreateMap(Node):
 class CreateStruct(Node):
     name: str
     fields: Sequence[tuple[str, Node]]
+    places: Sequence[int]
+    """Where the colon of each field is."""
+    optional: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True, eq=False)

@@ -60,6 +60,16 @@ class Opaque:
         raise NotImplementedError
 
 
+class Struct(dict[str, Any]):
+    """The fields of a value that was written as `Name{field: value}`."""
+
+    __slots__ = ("type_name",)
+
+    def __init__(self, type_name: str, fields: Mapping[str, Any]) -> None:
+        super().__init__(fields)
+        self.type_name = type_name
+
+
 class SetList(list[Any]):
     """A list whose order does not matter (x-kubernetes-list-type: set)."""
 

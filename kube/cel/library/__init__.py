@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kube.cel.library import formats, lists, network, optionals, quantities, semver, standard, strings, times, urls
+from kube.cel.library import authorization, formats, lists, mutation, network, optionals, quantities, semver, standard, strings, times, urls
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     **standard.FUNCTIONS,
@@ -18,4 +18,6 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     **quantities.FUNCTIONS,
     **semver.FUNCTIONS,
     **urls.FUNCTIONS,
+    **authorization.FUNCTIONS,
+    **mutation.FUNCTIONS,
 }

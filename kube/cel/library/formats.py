@@ -108,6 +108,11 @@ _CHECKS: Final[Mapping[str, Check]] = {
 }
 
 
+def problems(name: str, text: str) -> Sequence[str]:
+    """What is wrong with a text by a named format."""
+    return _CHECKS[name](text)
+
+
 class NamedFormat(Opaque):
     type_name = "kubernetes.NamedFormat"
     __slots__ = ("name",)

@@ -130,6 +130,8 @@ def index(values: Any, key: Any) -> Any:
         if _in_map(key, values):
             return values[key]
         raise CelError(f"no such key: {key}")
+    if values is None:  # null is a value like any other that lacks the key
+        raise CelError(f"no such key: {key}")
     raise no_overload()
 
 
@@ -162,6 +164,10 @@ def inserted(values: Mapping[Any, Any], *entry: Any) -> dict[Any, Any]:
 # --- conversions
 
 
+def _not_read(as_type: str) -> CelError:
+    return CelError(f"type conversion error from 'string' to '{as_type}'")
+
+
 def to_int(value: Any) -> int:
     of = type(value)
     if of is int:
@@ -174,7 +180,7 @@ def to_int(value: Any) -> int:
         return int(value)
     if of is str:
         if _NUMBER.fullmatch(value) is None or not INT_MIN <= int(value) <= INT_MAX:
-            raise CelError(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+            raise _not_read("int")
         return int(value)
     if of is Timestamp:
         return int(value) // _SECOND
@@ -192,7 +198,7 @@ def to_uint(value: Any) -> UInt:
         return checked_uint(int(value))
     if type(value) is str:
         if not value.isascii() or not value.isdigit() or int(value) > UINT_MAX:
-            raise CelError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+            raise _not_read("uint")
         return UInt(value)
     raise no_overload()
 
@@ -202,7 +208,7 @@ def to_double(value: Any) -> float:
         return float(value)
     if type(value) is str:
         if _FLOAT.fullmatch(value) is None:
-            raise CelError(f'strconv.ParseFloat: parsing "{value}": invalid syntax')
+            raise _not_read("double")
         return float(value)
     raise no_overload()
 
@@ -212,7 +218,7 @@ def to_bool(value: Any) -> bool:
         return value
     if isinstance(value, str) and value in _TRUE | _FALSE:
         return value in _TRUE
-    raise CelError(f'strconv.ParseBool: parsing "{value}": invalid syntax') if isinstance(value, str) else no_overload()
+    raise _not_read("bool") if isinstance(value, str) else no_overload()
 
 
 def to_bytes(value: Any) -> bytes:

@@ -1,0 +1,29 @@
+"""The two plugins. A server without policies loads nothing of what they would need, and asks only whether there is a binding."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apiserver.admission.policies.hooks import Hooks
+from apiserver.registry.admission import Attributes
+from kube.resources import Resource
+
+_GROUP: Final = "admissionregistration.k8s.io"
+VALIDATING: Final = Resource(_GROUP, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False)
+VALIDATING_BINDINGS: Final = Resource(
+    _GROUP, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
+)
+
+
+class ValidatingPolicies:
+    """ValidatingAdmissionPolicy: see `validating.py`."""
+
+    def __init__(self) -> None:
+        self._hooks = Hooks(VALIDATING, VALIDATING_BINDINGS)
+
+    async def validate(self, attributes: Attributes) -> None:
+        hooks = await self._hooks.current(attributes)
+        if hooks:
+            from apiserver.admission.policies.validating import validate
+
+            await validate(hooks, attributes)
