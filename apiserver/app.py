@@ -3,8 +3,8 @@
     failures        -> every error becomes a Status object, whatever raised it
     in flight       -> 429 when too many requests are being served
     authentication  -> who asks
-    impersonation   -> (its place; refused with 501 until it is there)
     audit           -> (its place)
+    impersonation   -> who they want to be instead, and may they
     authorization   -> may they
     routes          -> resources through one catch-all (`handlers/resources.py`), documents (`documents.py`), FastAPI
 
@@ -42,13 +42,15 @@ from apiserver.handlers.server import Server
 from apiserver.handlers.write_options import read_bool
 from apiserver.health import Health
 from apiserver.metrics import RequestMetrics
-from apiserver.pipeline.authentication import Authenticator
+from apiserver.pipeline.authentication import ANONYMOUS, Authenticator
 from apiserver.pipeline.authorization import attributes_of, authorize
+from apiserver.pipeline.impersonation import BEHIND, PREFIX, Impersonation, wanted_user, without_wishes
 from apiserver.pipeline.limits import InFlight
 from apiserver.pipeline.query import parse_query
 from apiserver.pipeline.request_info import RequestInfo, request_info
+from apiserver.registry.authorization import Authorizer
 from apiserver.store.base import StoreUnavailable
-from kube.errors import ApiError, NotImplementedByServer
+from kube.errors import ApiError
 
 log: Final = logging.getLogger("wherry.apiserver")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -78,7 +80,7 @@ class Pipeline:
 
 def create_app(pipeline: Pipeline) -> App:
     """The application. `pipeline.server.registries` must have been started (see `serving.py`) before requests come."""
-    ordered = [_failures, _in_flight, _authentication, _authorization]
+    ordered = [_failures, _in_flight, _authentication, _impersonation, _authorization]
     app = _routes(pipeline)
     for middleware in reversed(ordered):
         app = middleware(app, pipeline)
@@ -170,18 +172,41 @@ def _authentication(app: App, pipeline: Pipeline) -> App:
 
     async def authentication(scope: Scope, receive: Receive, send: Send) -> None:
         call: Call = scope["wherry"]
-        authorization = b""
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"impersonate-user":
-                raise NotImplementedByServer("impersonation is not implemented by this server yet")
+        request = Request(scope, receive, call.info, ANONYMOUS, server)
         state = scope.get("state")
-        user = await authenticator.user(authorization, state.get("peer_certificate") if state else None)
-        call.request = Request(scope, receive, call.info, user, server)
+        peer_certificate = state.get("peer_certificate") if state else None
+        request.user = await authenticator.user(request.headers.get(b"authorization", b""), peer_certificate)
+        call.request = request
         await app(scope, receive, send)
 
     return authentication
+
+
+def _impersonation(app: App, pipeline: Pipeline) -> App:
+    """Not a coroutine of its own: most requests have nothing to do with it."""
+    registries, modes = pipeline.server.registries, Impersonation()
+
+    def impersonation(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        call: Call = scope["wherry"]
+        request = call.request
+        assert request is not None
+        for name in request.headers:
+            if PREFIX <= name < BEHIND:
+                _impersonate(request, modes, registries.authorizer)
+                break
+        return app(scope, receive, send)
+
+    return impersonation
+
+
+def _impersonate(request: Request, modes: Impersonation, authorizer: Authorizer) -> None:
+    """Make the request one of whom its headers name. Raises BadRequest, Forbidden."""
+    wanted = wanted_user(request.scope["headers"])
+    if wanted is None:
+        return
+    request.user = modes.user(authorizer, request.user, wanted, attributes_of(request.info, request.query))
+    request.scope["headers"] = without_wishes(request.scope["headers"])
+    request.headers = dict(request.scope["headers"])
 
 
 def _authorization(app: App, pipeline: Pipeline) -> App:
