@@ -1,7 +1,6 @@
 """The admission chain: one list, in upstream's order (`pkg/kubeapiserver/options/plugins.go`); first all mutate, last all validate.
 
-A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks,
-CertificateApproval and CertificateSigning.
+A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from apiserver.admission.certificate_signers import CertificateApproval, CertificateSigning
 from apiserver.admission.certificate_subject import CertificateSubjectRestriction
 from apiserver.admission.claim_resize import PersistentVolumeClaimResize
 from apiserver.admission.default_class import DEFAULT_INGRESS_CLASS, DEFAULT_STORAGE_CLASS
@@ -77,6 +77,8 @@ def default_chain() -> Chain:
             StorageObjectInUseProtection(),
             PersistentVolumeClaimResize(),
             RuntimeClass(),
+            CertificateApproval(),
+            CertificateSigning(),
             CertificateSubjectRestriction(),
             DEFAULT_INGRESS_CLASS,
             ValidatingPolicies(),

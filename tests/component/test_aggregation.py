@@ -105,7 +105,7 @@ async def test_requests_are_passed_on_with_their_bodies_and_who_asks(method: str
     path = f"{GROUP}/v1/namespaces/default/things/a"
     async with site() as found:
         extension = await set_up(found, Extension({path: ok(b"it", "X-Extra: yes")}))
-        forged = ("X-Remote-User: root", "X-Remote-Group: system:masters", "x-remote-extra-scopes: all", "Impersonate-Group: x")
+        forged = ("X-Remote-User: root", "X-Remote-Group: system:masters", "x-remote-extra-scopes: all")
         answer = await found.call(method, f"{path}?a=b", b"body" if method != "GET" else b"", "Accept: x/y", *forged)
         assert (answer.status, answer.body, answer.headers["x-extra"]) == (200, b"it", "yes")
         heard = extension.last(f"{path}?a=b")
@@ -114,9 +114,19 @@ async def test_requests_are_passed_on_with_their_bodies_and_who_asks(method: str
         told = {name: value for name, value in heard.headers.items() if name.startswith("x-remote-")}
         assert told == {"x-remote-user": "admin", "x-remote-group": "system:authenticated"}, "the last of the groups, and nothing forged"
         assert "authorization" not in heard.headers
-        assert "impersonate-group" not in heard.headers
         assert (heard.headers["accept"], heard.headers["host"], heard.headers["x-forwarded-host"]) == ("x/y", WHERE, WHERE)
         assert heard.headers["x-forwarded-uri"] == path
+
+
+async def test_whoever_is_impersonated_asks_and_nothing_else_is_told() -> None:
+    async with site() as found:
+        extension = await set_up(found, Extension({f"{GROUP}/v1/things": ok(b"it")}))
+        wanted = ("Impersonate-User: ann", "Impersonate-Group: a", "Impersonate-Uid: 7", "Impersonate-Extra-acme.com%2fTeam: red")
+        assert (await found.call("GET", f"{GROUP}/v1/things", b"", *wanted)).status == 200
+        heard = extension.last(f"{GROUP}/v1/things").headers
+        told = {name: value for name, value in heard.items() if name.startswith(("x-remote-", "impersonate-"))}
+        extra = {"x-remote-extra-acme.com%2fteam": "red"}
+        assert told == {"x-remote-user": "ann", "x-remote-group": "system:authenticated", "x-remote-uid": "7", **extra}
 
 
 async def test_an_answer_that_streams_is_passed_on_as_it_comes() -> None:
