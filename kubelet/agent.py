@@ -19,6 +19,7 @@ from typing import Protocol
 
 from kube.client.client import Client
 from kube.client.informer import Informer, Informers
+from kube.client.sharing import Sharing
 from kube.clock import Clock
 from kube.objects import Object, is_deleting, key_of, name_of, uid_of
 from kube.resources import NODES, PODS, SERVICES
@@ -227,11 +228,12 @@ class Agents:
             await self.reporter.close()
 
     async def _register(self) -> None:
-        waiting = iter(self.nodes.values())
+        waiting, answers = iter(self.nodes.values()), Sharing()
 
         async def register() -> None:
             for node in waiting:
                 await node.start()
+                answers.share(node.node)  # until the cache has it
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(min(REGISTRATIONS_MAX, len(self.nodes))):

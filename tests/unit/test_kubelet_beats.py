@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kube.errors import NotFound
-from kubelet.beats import RETRY_S, Beats
+from kubelet.beats import RETRY_S, UNDER_WAY_MAX, Beats
 from tests.virtual import virtual
 
 
@@ -100,3 +100,27 @@ async def test_what_is_nobodys_fault_but_the_codes_ends_them_all() -> None:
     before = len(moments)
     await asyncio.sleep(10)
     assert len(moments) == before
+
+
+@virtual
+async def test_so_many_are_under_way_at_a_time_and_all_have_their_turn() -> None:
+    beats = Beats(random.Random(1))
+    under_way: set[int] = set()
+    most, calls = 0, [0] * 100
+
+    def beat(number: int) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def call() -> None:
+            nonlocal most
+            under_way.add(number)
+            most = max(most, len(under_way))
+            await asyncio.sleep(0.5)
+            under_way.discard(number)
+            calls[number] += 1
+
+        return call
+
+    for number in range(100):
+        beats.add(beat(number), period_s=10, name="beat")
+    await run_for(beats, 1.75)
+    assert calls == [1] * UNDER_WAY_MAX * 3 + [0] * (100 - UNDER_WAY_MAX * 3)
+    assert most == UNDER_WAY_MAX
