@@ -15,6 +15,7 @@ from apiserver.admission.default_class import DEFAULT_INGRESS_CLASS, DEFAULT_STO
 from apiserver.admission.default_tolerations import DefaultTolerationSeconds
 from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from apiserver.admission.node_declared_features import NodeDeclaredFeatureValidator
 from apiserver.admission.node_taints import TaintNodesByCondition
 from apiserver.admission.pod_security.plugin import PodSecurity
 from apiserver.admission.policies.plugins import ValidatingPolicies
@@ -81,6 +82,7 @@ def default_chain() -> Chain:
             CertificateSigning(),
             CertificateSubjectRestriction(),
             DEFAULT_INGRESS_CLASS,
+            NodeDeclaredFeatureValidator(),
             ValidatingPolicies(),
             ResourceQuota(),
         ]
