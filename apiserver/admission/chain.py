@@ -18,7 +18,7 @@ from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_declared_features import NodeDeclaredFeatureValidator
 from apiserver.admission.node_taints import TaintNodesByCondition
 from apiserver.admission.pod_security.plugin import PodSecurity
-from apiserver.admission.policies.plugins import ValidatingPolicies
+from apiserver.admission.policies.plugins import MutatingPolicies, ValidatingPolicies
 from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
@@ -38,8 +38,14 @@ class Chain:
         self._steps: dict[tuple[str, str, str, str, str], list[Step]] = {}
 
     async def mutate(self, attributes: Attributes) -> None:
-        for step in self._of("mutate", attributes):
+        steps = self._of("mutate", attributes)
+        for step in steps:
             await step(attributes)
+        again = attributes.reinvocation
+        if again is not None and again.is_wanted:
+            again.is_again = True
+            for step in steps:
+                await step(attributes)
 
     async def validate(self, attributes: Attributes) -> None:
         for step in self._of("validate", attributes):

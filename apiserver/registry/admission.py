@@ -10,6 +10,16 @@ from kube.objects import Object
 
 
 @dataclass(slots=True)
+class Reinvocation:
+    """Whether the mutating plugins are to run once more for a write (`is_wanted`), or do (`is_again`). `memory` is the plugins', by name.
+    Source: apiserver `pkg/admission/reinvocation.go`."""
+
+    is_wanted: bool = False
+    is_again: bool = False
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Attributes:
     """One write on its way in. `obj` may be changed by `mutate`; `old` never. `operation` is CREATE, UPDATE, DELETE or CONNECT."""
 
@@ -22,6 +32,7 @@ class Attributes:
     ctx: Context
     registries: Any
     options: Object = field(default_factory=dict)
+    reinvocation: Reinvocation | None = None
 
     @property
     def subresource(self) -> str:

@@ -33,8 +33,15 @@ _ABSENT: Any = object()
 _GO_KINDS = ((bool, "bool"), (int, "number"), (float, "number"), (str, "string"), (list, "array"), (dict, "object"))
 
 
-class _Failed(Exception):
-    """An operation that does not apply. The text is for logs: clients are told only that their request was wrong."""
+class PatchFailed(Exception):
+    """An operation that does not apply. The text is the library's: who sends a patch is told only that the request was wrong, who has a
+    policy patch is told more."""
+
+
+class TestFailed(PatchFailed):
+    """A test operation that found something else."""
+
+    __test__ = False  # pytest need not look here
 
 
 def json_kind(value: Any) -> str:
@@ -73,14 +80,19 @@ def apply_json_patch(document: Any, operations: Any, *, copy_bytes_max: int = CO
     if operations is None:
         return document
     _check(operations)
-    patch = _Patch(document, operations, copy_bytes_max)
     try:
-        for operation in operations:
-            patch.do(operation or {})
-        return patch.result()
-    except (_Failed, TooDeep, RecursionError) as error:
+        return patched(document, operations, copy_bytes_max=copy_bytes_max)
+    except (PatchFailed, TooDeep, RecursionError) as error:
         # Upstream gives the reason away to its log only.
         raise Invalid("the server rejected our request due to an error in our request", details={}) from error
+
+
+def patched(document: Any, operations: Sequence[Any], *, copy_bytes_max: int = COPY_BYTES_MAX) -> Any:
+    """As `apply_json_patch`, of operations that are objects. Raises PatchFailed, and TooDeep."""
+    patch = _Patch(document, operations, copy_bytes_max)
+    for operation in operations:
+        patch.do(operation or {})
+    return patch.result()
 
 
 def _check(operations: Any) -> None:
@@ -98,7 +110,7 @@ def _check(operations: Any) -> None:
 
 def _index(key: str) -> int:
     if not _INDEX.fullmatch(key):
-        raise _Failed(f"not an array index: {key!r}")
+        raise PatchFailed(f'strconv.Atoi: parsing "{key}": invalid syntax')
     return int(key)
 
 
@@ -106,7 +118,7 @@ def place_of(items: list[Any], key: str, *, size: int) -> int:
     """The index that `key` means in a list of `size` places; negative ones count from the end."""
     index = _index(key)
     if not -size <= index < size:
-        raise _Failed(f"index out of bounds: {index}")
+        raise PatchFailed(f"Unable to access invalid index: {index}: invalid index detected")
     return index + size if index < 0 else index
 
 
@@ -138,7 +150,7 @@ class _Patch:
 
     def __init__(self, document: Any, operations: Sequence[Any], copy_bytes_max: int) -> None:
         self.document = document
-        self._copy_bytes_left = copy_bytes_max
+        self._copy_bytes_left = self._copy_bytes_max = copy_bytes_max
         self._shifts_left = SHIFTED_ITEMS_MAX
         self._quoted = any(isinstance(each, dict) and isinstance(each.get("op"), Quoted) for each in operations)
         self._fresh: dict[int, Any] = {}
@@ -160,40 +172,57 @@ class _Patch:
         kind = operation.get("op")
         known = self._operations.get(kind) if isinstance(kind, str) else None
         if known is None:
-            raise _Failed(f"unexpected kind: {kind!r}")
+            raise PatchFailed(f"Unexpected kind: {kind if isinstance(kind, str) else 'unknown'}")
         known(operation)
 
     def _add(self, operation: dict[str, Any]) -> None:
-        self._put(_pointer(operation, "path"), operation.get("value"))
+        path = _pointer(operation, "path")
+        container, key = self._writable(path, f'add operation does not apply: doc is missing path: "{path}"')
+        self._put(container, key, operation.get("value"), f"error in add for path: '{path}'")
 
     def _remove(self, operation: dict[str, Any]) -> None:
-        self._take(_pointer(operation, "path"))
+        path = _pointer(operation, "path")
+        container, key = self._writable(path, f'remove operation does not apply: doc is missing path: "{path}"')
+        self._take(container, key, f"error in remove for path: '{path}'")
 
     def _replace(self, operation: dict[str, Any]) -> None:
         path, value = _pointer(operation, "path"), operation.get("value")
         if path == "":
             if not isinstance(value, dict | list):
-                raise _Failed("the whole document can only be replaced by an object or an array")
+                raise PatchFailed("replace operation value must be object or array")
             self.document = value
             return
-        container, key = self._writable(path)
+        container, key = self._writable(path, f"replace operation does not apply: doc is missing path: {path}")
         if isinstance(container, dict):
             container[key] = value
-        else:
+            return
+        try:
             container[place_of(container, key, size=len(container))] = value
+        except PatchFailed:
+            raise PatchFailed(f"replace operation does not apply: doc is missing key: {path}: missing value") from None
 
     def _move(self, operation: dict[str, Any]) -> None:
         source = _pointer(operation, "from")
-        self._put(_pointer(operation, "path"), self._take(source))
+        container, key = self._writable(source, f"move operation does not apply: doc is missing from path: {source}")
+        value = self._take(container, key, f"error in move for path: '{key}'")
+        path = _pointer(operation, "path")
+        container, key = self._writable(path, f"move operation does not apply: doc is missing destination path: {path}")
+        self._put(container, key, value, f"error in move for path: '{path}'")
 
     def _copy(self, operation: dict[str, Any]) -> None:
-        container, key = self._container(_pointer(operation, "from"))
-        value = _get(container, key)
-        self._copy_bytes_left -= len(encoded(value))
+        source = _pointer(operation, "from")
+        container, key = self._container(source, f"copy operation does not apply: doc is missing from path: {source}")
+        value = _found(container, key, f"error in copy for from: '{source}'")
+        path = _pointer(operation, "path")
+        container, key = self._writable(path, f"copy operation does not apply: doc is missing destination path: {path}")
+        size = len(encoded(value))
+        self._copy_bytes_left -= size
         if self._copy_bytes_left < 0:
-            raise _Failed("the copy operations add too much to the document")
+            why = "Unable to complete the copy, the accumulated size increase of copy is"
+            limit = self._copy_bytes_max
+            raise PatchFailed(f"{why} {limit - self._copy_bytes_left}, exceeding the limit {limit}")
         self._share(value)
-        self._put(_pointer(operation, "path"), value)
+        self._put(container, key, value, "error while adding value during copy")
 
     def _share(self, value: Any) -> None:
         """The value is in two places from now on: whoever writes to it must copy it first."""
@@ -206,52 +235,58 @@ class _Patch:
 
     def _test(self, operation: dict[str, Any]) -> None:
         path, wanted = _pointer(operation, "path"), operation.get("value")
-        found = self.document if path == "" else _get(*self._container(path))
+        found = self.document
+        if path:
+            container, key = self._container(path, f"test operation does not apply: is missing path: {path}")
+            found = _found(container, key, f"error in test for path: '{path}'")
         if not _same(found, wanted):
-            raise _Failed(f"testing value {path} failed")
+            raise TestFailed(f"testing value {path} failed: test failed")
 
-    def _put(self, path: str, value: Any) -> None:
-        container, key = self._writable(path)
+    def _put(self, container: Any, key: str, value: Any, failing: str) -> None:
+        """`failing`: what is said before the reason why it cannot be put there."""
         if isinstance(container, dict):
             container[key] = value
         elif key == "-":
             container.append(value)
         else:
             self._shift(len(container))
-            container.insert(place_of(container, key, size=len(container) + 1), value)
+            try:
+                place = place_of(container, key, size=len(container) + 1)
+            except PatchFailed as error:
+                why = "" if _INDEX.fullmatch(key) else f"value was not a proper array index: '{key}': "
+                raise PatchFailed(f"{failing}: {why}{error}") from None
+            container.insert(place, value)
 
-    def _take(self, path: str) -> Any:
-        container, key = self._writable(path)
+    def _take(self, container: Any, key: str, failing: str) -> Any:
         if isinstance(container, dict):
             if key not in container:
-                raise _Failed(f"unable to remove nonexistent key: {key}")
+                raise PatchFailed(f"{failing}: Unable to remove nonexistent key: {key}: missing value")
             return container.pop(key)
         self._shift(len(container))
-        return container.pop(place_of(container, key, size=len(container)))
+        try:
+            return container.pop(place_of(container, key, size=len(container)))
+        except PatchFailed as error:
+            raise PatchFailed(f"{failing}: {error}") from None
 
     def _shift(self, items: int) -> None:
         self._shifts_left -= items
         if self._shifts_left < 0:
-            raise _Failed("the operations move too many items of lists")
+            raise PatchFailed("the operations move too many items of lists")
 
-    def _container(self, path: str) -> tuple[Any, str]:
-        """The object or list that holds what `path` names, and the last key."""
-        parents, key = split(path)
+    def _container(self, path: str, missing: str) -> tuple[Any, str]:
+        """The object or list that holds what `path` names, and the last key. `missing`: what is said where there is none."""
+        parents, key = split(path, missing)
         here = self.document
         for part in parents:
-            here = _get(here, part)
-            if not isinstance(here, dict | list):
-                raise _Failed(f"doc is missing path: {path}")
+            here = _next(here, part, missing)
         return here, key
 
-    def _writable(self, path: str) -> tuple[Any, str]:
+    def _writable(self, path: str, missing: str) -> tuple[Any, str]:
         """As `_container`, copied so far that it may be written to."""
-        parents, key = split(path)
+        parents, key = split(path, missing)
         here = self.document = self._own(self.document)
         for part in parents:
-            value = _get(here, part)
-            if not isinstance(value, dict | list):
-                raise _Failed(f"doc is missing path: {path}")
+            value = _next(here, part, missing)
             copy = self._own(value)
             if copy is not value:
                 here[part if isinstance(here, dict) else place_of(here, part, size=len(here))] = copy
@@ -266,18 +301,36 @@ class _Patch:
         return copy
 
 
+def _found(container: Any, key: str, failing: str) -> Any:
+    try:
+        return _get(container, key)
+    except PatchFailed as error:
+        raise PatchFailed(f"{failing}: {error}") from None
+
+
+def _next(here: Any, part: str, missing: str) -> Any:
+    try:
+        found = _get(here, part)
+    except PatchFailed:
+        found = None
+    if not isinstance(found, dict | list):
+        raise PatchFailed(f"{missing}: missing value")
+    return found
+
+
 def _pointer(operation: dict[str, Any], name: str) -> str:
     path = operation.get(name)
     if not isinstance(path, str):
-        raise _Failed(f"operation, missing {name} field")
+        comma = "," if name == "from" else ""
+        raise PatchFailed(f"{operation.get('op')} operation failed to decode {name}: operation{comma} missing {name} field: missing value")
     return path
 
 
-def split(path: str) -> tuple[list[str], str]:
+def split(path: str, missing: str = "doc is missing path") -> tuple[list[str], str]:
     """The keys on the way, and the last one. What stands before the first slash does not count."""
     keys = [_unescaped(part) for part in path.split("/")[1:]]
     if not keys:
-        raise _Failed(f"doc is missing path: {path!r}")
+        raise PatchFailed(f"{missing}: missing value")
     return keys[:-1], keys[-1]
 
 

@@ -14,6 +14,25 @@ VALIDATING_BINDINGS: Final = Resource(
     _GROUP, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
 )
 
+MUTATING: Final = Resource(_GROUP, "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False)
+MUTATING_BINDINGS: Final = Resource(_GROUP, "v1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", namespaced=False)
+
+
+class MutatingPolicies:
+    """MutatingAdmissionPolicy: see `mutating.py`. What is deleted is not changed any more."""
+
+    operations = frozenset({"CREATE", "UPDATE", "CONNECT"})
+
+    def __init__(self) -> None:
+        self._hooks = Hooks(MUTATING, MUTATING_BINDINGS)
+
+    async def mutate(self, attributes: Attributes) -> None:
+        hooks = await self._hooks.current(attributes)
+        if hooks:
+            from apiserver.admission.policies.mutating import mutate
+
+            await mutate(hooks, attributes)
+
 
 class ValidatingPolicies:
     """ValidatingAdmissionPolicy: see `validating.py`."""

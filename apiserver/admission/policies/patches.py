@@ -1,0 +1,188 @@
+"""What a mutation makes of an object: an apply configuration is merged in, a JSON Patch is done; then it is decoded and defaulted again.
+
+Pure. Source: apiserver `pkg/admission/plugin/policy/mutating/patch`, `pkg/cel/mutation`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from apiserver.admission.policies.facts import Form
+from kube.cel.library.text import to_string
+from kube.cel.values import Duration, Struct, Timestamp, UInt
+from kube.errors import InternalError, ServiceUnavailable
+from kube.objects import Object
+from kube.patch.elements import ElementError
+from kube.patch.json_patch import PatchFailed, TestFailed, patched
+from kube.patch.shapes import Shape, child_of, is_atomic, list_of, shape_of
+from kube.patch.typed import SchemaError, check, merged
+from kube.schema import unstructured
+from kube.schema.decode import DecodeError, decode
+from kube.schema.gojson import TooDeep
+from kube.schema.types import StructType, Type
+
+_SAFE: Final = 2**53 - 1
+_BUILT_IN: Final = "io.k8s."
+"""How names of types that are not custom begin."""
+
+
+class MutationError(Exception):
+    """A mutation that does not fit the object; the text is upstream's."""
+
+
+def mutated(form: Form, obj: Object, value: Any, *, is_patch: bool) -> Object:
+    """The object, in the version of `form`, with what a mutation evaluated to; `obj` stays as it is.
+
+    Raises MutationError; InternalError where a JSON Patch leaves no such object; ServiceUnavailable where nobody knows the type."""
+    try:
+        of = form.type()
+    except KeyError:
+        kind = form.kind
+        what = f"{kind.group}/{kind.version}, Kind={kind.kind}"
+        why = "There can be a delay between when CustomResourceDefinitions are created and when they are available."
+        raise ServiceUnavailable(f"Resource kind {what} not found. {why}") from None
+    new = _after_patch(of, form, obj, value) if is_patch else _after_apply(of, form, obj, value)
+    form.default(new)
+    return new
+
+
+# --- apply configurations ---------------------------------------------------------------------------------------------
+
+
+def _after_apply(of: StructType, form: Form, obj: Object, value: Struct) -> Object:
+    wrong = list(_misnamed(value, value.type_name, "Object"))
+    if wrong:
+        raise MutationError("type mismatch: " + "\n".join(wrong))
+    try:
+        config = {**plain(value), "apiVersion": form.kind.api_version, "kind": form.kind.kind}
+    except TypeError:
+        raise MutationError("invalid return type: *dynamic.ObjectVal") from None
+    try:
+        check(of, config)
+    except SchemaError as error:
+        raise _not_applied(f"failed to convert patch object to typed object: {error}") from None
+    atomic = list(_atomic(of, config, ""))
+    if atomic:
+        raise _not_applied(f"invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {', '.join(atomic)}")
+    try:
+        whole: Object = merged(of, obj, config)
+    except ElementError as error:
+        raise _not_applied(f"failed to convert original object to typed object: {error}") from None
+    if not of.name.startswith(_BUILT_IN):
+        return whole
+    try:
+        new: Object = unstructured.convert(of, whole).value
+    except DecodeError as error:
+        kind = form.kind
+        what = f"{kind.group}/{kind.version}, Kind={kind.kind}"
+        raise MutationError(f"unable to convert unstructured object to {what}: {error}") from None
+    return new | {"apiVersion": form.kind.api_version, "kind": form.kind.kind}
+
+
+def _not_applied(why: str) -> MutationError:
+    return MutationError(f"error applying patch: {why}")
+
+
+def _misnamed(value: Any, name: str, expected: str) -> Iterator[str]:
+    """Types that are not named after the fields that they are in. Lists and maps on the way have no names."""
+    if isinstance(value, Struct):
+        if name != expected:
+            why = "which matches field name path from root Object type"
+            yield f'unexpected type name "{name}", expected "{expected}", {why}'
+        for field, each in value.items():
+            yield from _misnamed(each, getattr(each, "type_name", ""), f"{expected}.{field}")
+        return
+    for each in value if isinstance(value, list) else value.values() if isinstance(value, Mapping) else ():
+        yield from _misnamed(each, getattr(each, "type_name", ""), expected)
+
+
+def _atomic(of: Type, value: Any, path: str) -> Iterator[str]:
+    """What a configuration has of lists and maps that can only be set as a whole."""
+    shape = shape_of(of, value)
+    if shape is Shape.MAP and isinstance(value, dict):
+        if is_atomic(of):
+            yield path
+        for name, each in value.items():
+            child = child_of(of, name)
+            if child is not None:
+                yield from _atomic(child, each, f"{path}.{name}")
+    elif shape is Shape.LIST and isinstance(value, list):
+        items = list_of(of)
+        if is_atomic(items):
+            yield path
+        for index, each in enumerate(value):
+            yield from _atomic(items.item, each, f"{path}[{index}]")
+
+
+# --- JSON patches -----------------------------------------------------------------------------------------------------
+
+
+def _after_patch(of: StructType, form: Form, obj: Object, value: list[Struct]) -> Object:
+    operations = [_operation(each) for each in value]
+    try:
+        document = patched(obj, operations)
+    except TestFailed:
+        return dict(obj)  # what does not pass the test is left as it is
+    except PatchFailed as error:
+        raise MutationError(f"JSON Patch: {error}") from None
+    except (TooDeep, RecursionError):
+        raise MutationError("JSON Patch: exceeded max depth") from None
+    return _decoded(of, form, document)
+
+
+def _operation(given: Struct) -> dict[str, Any]:
+    for name in given:
+        if name not in ("op", "path", "from", "value"):
+            raise MutationError(f"unexpected JSONPatchType field: {name}")
+    operation = {"op": given.get("op", ""), "path": given.get("path", "")}
+    if given.get("from"):
+        operation["from"] = given["from"]
+    if "value" in given:
+        value = given["value"]
+        if isinstance(value, Struct):
+            wrong = list(_misnamed(value, value.type_name, value.type_name))
+            if wrong:
+                raise MutationError("type mismatch: " + "\n".join(wrong))
+        try:
+            operation["value"] = plain(value)
+        except TypeError as error:
+            why = "JSONPath valueExpression evaluated to a type that could not marshal to JSON"
+            raise MutationError(f"{why}: {error}") from None
+    return operation
+
+
+def _decoded(of: StructType, form: Form, document: Any) -> Object:
+    if not of.name.startswith(_BUILT_IN):
+        return {**document}
+    try:
+        found = decode(of, document)
+        if found.strict_errors:
+            raise DecodeError(f"strict decoding error: {', '.join(found.strict_errors)}")
+    except DecodeError as error:
+        raise InternalError(f"Internal error occurred: {error}", details={"causes": [{"message": str(error)}]}) from None
+    new: Object = found.value
+    return new | {"apiVersion": form.kind.api_version, "kind": form.kind.kind}
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON. Raises TypeError for what JSON has not."""
+    if isinstance(value, bool | str | float) or value is None:
+        return value
+    if isinstance(value, Timestamp | Duration):
+        return to_string(value)
+    if isinstance(value, int):
+        return int(value) if isinstance(value, UInt) or abs(value) <= _SAFE else str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        if not all(isinstance(each, str) for each in value):
+            raise TypeError("map key is not a string")
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    raise TypeError(f"unsupported type {type(value).__name__}")
