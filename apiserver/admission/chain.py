@@ -89,6 +89,7 @@ def default_chain() -> Chain:
             CertificateSubjectRestriction(),
             DEFAULT_INGRESS_CLASS,
             NodeDeclaredFeatureValidator(),
+            MutatingPolicies(),
             ValidatingPolicies(),
             ResourceQuota(),
         ]
