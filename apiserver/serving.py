@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from apiserver.admission.chain import default_chain
+from apiserver.admission.chain import chain_of
 from apiserver.app import App, Pipeline, create_app
 from apiserver.bootstrap import Place, bootstrap, first_service_ip
 from apiserver.bootstrap.cluster_roles import AGENTS
@@ -129,7 +129,7 @@ def build(
         definitions=version,
         clock=clock,
         rng=rng,
-        admission=default_chain(),
+        admission=chain_of(settings.enable_admission_plugins, settings.disable_admission_plugins),
         service_cidr=settings.service_cluster_ip_range,
         hidden=kinds.hidden,
     )

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from apiserver.admission.selection import OFF_BY_DEFAULT, ORDERED
+from apiserver.admission.selection import problems as plugin_problems
+
 VERSIONS = tuple(f"1.{minor}" for minor in range(25, 38))
 STORAGES: Final = ("sqlite", "memory")
 AUTHORIZATION_MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
@@ -41,6 +44,8 @@ class Settings:
     tls_san: tuple[str, ...] = ()
     token_auth_file: Path | None = None
     authorization_mode: tuple[str, ...] = ("AlwaysAllow",)
+    enable_admission_plugins: tuple[str, ...] = ()
+    disable_admission_plugins: tuple[str, ...] = ()
     service_cluster_ip_range: str = "10.0.0.0/24"
     emulated_version: str = "1.36"
     max_requests_inflight: int = 400
@@ -53,6 +58,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         problems = [f"--{name.replace('_', '-')} {_shown(getattr(self, name))}: {why}" for name, why in _problems(self)]
+        problems += plugin_problems(self.enable_admission_plugins, self.disable_admission_plugins)
         if problems:
             raise SettingsError("; ".join(problems))
 
@@ -127,6 +133,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="MODE[,MODE...]",
         help=f"who decides what users may do, in this order: {', '.join(AUTHORIZATION_MODES)} (default AlwaysAllow)",
     )
+    for verb, which in (("enable", f"off by default: {', '.join(sorted(OFF_BY_DEFAULT))}"), ("disable", "that would be on")):
+        p.add_argument(
+            f"--{verb}-admission-plugins",
+            action="append",
+            metavar="NAME[,NAME...]",
+            help=f"plugins to {verb} ({which}); repeatable. There are {', '.join(ORDERED)}",
+        )
     p.add_argument("--service-cluster-ip-range", metavar="CIDR", help="addresses of Services (default 10.0.0.0/24)")
     p.add_argument("--emulated-version", metavar="X.Y", help="the Kubernetes version to play, 1.25 to 1.37 (default 1.36)")
     p.add_argument("--max-requests-inflight", type=int, metavar="N", help="reads served at once, 0 for no limit (default 400)")
@@ -161,6 +174,9 @@ def read(arguments: list[str] | None = None) -> Settings:
     for name in ("kubelet_preferred_address_types", "authorization_mode"):
         if name in given:
             given[name] = tuple(each.strip() for each in given[name].split(","))
+    for name in ("enable_admission_plugins", "disable_admission_plugins"):
+        if name in given:
+            given[name] = tuple(each for listed in given[name] if listed for each in listed.split(","))
     if "tls_san" in given:
         given["tls_san"] = tuple(given["tls_san"])
     for name in ("data_dir", "token_auth_file"):

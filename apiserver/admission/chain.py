@@ -5,8 +5,8 @@ A plugin is one small file with `async mutate(attributes)` and/or `async validat
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
 
 from apiserver.admission.certificate_signers import CertificateApproval, CertificateSigning
 from apiserver.admission.certificate_subject import CertificateSubjectRestriction
@@ -16,12 +16,14 @@ from apiserver.admission.default_tolerations import DefaultTolerationSeconds
 from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_declared_features import NodeDeclaredFeatureValidator
+from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.admission.node_taints import TaintNodesByCondition
 from apiserver.admission.pod_security.plugin import PodSecurity
 from apiserver.admission.policies.plugins import MutatingPolicies, ValidatingPolicies
 from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import ResourceQuota
 from apiserver.admission.runtime_class import RuntimeClass
+from apiserver.admission.selection import switched_off
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.storage_protection import StorageObjectInUseProtection
 from apiserver.registry.admission import Attributes
@@ -69,28 +71,32 @@ class Chain:
         return steps
 
 
-def default_chain() -> Chain:
-    """The plugins that are on by default."""
-    return Chain(
-        [
-            NamespaceLifecycle(),
-            LimitRanger(),
-            TaintNodesByCondition(),
-            PodSecurity(),
-            ServiceAccount(),
-            Priority(),
-            DefaultTolerationSeconds(),
-            DEFAULT_STORAGE_CLASS,
-            StorageObjectInUseProtection(),
-            PersistentVolumeClaimResize(),
-            RuntimeClass(),
-            CertificateApproval(),
-            CertificateSigning(),
-            CertificateSubjectRestriction(),
-            DEFAULT_INGRESS_CLASS,
-            NodeDeclaredFeatureValidator(),
-            MutatingPolicies(),
-            ValidatingPolicies(),
-            ResourceQuota(),
-        ]
-    )
+PLUGINS: Final[dict[str, Callable[[], Any]]] = {
+    "NamespaceLifecycle": NamespaceLifecycle,
+    "LimitRanger": LimitRanger,
+    "ServiceAccount": ServiceAccount,
+    "NodeRestriction": NodeRestriction,
+    "TaintNodesByCondition": TaintNodesByCondition,
+    "PodSecurity": PodSecurity,
+    "Priority": Priority,
+    "DefaultTolerationSeconds": DefaultTolerationSeconds,
+    "DefaultStorageClass": lambda: DEFAULT_STORAGE_CLASS,
+    "StorageObjectInUseProtection": StorageObjectInUseProtection,
+    "PersistentVolumeClaimResize": PersistentVolumeClaimResize,
+    "RuntimeClass": RuntimeClass,
+    "CertificateApproval": CertificateApproval,
+    "CertificateSigning": CertificateSigning,
+    "CertificateSubjectRestriction": CertificateSubjectRestriction,
+    "DefaultIngressClass": lambda: DEFAULT_INGRESS_CLASS,
+    "NodeDeclaredFeatureValidator": NodeDeclaredFeatureValidator,
+    "MutatingAdmissionPolicy": MutatingPolicies,
+    "ValidatingAdmissionPolicy": ValidatingPolicies,
+    "ResourceQuota": ResourceQuota,
+}
+"""What makes each plugin, by upstream's name, in the order in which they are asked."""
+
+
+def chain_of(enable: Collection[str] = (), disable: Collection[str] = ()) -> Chain:
+    """The plugins that are on: see `selection.py`."""
+    off = switched_off(enable, disable)
+    return Chain([make() for name, make in PLUGINS.items() if name not in off])

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from apiserver.admission.certificate_subject import organizations_of
-from apiserver.admission.chain import Chain, default_chain
+from apiserver.admission.chain import Chain, chain_of
 from apiserver.admission.runtime_class import merged_tolerations
 from apiserver.pipeline.limits import InFlight
 from apiserver.registry.admission import Attributes
@@ -99,7 +99,7 @@ def of(group: str, plural: str, subresource: str = "") -> Attributes:
 
 
 def test_every_plugin_of_the_default_chain_does_something() -> None:
-    assert all(hasattr(each, "mutate") or hasattr(each, "validate") for each in default_chain()._plugins)
+    assert all(hasattr(each, "mutate") or hasattr(each, "validate") for each in chain_of()._plugins)
 
 
 def test_reads_and_writes_are_counted_apart() -> None:
