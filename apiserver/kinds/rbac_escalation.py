@@ -8,33 +8,34 @@ Source: kubernetes `pkg/registry/rbac/{role,clusterrole,rolebinding,clusterroleb
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from apiserver.pipeline.rbac import ALL, GROUP, Rule, binding_of, rules_of, uncovered
-from apiserver.registry.authorization import MASTERS, Attributes
+from apiserver.pipeline.rbac import ALL, GROUP, Binding, Book, Rule, binding_of, rules_of, uncovered
+from apiserver.registry.authorization import MASTERS, Attributes, aggregate
 from apiserver.registry.kind import Begin, Context, User
 from kube import errors
-from kube.errors import quoted
+from kube.errors import ApiError, quoted
 from kube.objects import Object, name_of, namespace_of
 
 _EVERYTHING: Final = (Rule((ALL,), (ALL,), (ALL,)), Rule((ALL,), paths=(ALL,)))
+_ROLES: Final = {"Role": "roles", "ClusterRole": "clusterroles"}
 
 
 def of_role(plural: str) -> Begin:
-    """The check of a role, or of a ClusterRole, that is to be written."""
+    """The check of a role, or of a ClusterRole, that is to be written: whatever changes of it, all its rules count."""
 
     async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) -> None:
-        rules, changed = rules_of(new), old is None or rules_of(old) != rules_of(new)
-        aggregates = any((each or {}).get("aggregationRule") for each in (new, old))
-        if not (changed or aggregates) or _is_let_go(new, old) or MASTERS in ctx.user.groups:
+        if _is_let_go(new, old) or MASTERS in ctx.user.groups:
             return
         name = "" if ctx.verb == "create" else name_of(new)
-        wanted = Attributes("escalate", GROUP, "v1", plural, namespace=namespace_of(new), name=name)
+        wanted = Attributes("escalate", GROUP, ALL, plural, namespace=namespace_of(new), name=name)
         if registries.authorizer.decide(ctx.user, wanted).allowed:
             return
-        if changed and (problem := _escalation(ctx.user, rules, namespace_of(new), registries)):
+        grant = _Grant(ctx.user, plural, namespace_of(new), registries.rbac.book)
+        if problem := grant.problem(rules_of(new)):
             raise errors.forbidden(plural, GROUP, name_of(new), problem)
-        if aggregates and _escalation(ctx.user, _EVERYTHING, "", registries):
+        if (_aggregates(new) or _aggregates(old)) and grant.problem(_EVERYTHING):
             raise errors.forbidden(plural, GROUP, name_of(new), "must have cluster-admin privileges to use the aggregationRule")
 
     return begin
@@ -46,16 +47,18 @@ def of_binding(plural: str) -> Begin:
     async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) -> None:
         if _is_let_go(new, old) or MASTERS in ctx.user.groups:
             return
-        binding = binding_of(new)
-        roles = "roles" if binding.role_kind == "Role" else "clusterroles"
-        wanted = Attributes("bind", GROUP, "v1", roles, namespace=binding.namespace, name=binding.role)
+        binding, book = binding_of(new), registries.rbac.book
+        roles = _ROLES.get(binding.role_kind)
+        if roles is None:
+            raise ApiError(f"unsupported role reference kind: {quoted(binding.role_kind)}")
+        group = (new.get("roleRef") or {}).get("apiGroup") or ""
+        wanted = Attributes("bind", group, ALL, roles, namespace=binding.namespace, name=binding.role)
         if registries.authorizer.decide(ctx.user, wanted).allowed:
             return
-        try:
-            rules = registries.rbac.book.rules_of(binding)
-        except LookupError:
-            raise errors.not_found(plural, GROUP, binding.role) from None
-        if problem := _escalation(ctx.user, rules, binding.namespace, registries):
+        rules = book.roles.get(binding.refers_to)
+        if rules is None:
+            raise errors.not_found(plural, GROUP, binding.role)
+        if problem := _Grant(ctx.user, plural, binding.namespace, book).problem(rules):
             raise errors.forbidden(plural, GROUP, name_of(new), problem)
 
     return begin
@@ -71,24 +74,45 @@ def _without_ties(obj: Object) -> Object:
     return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key not in ties}}
 
 
-def _escalation(user: User, wanted: Sequence[Rule], namespace: str, registries: Any) -> str:
-    """What is wrong with the user's granting these rules there; "" for nothing."""
-    owned, missing = registries.rbac.book.rules_for(user, namespace)
-    beyond = uncovered(owned, wanted)
-    if not beyond:
-        return ""
-    lines = "\n".join(sorted({_text(each) for each in _compacted(beyond)}))
-    why = f"user {quoted(user.name)} (groups={_list(user.groups)}) is attempting to grant RBAC permissions not currently held:\n{lines}"
-    return why + (f"; resolution errors: [{', '.join(missing)}]" if missing else "")
+def _aggregates(role: Object | None) -> bool:
+    return bool(((role or {}).get("aggregationRule") or {}).get("clusterRoleSelectors"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """Somebody grants something, by a write to `plural`."""
+
+    user: User
+    plural: str
+    namespace: str
+    book: Book
+
+    def problem(self, wanted: Sequence[Rule]) -> str:
+        """What is wrong with granting these rules; "" for nothing."""
+        owned, missing = self.book.rules_for(self.user, self.namespace)
+        beyond = uncovered(owned, wanted)
+        if not beyond:
+            return ""
+        lines = "\n".join(sorted({_text(each) for each in _compacted(beyond)}))
+        who = f"user {quoted(self.user.name)} (groups={_list(self.user.groups)})"
+        why = f"{who} is attempting to grant RBAC permissions not currently held:\n{lines}"
+        return f"{why}; resolution errors: [{self._unresolved(missing)}]" if missing else why
+
+    def _unresolved(self, missing: Sequence[Binding]) -> str:
+        """The roles that are not there, which upstream calls by the resource that is being written."""
+        return aggregate([errors.not_found(self.plural, GROUP, each.role).message for each in missing])
 
 
 def _compacted(rules: Iterable[Rule]) -> list[Rule]:
-    """Single rules, those about the same with their verbs in one."""
+    """Single rules, those about the same resource with their verbs in one."""
     verbs: dict[Rule, list[str]] = {}
+    paths: list[Rule] = []
     for rule in rules:
-        held = verbs.setdefault(rule._replace(verbs=()), [])
-        held += [each for each in rule.verbs if each not in held]
-    return [rule._replace(verbs=tuple(each)) for rule, each in verbs.items()]
+        if rule.paths:
+            paths.append(rule)
+        else:
+            verbs.setdefault(rule._replace(verbs=()), []).extend(rule.verbs)
+    return [*paths, *(about._replace(verbs=tuple(each)) for about, each in verbs.items())]
 
 
 def _text(rule: Rule) -> str:

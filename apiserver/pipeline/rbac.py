@@ -118,6 +118,16 @@ class Binding:
     role: str
     subjects: Mapping[SubjectKey, str]
 
+    @property
+    def refers_to(self) -> tuple[str, str]:
+        """The role, as `Book.roles` has it."""
+        return (self.namespace if self.role_kind == "Role" else "", self.role)
+
+    @property
+    def unresolved(self) -> str:
+        """What is said of it where that role is not there."""
+        return f"{self.role_kind.lower()}.{GROUP} {quoted(self.role)} not found"
+
     def said(self, subject: str) -> str:
         """Why something was allowed."""
         kind, name = ("RoleBinding", f"{self.name}/{self.namespace}") if self.namespace else ("ClusterRoleBinding", self.name)
@@ -137,7 +147,7 @@ def binding_of(binding: Object) -> Binding:
                 subjects.setdefault((kind, f"{own}:{name}"), f"{kind} {quoted(f'{name}/{own}')}")
         else:
             subjects.setdefault((kind, name), f"{kind} {quoted(name)}")
-    return Binding(metadata["name"], namespace, role.get("kind", ""), role.get("name", ""), subjects)
+    return Binding(metadata.get("name") or "", namespace, role.get("kind", ""), role.get("name", ""), subjects)
 
 
 def keys_of(user: User) -> list[SubjectKey]:
@@ -172,33 +182,24 @@ class Book:
             for _, binding in sorted(found.items()):
                 yield binding, next(said for key, said in binding.subjects.items() if key in keys)
 
-    def rules_of(self, binding: Binding) -> tuple[Rule, ...]:
-        """Raises LookupError, with upstream's words, where the role is not there."""
-        namespace = binding.namespace if binding.role_kind == "Role" else ""
-        found = self.roles.get((namespace, binding.role))
-        if found is None:
-            raise LookupError(f"{binding.role_kind.lower()}.{GROUP} {quoted(binding.role)} not found")
-        return found
-
     def decide(self, user: User, wanted: Attributes) -> Decision:
         missing: list[str] = []
         for binding, subject in self.bindings(user, wanted.namespace):
-            try:
-                rules = self.rules_of(binding)
-            except LookupError as error:
-                missing.append(str(error))
-                continue
-            if any(rule.allows(wanted) for rule in rules):
+            rules = self.roles.get(binding.refers_to)
+            if rules is None:
+                missing.append(binding.unresolved)
+            elif any(rule.allows(wanted) for rule in rules):
                 return Decision(True, reason=binding.said(subject))
         return Decision(False, reason=f"RBAC: {aggregate(missing)}" if missing else "")
 
-    def rules_for(self, user: User, namespace: str) -> tuple[list[Rule], list[str]]:
-        """All rules that the user has there, and what could not be found."""
+    def rules_for(self, user: User, namespace: str) -> tuple[list[Rule], list[Binding]]:
+        """All rules that the user has there, and the bindings whose role is not there."""
         rules: list[Rule] = []
-        missing: list[str] = []
+        missing: list[Binding] = []
         for binding, _ in self.bindings(user, namespace):
-            try:
-                rules += self.rules_of(binding)
-            except LookupError as error:
-                missing.append(str(error))
+            found = self.roles.get(binding.refers_to)
+            if found is None:
+                missing.append(binding)
+            else:
+                rules += found
         return rules, missing

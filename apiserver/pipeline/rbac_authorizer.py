@@ -58,8 +58,7 @@ class RbacAuthorizer:
         return Rules(
             [_shown(each) for each in rules if each.resources],
             [_shown(each) for each in rules if each.paths],
-            bool(missing),
-            aggregate(missing),
+            error=aggregate([each.unresolved for each in missing]),
         )
 
     @property
