@@ -1,4 +1,4 @@
-"""Upstream's conformance tests of service accounts, tokens, certificates, events and leases."""
+"""Upstream's conformance tests of service accounts, tokens, access reviews, certificates, events and leases."""
 
 from __future__ import annotations
 
@@ -148,6 +148,34 @@ async def test_every_namespace_has_the_root_ca(tmp_path: Path) -> None:
         await api.where(path, lambda found: found["metadata"]["uid"] != made["metadata"]["uid"] and found["data"] == wanted)
         await api.ok("PATCH", path, {"data": {"ca.crt": ""}}, content_type=MERGE)
         await api.where(path, lambda found: found["data"] == wanted)
+
+
+# --- access reviews -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_reviews_of_an_account_say_what_the_account_meets() -> None:
+    account, rbac = "system:serviceaccount:default:sa", "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+    groups = ["system:authenticated", "system:serviceaccounts", "system:serviceaccounts:default"]
+    attributes = {"namespace": "default", "verb": "list", "resource": "configmaps", "version": "v1"}
+    spec = {"user": account, "groups": groups, "resourceAttributes": attributes}
+    async with served(authorization_mode=("RBAC",)) as api:
+        await api.ok("POST", ACCOUNTS, {"metadata": {"name": "sa"}})
+
+        async def answers() -> list[bool]:
+            """Of a SubjectAccessReview, of a LocalSubjectAccessReview, and of a request as the account."""
+            found = []
+            for path in ("subjectaccessreviews", "namespaces/default/localsubjectaccessreviews"):
+                body = {"metadata": {"namespace": "default"} if "/" in path else {}, "spec": spec}
+                found.append((await api.ok("POST", f"/apis/authorization.k8s.io/v1/{path}", body))["status"]["allowed"])
+            return [*found, (await api.call("GET", f"{NAMESPACE}/configmaps", impersonate_user=account)).status == 200]
+
+        assert await answers() == [False] * 3
+        rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}
+        await api.ok("POST", f"{rbac}/roles", {"metadata": {"name": "lists"}, "rules": [rule]})
+        subjects = [{"kind": "ServiceAccount", "name": "sa", "namespace": "default"}]
+        bound = {"metadata": {"name": "lists"}, "roleRef": {"kind": "Role", "name": "lists"}, "subjects": subjects}
+        await api.ok("POST", f"{rbac}/rolebindings", bound)
+        assert await answers() == [True] * 3
 
 
 # --- certificates -------------------------------------------------------------------------------------------------------------------
