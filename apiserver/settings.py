@@ -52,7 +52,7 @@ class Settings:
     max_mutating_requests_inflight: int = 200
     kubelet_preferred_address_types: tuple[str, ...] = NODE_ADDRESS_TYPES
     enable_aggregator_routing: bool = False
-    issuer: str = "https://kubernetes.default.svc.cluster.local"
+    issuer: str = "https://kubernetes.default.svc"
     issue_kubeconfig: tuple[IssuedKubeconfig, ...] = ()
     v: int = 2
 

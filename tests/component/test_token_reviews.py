@@ -17,7 +17,7 @@ from tests.virtual import virtual
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
-SELF = "https://kubernetes.default.svc.cluster.local"
+SELF = "https://kubernetes.default.svc"
 PODS = "/api/v1/namespaces/default/pods"
 
 
