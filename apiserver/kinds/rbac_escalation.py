@@ -19,6 +19,7 @@ from kube.errors import ApiError, quoted
 from kube.objects import Object, name_of, namespace_of
 
 _EVERYTHING: Final = (Rule((ALL,), (ALL,), (ALL,)), Rule((ALL,), paths=(ALL,)))
+_SET_BY_SERVER: Final = frozenset({"uid", "resourceVersion", "creationTimestamp"})
 _ROLES: Final = {"Role": "roles", "ClusterRole": "clusterroles"}
 
 
@@ -26,7 +27,7 @@ def of_role(plural: str) -> Begin:
     """The check of a role, or of a ClusterRole, that is to be written: whatever changes of it, all its rules count."""
 
     async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) -> None:
-        if _is_let_go(new, old) or MASTERS in ctx.user.groups:
+        if _is_let_go(new, old, ctx) or MASTERS in ctx.user.groups:
             return
         name = "" if ctx.verb == "create" else name_of(new)
         wanted = Attributes("escalate", GROUP, ALL, plural, namespace=namespace_of(new), name=name)
@@ -45,7 +46,7 @@ def of_binding(plural: str) -> Begin:
     """The check of a RoleBinding, or of a ClusterRoleBinding, that is to be written."""
 
     async def begin(new: Object, old: Object | None, ctx: Context, registries: Any) -> None:
-        if _is_let_go(new, old) or MASTERS in ctx.user.groups:
+        if _is_let_go(new, old, ctx) or MASTERS in ctx.user.groups:
             return
         binding, book = binding_of(new), registries.rbac.book
         roles = _ROLES.get(binding.role_kind)
@@ -64,9 +65,12 @@ def of_binding(plural: str) -> Begin:
     return begin
 
 
-def _is_let_go(new: Object, old: Object | None) -> bool:
-    """Whether nothing changes but what the garbage collector changes, so that what a role grants already does not stand in its way."""
-    return old is not None and _without_ties(new) == _without_ties(old)
+def _is_let_go(new: Object, old: Object | None, ctx: Context) -> bool:
+    """Whether nothing changes but what the garbage collector changes, so that what a role grants already does not stand in its way. Who
+    sends a whole object must send all of it: upstream fills in what only the server sets later than this."""
+    if old is None or _without_ties(new) != _without_ties(old):
+        return False
+    return ctx.verb != "update" or set((ctx.sent() or {}).get("metadata") or ()) >= _SET_BY_SERVER
 
 
 def _without_ties(obj: Object) -> Object:

@@ -121,6 +121,9 @@ async def test_nobody_grants_what_they_do_not_have() -> None:
         assert await writes("PUT", "roles/large", {"metadata": {"name": "large"}, "rules": [{**MAPS, "verbs": ["*"]}]}) == more
         assert await writes("PATCH", "roles/big", {"metadata": {"labels": {"a": "b"}}}, content_type=MERGE) == more
         assert await writes("PATCH", "roles/big", {"metadata": {"finalizers": ["a.io/b"]}}, content_type=MERGE) == ""
+        whole = await api.ok("GET", f"{HERE}/roles/big")
+        assert await writes("PUT", "roles/big", {**whole, "metadata": {**whole["metadata"], "finalizers": []}}) == ""
+        assert await writes("PUT", "roles/big", {"metadata": {"name": "big"}, "rules": whole["rules"]}) == more
         assert await writes("POST", "rolebindings", binding("x", "small", "eve")) == ""
         assert await writes("POST", "rolebindings", binding("y", "big", "eve")) == more
         admin = binding("z", "cluster-admin", "eve", kind="ClusterRole")

@@ -49,8 +49,8 @@ def made(*rules: Object) -> tuple[Rule, ...]:
     return tuple(map(rule_of, rules))
 
 
-def ctx(verb: str = "create", user: User = ANN) -> Context:
-    return Context(user, datetime(2026, 1, 1, tzinfo=UTC), verb)
+def ctx(verb: str = "create", user: User = ANN, sent: Object | None = None) -> Context:
+    return Context(user, datetime(2026, 1, 1, tzinfo=UTC), verb, sent=lambda: sent or {})
 
 
 def role(*rules: Object, namespace: str = "n", aggregates: bool = False, **metadata: Any) -> Object:
@@ -147,9 +147,23 @@ async def test_every_change_of_a_role_counts_but_that_of_its_ties() -> None:
     old = role(PODS, labels={"a": "b"}, resourceVersion="1", ownerReferences=[{"uid": "1"}])
     freed = role(PODS, labels={"a": "b"}, resourceVersion="2", finalizers=["x"], managedFields=[{}])
     labelled = role(PODS, labels={"a": "c"}, resourceVersion="1")
-    assert await refusal("roles", freed, Cluster(), old, "update") == ""
-    assert (await refusal("roles", labelled, Cluster(), old, "update")).startswith(SAID)
-    assert await refusal("roles", role(), Cluster(), old, "update") == "", "less is always allowed"
+    assert await refusal("roles", freed, Cluster(), old, "patch") == ""
+    assert (await refusal("roles", labelled, Cluster(), old, "patch")).startswith(SAID)
+    assert await refusal("roles", role(), Cluster(), old, "patch") == "", "less is always allowed"
+
+
+WHOLE: dict[str, Any] = {"uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize("missing", ["", *WHOLE])
+async def test_who_puts_the_same_must_put_all_of_it(missing: str) -> None:
+    sent = role(PODS, **{key: value for key, value in WHOLE.items() if key != missing})
+    writing = of_role("roles")(role(PODS, **WHOLE), role(PODS, **WHOLE), ctx("update", sent=sent), Cluster())
+    if missing:
+        with pytest.raises(Forbidden):
+            await writing
+    else:
+        await writing
 
 
 AGGREGATION = "must have cluster-admin privileges to use the aggregationRule"
@@ -218,7 +232,7 @@ async def test_a_kind_of_role_that_there_is_not() -> None:
 
 async def test_a_binding_whose_ties_alone_change_is_let_go() -> None:
     old = binding("theirs", finalizers=["x"], resourceVersion="1")
-    assert await refusal("rolebindings", binding("theirs", resourceVersion="1"), Cluster(roles=HELD), old, "update") == ""
+    assert await refusal("rolebindings", binding("theirs", resourceVersion="1"), Cluster(roles=HELD), old, "patch") == ""
     changed = {**old, "subjects": [{"kind": "User", "name": "eve"}]}
     assert await refusal("rolebindings", changed, Cluster(roles=HELD), old, "update")
 
