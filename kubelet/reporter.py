@@ -18,7 +18,7 @@ from typing import Any
 from kube.client.base import ConnectionFailed
 from kube.client.client import Client
 from kube.errors import ApiError, Conflict, NotFound
-from kube.objects import Object, condition_of, name_of, namespace_of, resource_version_of, uid_of
+from kube.objects import Object, name_of, namespace_of, resource_version_of, uid_of
 from kube.resources import PODS
 from kubelet.observed import has_ended
 
@@ -81,7 +81,8 @@ def _as_held(wanted: Mapping[str, Any], status: Mapping[str, Any]) -> Object:
     """`wanted`, made of the parts of a `status` that says all of it."""
     found = {key: status.get(key, value) for key, value in wanted.items()}
     if conditions := wanted.get("conditions"):
-        found["conditions"] = [condition_of({"status": status}, each["type"]) for each in conditions]
+        held = {each["type"]: each for each in status["conditions"]}
+        found["conditions"] = [held[each["type"]] for each in conditions]
     return found
 
 
