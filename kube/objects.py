@@ -55,6 +55,15 @@ def is_deleting(obj: Mapping[str, Any]) -> bool:
     return bool(obj.get("metadata", {}).get("deletionTimestamp"))
 
 
+def is_newer(obj: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
+    """Whether an object is a later version than the other, or no version of the same object at all. Resource versions are numbers that grow
+    (KEP-5504); any other is taken for newer."""
+    versions = resource_version_of(obj), resource_version_of(than)
+    if uid_of(obj) != uid_of(than) or not all(each.isdecimal() for each in versions):
+        return True
+    return int(versions[0]) > int(versions[1])
+
+
 def resource_version_of(obj: Mapping[str, Any]) -> str:
     return str(obj.get("metadata", {}).get("resourceVersion", ""))
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from kube.client.client import Client
 from kube.clock import Clock, rfc3339_micro
 from kube.errors import AlreadyExists, Conflict, NotFound
-from kube.objects import Object, resource_version_of
+from kube.objects import Object, is_newer
 from kube.resources import LEASES, NODES
 from kube.runtime.events import EventRecorder
 from kubelet.beats import FAILURES, RETRY_S, Beats
@@ -153,9 +153,9 @@ class Heartbeat:
             self._took(await self._register())
 
     def _took(self, answer: Object) -> None:
-        """The server has taken our status. Where the watch was quicker than its answer, what the cache holds is the same."""
+        """The server has taken our status. Where the watch was quicker than its answer, what the cache holds is the same, or newer."""
         self._written_at_s = self._clock.monotonic()
-        if resource_version_of(answer) != resource_version_of(self._node):
+        if is_newer(answer, self._node):
             self._node = answer
 
     def observed(self, node: Object) -> None:

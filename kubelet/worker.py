@@ -154,10 +154,12 @@ class PodWorker:
             self._start_time = self._start_time or rfc3339(self.host.clock.now())
         self._wake_s = None
         observed = await self._observe()
+        seen = self.pod
         if (self._is_changed or self.starts.are_files_stale) and observed.has_ready_sandbox and observed.sandbox:
             await self.host.runtime.update_pod_sandbox(observed.sandbox.id, self._sandbox_config(observed.sandbox.attempt))
             await refresh(self, observed)
-        self._is_changed = False
+        if self.pod is seen:  # else the runtime is told of the newer one in the next round, for which `update` has asked
+            self._is_changed = False
         if self._is_new:
             self._is_new = False
             self._describe(observed)

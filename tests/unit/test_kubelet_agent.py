@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 from typing import Any
 
-from kube.objects import condition_of, is_condition_true
+import pytest
+
+from kube.objects import Object, condition_of, is_condition_true
 from kube.resources import CONFIG_MAPS, PODS
+from kubelet.runtime.base import SandboxConfig
+from kubelet.runtime.simulated import SimulatedRuntime
 from tests.unit.kubelet_world import ready, until, world
 from tests.virtual import virtual
 
@@ -321,6 +326,31 @@ async def test_a_changed_image_restarts_the_container() -> None:
         assert ("Normal", "Killing", "Container c definition changed, will be restarted", "spec.containers{c}") in w.events.seen
         await ready(w.api)
         assert w.api.status()["containerStatuses"][0]["restartCount"] == 1
+
+
+@virtual
+async def test_a_change_while_the_runtime_is_told_of_another_reaches_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    update = SimulatedRuntime.update_pod_sandbox
+
+    async def slow(self: SimulatedRuntime, sandbox_id: str, config: SandboxConfig) -> None:
+        await asyncio.sleep(1)
+        told.append(config.pod["metadata"]["annotations"]["turn"])
+        await update(self, sandbox_id, config)
+
+    monkeypatch.setattr(SimulatedRuntime, "update_pod_sandbox", slow)
+    async with world() as w:
+        w.api.pod()
+        await ready(w.api)
+        for turn in ("1", "2"):
+            w.api.change("web", partial(_annotate, turn))
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(10)
+        assert told == ["1", "2"]
+
+
+def _annotate(turn: str, pod: Object) -> None:
+    pod["metadata"]["annotations"] = {"turn": turn}
 
 
 # --- admission ----------------------------------------------------------------------------------------------------
