@@ -5,13 +5,14 @@
     proxy.py         pods, services and nodes behind `proxy`; `proxy_target.py` says where each leads
     backends.py      the addresses that may be connected to, and the connections
     http_exchange.py what is said over them
+    connect_admission.py  whether admission lets it through (not logs: those are read)
 
 Nothing here looks into what passes through.
 """
 
 from __future__ import annotations
 
-from apiserver.handlers import pod_log, pod_streams, proxy
+from apiserver.handlers import connect_admission, pod_log, pod_streams, proxy
 from apiserver.handlers.request import Answer, Request
 from apiserver.handlers.upgrade import Upgraded
 from apiserver.registry.kind import Subresource
@@ -29,6 +30,7 @@ async def connect(request: Request, served: Served, part: Subresource) -> Answer
         raise BadRequest("dryRun is not supported")
     if plural == "pods" and name == "log":
         return await pod_log.serve(request, served)
+    await connect_admission.admit(request, served, part)
     if plural == "pods" and name in ("exec", "attach", "portforward"):
         return await pod_streams.serve(request, served, name)
     if name == "proxy":

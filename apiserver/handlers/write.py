@@ -230,7 +230,10 @@ async def delete(request: Request, served: Served) -> Response:
     options = await _delete_options(request)
     namespace = info.namespace if registry.resource.namespaced else ""
     _propagation_warning(request, served, options)
-    written = await registry.remove(namespace, info.name, options, request.context(options, verb="delete"))
+    ctx = request.context(options, verb="delete")
+    if served.conversion is not None:
+        ctx.api_version = served.resource.api_version
+    written = await registry.remove(namespace, info.name, options, ctx)
     waiting = not written.deleted
     status = 202 if waiting and options.get("orphanDependents") is False else 200
     if waiting or registry.kind.delete_answers_object:
@@ -256,6 +259,8 @@ async def delete_collection(request: Request, served: Served) -> Response:
     _propagation_warning(request, served, options)
     entries, metadata = await select(served, _in_pages(chosen), namespace)
     ctx = request.context(options, verb="deletecollection")
+    if served.conversion is not None:
+        ctx.api_version = served.resource.api_version
     for entry in entries:
         try:
             await registry.remove(entry.namespace, entry.name, options, ctx)

@@ -72,7 +72,8 @@ def validate_mutating_policy(new: Object, old: Object | None, _ctx: Context) -> 
         errors += [not_supported(path, each, MUTABLE_OPERATIONS) for each in rule.get("operations") or () if each not in MUTABLE_OPERATIONS]
     if not spec.get("mutations"):
         errors.append(required("spec.mutations", "mutations must contain at least one item"))
-    scope = replace(_scope(spec), has_patch_types=True)
+    scope = _scope(spec)
+    scope = replace(scope, variables=scope.variables or {}, has_patch_types=True)
     for index, mutation in enumerate(spec.get("mutations") or []):
         errors += _mutation(mutation, f"spec.mutations[{index}]", scope)
     return errors + _choice(spec.get("reinvocationPolicy"), REINVOCATION_POLICIES, "spec.reinvocationPolicy")

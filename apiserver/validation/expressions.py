@@ -64,6 +64,10 @@ class ExpressionError(ValueError):
     """An expression that cannot be asked; the text is upstream's."""
 
 
+class ProgramError(ExpressionError):
+    """An expression that compiles and could not be run all the same."""
+
+
 def compile_admission(expression: str, scope: Scope, returns: Sequence[str] = ()) -> Program:
     """An expression that is asked about a request. `returns`: the types it may evaluate to, none for any. Raises ExpressionError."""
     from kube.cel.library.mutation import struct
@@ -73,6 +77,8 @@ def compile_admission(expression: str, scope: Scope, returns: Sequence[str] = ()
     if returns and found not in returns:
         wanted = returns[0] if len(returns) == 1 else f"one of [{' '.join(returns)}]"
         raise ExpressionError(f"must evaluate to {wanted} but got {found}")
+    if program.problem:
+        raise ProgramError(f"program instantiation failed: {program.problem}")
     return program
 
 
@@ -80,6 +86,8 @@ def admission_error(expression: str, path: str, *, returns: Sequence[str], scope
     """What is wrong with an expression that is asked about a request. `returns`: the types it may evaluate to, none for any."""
     try:
         compile_admission(expression, scope, returns)
+    except ProgramError as problem:
+        return FieldError("InternalError", path, f"Internal error: {problem}")
     except ExpressionError as problem:
         return invalid(path, expression, str(problem))
     return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from kube.cel.checker import Structs, check, children
 from kube.cel.cost import least_of_loops
+from kube.cel.library import FUNCTIONS
 from kube.cel.literals import pattern
 from kube.cel.parser import parse
 from kube.cel.program import compile_node
@@ -46,10 +47,17 @@ class Program:
             raise CelError("no such overload") from wrong
 
 
+_CONVERSIONS: Final = frozenset(("bool", "bytes", "double", "duration", "int", "string", "timestamp", "uint"))
+
+
 def _made_wrong(node: Node) -> str:
-    if isinstance(node, Call) and node.function in ("find", "findAll") and isinstance(node.args[0], Const):
+    """What goes wrong with what is worked out once and for all: patterns, and conversions of constants."""
+    if isinstance(node, Call) and len(node.args) == 1 and isinstance(node.args[0], Const):
         try:
-            pattern(node.args[0].value)
+            if node.function in ("find", "findAll"):
+                pattern(node.args[0].value)
+            elif node.function in _CONVERSIONS and node.target is None:
+                FUNCTIONS[node.function](node.args[0].value)
         except CelError as problem:
             return str(problem)
     return next(filter(None, map(_made_wrong, children(node))), "")

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from kube.cel.cost_functions import CHECK
 from kube.cel.declarations import TYPE_NAMES
+from kube.cel.guards import guarded
 from kube.cel.library import FUNCTIONS
+from kube.cel.library.mutation import made
 from kube.cel.syntax import Call, CelError, Comprehension, Const, CostError, CreateList, CreateMap, CreateStruct, Ident, Node, Select
 from kube.cel.values import NONE, Duration, Optional, Struct, UInt, no_overload
 
@@ -22,6 +24,7 @@ COST_MAX: Final = 1_000_000
 
 _TOO_MUCH: Final = "operation cancelled: actual cost limit exceeded"
 _COMPARE: Final = {"_<_": operator.lt, "_<=_": operator.le, "_>_": operator.gt, "_>=_": operator.ge}
+_GO_NAMES: Final = {type(None): "Null", bool: "Bool", int: "Int", UInt: "Uint", float: "Double", str: "String", bytes: "Bytes"}
 _ZEROS: Final[Mapping[str, Any]] = {"double": 0.0, "uint": UInt(0), "duration": Duration(0)}
 _ORDERED: Final = frozenset({"int", "string", "double", "timestamp", "duration"})
 
@@ -79,6 +82,9 @@ class _Compiler:
             return _binary(function, runs[0], self._const(Const(node.at, _ZEROS[node.type.kind])))
         if node.function == "check":
             return _costly(_binary(function, *runs), self._cost, CHECK)
+        guard = guarded(node, arguments)
+        if guard is not None:
+            return _guarded(function, runs, guard)
         if len(runs) == 1:
             return _unary(function, runs[0])
         if len(runs) == 2:
@@ -134,7 +140,7 @@ class _Compiler:
                     out[name] = value
                 elif value.has:
                     out[name] = value.value
-            return Struct(type_name, out)
+            return made(type_name, out)
 
         return make
 
@@ -188,7 +194,7 @@ class _Loop:
         """Put each item of the range into its place; count what that costs."""
         values, cost, turn = self.values(v), self.cost, self.turn
         if not isinstance(values, list | Mapping):
-            raise no_overload()
+            raise CelError(f"got 'types.{_GO_NAMES.get(type(values), type(values).__name__)}', expected iterable type")
         if len(self.places) == 1:
             (place,) = self.places
             for v[place] in values:
@@ -327,6 +333,15 @@ def _costly(run: Run, place: int, cost: int) -> Run:
         return run(v)
 
     return costing
+
+
+def _guarded(function: Callable[..., Any], runs: Sequence[Run], guard: Callable[[Sequence[Any]], None]) -> Run:
+    def run(v: list[Any]) -> Any:
+        values = [each(v) for each in runs]
+        guard(values)
+        return function(*values)
+
+    return run
 
 
 def _binary(function: Callable[[Any, Any], Any], left: Run, right: Run) -> Run:

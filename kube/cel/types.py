@@ -77,13 +77,15 @@ def substitute(of: Type, known: Mapping[str, Type], *, default: Type | None = No
 def unify(wanted: Type, given: Type, known: dict[str, Type]) -> bool:
     """Whether a value of one type may stand where another is wanted; parameters that this settles are put into `known`."""
     wanted, given = _settled(wanted, known), _settled(given, known)
-    if wanted == given or is_dyn(wanted) or is_dyn(given):
+    if wanted == given:
         return True
     if wanted.kind == "param":
         known[wanted.name] = given
         return True
     if given.kind == "param":
         known[given.name] = wanted
+        return True
+    if is_dyn(wanted) or is_dyn(given):
         return True
     if given.kind == "null_type" and wanted.kind in ("object", "opaque", "timestamp", "duration", "optional_type"):
         return True

@@ -118,7 +118,7 @@ def place_of(items: list[Any], key: str, *, size: int) -> int:
     """The index that `key` means in a list of `size` places; negative ones count from the end."""
     index = _index(key)
     if not -size <= index < size:
-        raise PatchFailed(f"Unable to access invalid index: {index}: invalid index detected")
+        raise PatchFailed(f"Unable to access invalid index: {index}: invalid index referenced")
     return index + size if index < 0 else index
 
 

@@ -43,9 +43,6 @@ class Expression:
             self.program = compile_admission(text, scope, returns)
         except ExpressionError as problem:
             self.problem = str(problem)
-            return
-        if self.program.problem:
-            self.problem = f"program instantiation failed: {self.program.problem}"
 
 
 class Evaluation:
@@ -59,7 +56,7 @@ class Evaluation:
 
     def evaluate(self, expression: Expression) -> Any:
         """The value. Raises EvaluationError, and OutOfBudget when this is the last straw."""
-        if expression.program is None or expression.problem:
+        if expression.program is None:
             raise EvaluationError(f"compilation error: {expression.problem}")
         try:
             return expression.program.evaluate(self._values)
@@ -93,7 +90,7 @@ class _Variables(Mapping[str, Any]):
         return found
 
     def _value(self, name: str, expression: Expression) -> Any:
-        if expression.program is None or expression.problem:
+        if expression.program is None:
             return CelError(f'composited variable "{name}" fails to compile: {expression.problem}')
         try:
             return expression.program.evaluate(self.seen)

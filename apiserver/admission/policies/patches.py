@@ -21,7 +21,7 @@ from kube.patch.typed import SchemaError, check, merged
 from kube.schema import unstructured
 from kube.schema.decode import DecodeError, decode
 from kube.schema.gojson import TooDeep
-from kube.schema.types import StructType, Type
+from kube.schema.types import Scalar, ScalarType, StructType, Type
 
 _SAFE: Final = 2**53 - 1
 _BUILT_IN: Final = "io.k8s."
@@ -60,6 +60,9 @@ def _after_apply(of: StructType, form: Form, obj: Object, value: Struct) -> Obje
     except TypeError:
         raise MutationError("invalid return type: *dynamic.ObjectVal") from None
     try:
+        unfit = list(_unfit(of, value, ""))
+        if unfit:
+            raise SchemaError(unfit)
         check(of, config)
     except SchemaError as error:
         raise _not_applied(f"failed to convert patch object to typed object: {error}") from None
@@ -79,6 +82,24 @@ def _after_apply(of: StructType, form: Form, obj: Object, value: Struct) -> Obje
         what = f"{kind.group}/{kind.version}, Kind={kind.kind}"
         raise MutationError(f"unable to convert unstructured object to {what}: {error}") from None
     return new | {"apiVersion": form.kind.api_version, "kind": form.kind.kind}
+
+
+def _unfit(of: Type, value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """What the values of expressions are that JSON would have been, and upstream does not turn into it: nulls and bytes. (path, message)"""
+    shape = shape_of(of, value)
+    if value is None and shape is not Shape.SCALAR:
+        yield path, f"expected {shape.value}, got &{{NULL_VALUE}}"
+    elif isinstance(of, ScalarType) and of.scalar in (Scalar.STRING, Scalar.BYTES) and isinstance(value, bytes | None):
+        shown = f"[]uint8{{{', '.join(map(hex, value))}}}" if value is not None else "0"
+        yield path, f"expected string, got &value.valueUnstructured{{Value:{shown}}}"
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            child = child_of(of, str(name))
+            if child is not None:
+                yield from _unfit(child, each, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _unfit(list_of(of).item, each, f"{path}[{index}]")
 
 
 def _not_applied(why: str) -> MutationError:
@@ -133,9 +154,6 @@ def _after_patch(of: StructType, form: Form, obj: Object, value: list[Struct]) -
 
 
 def _operation(given: Struct) -> dict[str, Any]:
-    for name in given:
-        if name not in ("op", "path", "from", "value"):
-            raise MutationError(f"unexpected JSONPatchType field: {name}")
     operation = {"op": given.get("op", ""), "path": given.get("path", "")}
     if given.get("from"):
         operation["from"] = given["from"]
@@ -181,8 +199,10 @@ def plain(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):
         if not all(isinstance(each, str) for each in value):
-            raise TypeError("map key is not a string")
+            raise TypeError("unsupported type conversion from 'int' to string")
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list):
         return [plain(each) for each in value]
-    raise TypeError(f"unsupported type {type(value).__name__}")
+    raise TypeError(
+        f"type conversion error from '{getattr(value, 'type_name', type(value).__name__).rpartition('.')[2]}' to '*structpb.Value'"
+    )

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kube.cel import types
+from kube.cel.syntax import CelError
 from kube.cel.types import Type
-from kube.cel.values import no_overload
+from kube.cel.values import Struct, no_overload
 
 OBJECT: Final = "Object"
 
@@ -39,6 +40,20 @@ def struct(name: str) -> Type | None:
     if name == OBJECT or name.startswith(f"{OBJECT}."):
         return Type("object", (), name, _ANY_FIELD)
     return None
+
+
+def made(name: str, fields: Mapping[str, Any]) -> Struct:
+    """A value that was written as `Name{field: value}`. Raises CelError for what cannot be a JSONPatch."""
+    if name == JSON_PATCH.name:
+        for field, value in fields.items():
+            if field not in _OF_PATCH:
+                raise CelError(f"unexpected JSONPatchType field: {field}")
+            if field != "value" and not isinstance(value, str):
+                raise CelError(f"unexpected type {_GO_NAMES.get(type(value), 'structpb.NullValue')} for JSONPatchType '{field}' field")
+    return Struct(name, fields)
+
+
+_GO_NAMES: Final = {bool: "bool", int: "int64", float: "float64", dict: "map[string]interface {}", list: "[]interface {}"}
 
 
 def _escaped(key: Any) -> str:

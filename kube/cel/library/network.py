@@ -66,13 +66,28 @@ def parse_cidr(text: Any) -> CIDR:
     if not isinstance(text, str):
         raise no_overload()
     host, slash, bits = text.rpartition("/")
+    if not slash:
+        raise _no_cidr(text, "no '/'")
     try:
-        address = _address(host)
-    except CelError:
-        address = None
-    if not slash or address is None or _BITS.fullmatch(bits) is None or int(bits) > address.max_prefixlen:
-        raise CelError(f'network address parse error during conversion from string: netip.ParsePrefix("{text}"): invalid')
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise _no_cidr(text, f'ParseAddr("{host}"): unable to parse IP') from None
+    if "%" in host:
+        raise _no_cidr(text, "IPv6 zones cannot be present in a prefix")
+    if _BITS.fullmatch(bits) is None:
+        raise _no_cidr(text, f'bad bits after slash: "{bits}"')
+    if int(bits) > address.max_prefixlen:
+        raise _no_cidr(text, "prefix length out of range")
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        raise CelError(f'{_NOT_CIDR}IPv4-mapped IPv6 address "{text}" is not allowed')
     return CIDR(address, int(bits))
+
+
+_NOT_CIDR: Final = "network address parse error during conversion from string: "
+
+
+def _no_cidr(text: str, why: str) -> CelError:
+    return CelError(f'{_NOT_CIDR}{_NOT_CIDR}netip.ParsePrefix("{text}"): {why}')
 
 
 def ip(value: Any) -> IP:

@@ -130,9 +130,7 @@ def index(values: Any, key: Any) -> Any:
         if _in_map(key, values):
             return values[key]
         raise CelError(f"no such key: {key}")
-    if values is None:  # null is a value like any other that lacks the key
-        raise CelError(f"no such key: {key}")
-    raise no_overload()
+    raise CelError(f"no such key: {key}")  # of a value that has no keys at all, null included
 
 
 def optional_index(values: Any, key: Any) -> Optional:
@@ -162,6 +160,13 @@ def inserted(values: Mapping[Any, Any], *entry: Any) -> dict[Any, Any]:
 
 
 # --- conversions
+
+
+def _read(parse: Callable[[str], Any], text: str, as_type: str) -> Any:
+    try:
+        return parse(text)
+    except CelError:
+        raise _not_read(as_type) from None
 
 
 def _not_read(as_type: str) -> CelError:
@@ -229,21 +234,21 @@ def to_bytes(value: Any) -> bytes:
     raise no_overload()
 
 
-def to_duration(value: Any) -> Duration:
+def to_duration(value: Any) -> Any:
     if isinstance(value, Duration):
         return value
     if isinstance(value, str):
-        return parse_duration(value)
+        return _read(parse_duration, value, "google.protobuf.Duration")
     if type(value) is int:
         return Duration(value)
     raise no_overload()
 
 
-def to_timestamp(value: Any) -> Timestamp:
+def to_timestamp(value: Any) -> Any:
     if isinstance(value, Timestamp):
         return value
     if isinstance(value, str):
-        return parse_timestamp(value)
+        return _read(parse_timestamp, value, "google.protobuf.Timestamp")
     if type(value) is int:
         return Timestamp(value * _SECOND)
     raise no_overload()
@@ -259,24 +264,49 @@ def _equal(a: Any, b: Any) -> bool:
     return equal(a, b)
 
 
+# --- who says that there is no such overload --------------------------------------------------------------------------
+
+_NUMBERS: Final = (int, UInt, float)
+_MOMENTS: Final = (Timestamp, Duration)
+_ORDERED: Final = (*_NUMBERS, *_MOMENTS, bool, str, bytes)
+
+
+def _operator(name: str, run: Callable[..., Any], kinds: tuple[type, ...]) -> Callable[..., Any]:
+    """An operator that is named in the error when its first operand has no such operator at all."""
+
+    def operate(left: Any, *right: Any) -> Any:
+        try:
+            return run(left, *right)
+        except CelError as error:
+            is_known = type(left) in kinds or (list in kinds and isinstance(left, list))
+            if str(error) == "no such overload" and not is_known:
+                raise CelError(f"no such overload: {name}") from None
+            raise
+
+    return operate
+
+
+_OPERATORS: Final[Mapping[str, tuple[Callable[..., Any], tuple[type, ...]]]] = {
+    "_+_": (add, (*_NUMBERS, *_MOMENTS, str, bytes, list)),
+    "_-_": (subtract, (*_NUMBERS, *_MOMENTS)),
+    "_*_": (multiply, _NUMBERS),
+    "_/_": (divide, _NUMBERS),
+    "_%_": (modulo, (int, UInt)),
+    "-_": (negate, (int, float)),
+    "_<_": (lambda a, b: compare(a, b) < 0, _ORDERED),
+    "_<=_": (lambda a, b: compare(a, b) <= 0, _ORDERED),
+    "_>_": (lambda a, b: compare(a, b) > 0, _ORDERED),
+    "_>=_": (lambda a, b: compare(a, b) >= 0, _ORDERED),
+}
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
-    "_+_": add,
-    "_-_": subtract,
-    "_*_": multiply,
-    "_/_": divide,
-    "_%_": modulo,
-    "-_": negate,
+    **{name: _operator(name, run, kinds) for name, (run, kinds) in _OPERATORS.items()},
     "_==_": _equal,
     "_!=_": lambda a, b: not equal(a, b),
-    "_<_": lambda a, b: compare(a, b) < 0,
-    "_<=_": lambda a, b: compare(a, b) <= 0,
-    "_>_": lambda a, b: compare(a, b) > 0,
-    "_>=_": lambda a, b: compare(a, b) >= 0,
     "@in": contained,
     "_[_]": index,
     "_[?_]": optional_index,
     "cel.@mapInsert": inserted,
-    "size": size,
+    "size": _operator("size", size, (str, bytes, list, dict)),
     "int": to_int,
     "uint": to_uint,
     "double": to_double,

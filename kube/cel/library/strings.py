@@ -44,10 +44,10 @@ def last_index_of(value: Any, part: Any, start: int | None = None) -> int:
 
 def substring(text: str, start: int, end: int | None = None) -> str:
     stop = len(text) if end is None else end
+    if end is not None and start > stop:
+        raise CelError(f"invalid substring range. start: {start}, end: {stop}")
     if not 0 <= start <= len(text) or not 0 <= stop <= len(text):
         raise CelError(f"index out of range: {start if not 0 <= start <= len(text) else stop}")
-    if start > stop:
-        raise CelError(f"invalid substring range. start: {start}, end: {stop}")
     return text[start:stop]
 
 
