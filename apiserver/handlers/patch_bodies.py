@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from kube.errors import BadRequest, UnsupportedMediaType
+from kube.patch.golang import int64s
 from kube.patch.json_patch import check_json_patch, json_kind
 from kube.patch.merge_patch import check_merge_patch
 from kube.schema import gojson, goyaml
@@ -32,7 +33,7 @@ _GO_MAP: Final = "Go value of type map[string]interface {}"
 _WRITTEN_ODDLY: Final = (b"<", b">", b"&", b"\\u", b"\\/", "\u2028".encode(), "\u2029".encode())
 _QUOTED_BYTES_MAX: Final = 64 * 1024
 """deviates: in larger patches, `test` compares strings by what they say, where upstream always goes by how they are written"""
-_MANY_DIGITS: Final = re.compile(rb"[0-9a-fA-F_]{13}")
+_MANY_DIGITS: Final = re.compile(rb"[0-9a-fA-F_]{16}|[eE]\+?[0-9]{2}")
 _OPERATION_FIELDS: Final = frozenset({"op", "path", "from", "value"})
 
 
@@ -71,6 +72,8 @@ def parse(body: bytes, media: str, *, validation: str) -> PatchBody:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = _odd(body, media, lenient=lenient)
+    if media == STRATEGIC and _MANY_DIGITS.search(body) is not None:
+        value = int64s(value)
     unknown = _checked(value, media, lenient=lenient)
     repeats = _repeats_keys(body, value)
     if media == JSON_PATCH and b'"test"' in body and len(body) <= _QUOTED_BYTES_MAX and any(each in body for each in _WRITTEN_ODDLY):
@@ -162,6 +165,8 @@ def _parse_yaml(body: bytes, validation: str) -> PatchBody:
     except goyaml.YamlError as error:
         raise BadRequest(f"error decoding YAML: error converting YAML to JSON: {error}") from None
     value = {} if document.value is None else document.value
+    if _MANY_DIGITS.search(body) is not None:
+        value = int64s(value)
     if not isinstance(value, dict):
         why = f"error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {json_kind(value)} into {_GO_MAP}"
         raise BadRequest(f"error decoding YAML: {why}")
@@ -169,15 +174,4 @@ def _parse_yaml(body: bytes, validation: str) -> PatchBody:
         gojson.encoded(value)
     except gojson.TooDeep:
         raise BadRequest(f"error decoding YAML: {TOO_DEEP}") from None
-    if _MANY_DIGITS.search(body) is not None:
-        value = _as_doubles(value)
     return PatchBody(APPLY, value, tuple(document.duplicates) if validation != "Ignore" else ())
-
-
-def _as_doubles(value: Any) -> Any:
-    """Integers as they are after the way upstream takes with a configuration, which is that of all numbers: through float64."""
-    if isinstance(value, dict):
-        return {key: _as_doubles(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_as_doubles(each) for each in value]
-    return int(float(value)) if type(value) is int else value

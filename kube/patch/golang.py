@@ -59,7 +59,16 @@ def as_numbers(value: Any) -> Any:
         return [as_numbers(each) for each in value]
     if type(value) is int:
         return value if -(2**63) <= value < 2**63 else float(value)
-    return int(value) if type(value) is float and value.is_integer() and -(2.0**63) <= value < 2.0**63 else value
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < 2.0**63 else value
+
+
+def int64s(value: Any) -> Any:
+    """The value with its integers as Kubernetes reads them where nobody says what they are: those that no int64 holds are floats."""
+    if isinstance(value, dict):
+        return {name: int64s(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [int64s(each) for each in value]
+    return float(value) if type(value) is int and not -(2**63) <= value < 2**63 else value
 
 
 def text_verb(value: Any) -> str:

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -307,4 +308,4 @@ def _as_json(number: float, text: str) -> Any:
     """Go prints whole floats without a fraction when it turns the document into JSON, so they are integers from there on."""
     if not math.isfinite(number):
         return text
-    return int(number) if number.is_integer() and abs(number) < 1e21 else number
+    return int(Decimal(repr(number))) if number.is_integer() and abs(number) < 1e21 else number

@@ -55,6 +55,8 @@ class _Converter(strict.Walk):
         if value != int(value):
             raise leaves.LeafError(f"cannot convert float64 to {of.go_name}")
         bits = 32 if of.scalar is Scalar.INT32 else 64
+        if not -(2**63) <= value < 2**63:
+            value = -(2**63)  # what the processor makes of a float that is too large
         return (int(value) + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
 
     def _bytes(self, of: ScalarType, value: Any) -> Any:

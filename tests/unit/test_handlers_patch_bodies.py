@@ -61,10 +61,24 @@ def test_nothing_is_an_empty_configuration() -> None:
         assert parse(nothing, APPLY, validation="Warn").value == {}
 
 
-def test_big_integers_of_a_configuration_go_through_doubles() -> None:
-    body = b"spec: {a: 9007199254740993, b: [0x20000000000001], c: '9007199254740993', d: 1}"
+def test_integers_of_a_configuration_are_exact_as_far_as_an_int64_goes() -> None:
+    body = b"spec: {a: 9007199254740993, b: [0x20000000000001], c: '9007199254740993', d: 1, e: 9223372036854775807}"
     value = parse(body, APPLY, validation="Warn").value
-    assert value == {"spec": {"a": 9007199254740992, "b": [9007199254740992], "c": "9007199254740993", "d": 1}}
+    assert value == {"spec": {"a": 9007199254740993, "b": [9007199254740993], "c": "9007199254740993", "d": 1, "e": 2**63 - 1}}
+
+
+@pytest.mark.parametrize("media", [APPLY, STRATEGIC])
+@pytest.mark.parametrize("number", ["9223372036854775808", "-9223372036854775809", "18446744073709551616", "1e20"])
+def test_what_no_int64_holds_is_a_float(media: str, number: str) -> None:
+    value = parse(b'{"a": [%s]}' % number.encode(), media, validation="Warn").value
+    assert value == {"a": [float(number)]}
+    assert type(value["a"][0]) is float
+
+
+def test_whole_floats_of_a_configuration_are_integers_of_the_digits_that_go_prints() -> None:
+    value = parse(b"{a: 1.0, b: 9223372036854774784.0, c: 1e18, d: 1.5}", APPLY, validation="Warn").value
+    assert value == {"a": 1, "b": 9223372036854775000, "c": 10**18, "d": 1.5}
+    assert [type(each) for each in value.values()] == [int, int, int, float]
 
 
 MEDIA = {
