@@ -105,8 +105,8 @@ class Patching:
         self.ctx.warnings.extend(strict)
         if self.media != STRATEGIC and self.of.name.startswith(_BUILT_IN) and not document.get("apiVersion"):
             out["metadata"].pop("name", None)  # upstream takes it for its internal version, which has no such members
-        kind = out.get("kind") if self.of.named is not None else ""
-        out["apiVersion"], out["kind"] = self.names.api_version, kind or self.names.kind
+        said = out if self.of.named is not None else {}
+        out["apiVersion"], out["kind"] = said.get("apiVersion") or self.names.api_version, said.get("kind") or self.names.kind
         return out
 
     def _clean(self, current: Object, document: Any) -> tuple[Object | None, list[str]]:
@@ -153,7 +153,7 @@ class Patching:
         if is_custom and not parsed.value.get("apiVersion"):
             why = "Object 'apiVersion' is missing in 'object has no apiVersion field'"
             raise errors.InternalError(f"Internal error occurred: {why}", details={"causes": [{"message": why}]})
-        if (found.group, found.version) != (self.names.group, self.names.version):
+        if not is_custom and (found.group, found.version) != (self.names.group, self.names.version):
             raise BadRequest(
                 f"the API version in the data ({found.api_version}) does not match the expected API version ({self.names.api_version})"
             )

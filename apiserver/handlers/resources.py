@@ -110,7 +110,7 @@ def _route(kind: Kind, info: RequestInfo) -> _Route:
         if info.by_path:
             raise no_such_path()
         part = next((each for each in kind.subresources if each.name == info.subresource), None)
-        if part is None or (info.rest and not part.connect):
+        if part is None or (info.rest and part.name != "proxy"):
             raise no_such_path()
         produces = OBJECTS if not part.connect else ("text/plain", *OBJECTS) if part.name == "log" else None
         return _Route(part, frozenset(part.verbs), produces)

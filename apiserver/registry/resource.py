@@ -281,7 +281,8 @@ class Registry:
         problems = [*self._metadata_problems(new["metadata"], old["metadata"], part), *validate(new, old, ctx)]
         if problems:
             del ctx.warnings[warned:]
-            raise errors.invalid_object(new.get("kind") or self.resource.kind, self.resource.group, entry.name, problems)
+            group = self.resource.group if kind.custom is None else new.get("apiVersion", "").rpartition("/")[0]
+            raise errors.invalid_object(new.get("kind") or self.resource.kind, group, entry.name, problems)
         await self.registries.admission.validate(attributes)
         if not managed:
             new = with_old_times(old, new)

@@ -101,11 +101,17 @@ def canonical_element(text: str) -> str | None:
     return value_element(value) if kind == "v" and not isinstance(value, tuple) else text
 
 
+class _Members(tuple[tuple[str, Any], ...]):
+    """What was a map: its members, by name."""
+
+    __slots__ = ()
+
+
 def _hashable(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_hashable, value))
     if isinstance(value, dict):
-        return tuple(sorted((k, _hashable(v)) for k, v in value.items()))
+        return _Members((name, _hashable(value[name])) for name in sorted(value))
     return value
 
 
@@ -152,8 +158,15 @@ def element_text(text: str) -> str:
     if kind == "f":
         return f".{value}"
     if kind == "k":
-        return "[" + ",".join(f"{name}={quoted(each)}" for name, each in value) + "]"
-    return f"[={quoted(value)}]" if kind == "v" else f"[{value}]"
+        return "[" + ",".join(f"{name}={_value_text(each)}" for name, each in value) + "]"
+    return f"[={_value_text(value)}]" if kind == "v" else f"[{value}]"
+
+
+def _value_text(value: Any) -> str:
+    """A value as structured-merge-diff prints it: what a map has stands one after the other."""
+    if isinstance(value, _Members):
+        return "".join(f"{name}={_value_text(each)}" for name, each in value)
+    return f"[{','.join(map(_value_text, value))}]" if isinstance(value, tuple) else quoted(value)
 
 
 def path_text(path: Sequence[str]) -> str:

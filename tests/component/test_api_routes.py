@@ -15,6 +15,8 @@ PATHS = {
     "a cluster's kind inside a namespace": ("GET", "/api/v1/namespaces/default/nodes", 404),
     "a subresource that the kind does not have": ("GET", f"{CONFIG_MAPS}/a/status", 404),
     "what follows a subresource": ("GET", f"{DEPLOYMENTS}/d/status/deeper", 404),
+    "what follows a log": ("GET", f"{PODS}/p/log/deeper", 404),
+    "what follows an exec": ("POST", f"{PODS}/p/exec/deeper", 404),
     "two slashes in a row": ("GET", "/api/v1//namespaces/default", 404),
     "one object of a kind that is only ever created": ("GET", "/apis/authentication.k8s.io/v1/tokenreviews/x", 404),
     "creating across namespaces": ("POST", "/api/v1/configmaps", 405),

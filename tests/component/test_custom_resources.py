@@ -128,6 +128,40 @@ async def test_bodies_and_patches_that_are_another_kind() -> None:
             ]
 
 
+@pytest.mark.parametrize(
+    ("said", "subject", "wrong"),
+    [
+        pytest.param({"apiVersion": "x.example.com/v2"}, "Foo.x.example.com", ["apiVersion"], id="another version"),
+        pytest.param({"apiVersion": "other/v1"}, "Foo.other", ["apiVersion"], id="another group"),
+        pytest.param({"apiVersion": "v1"}, "Foo", ["apiVersion"], id="no group"),
+        pytest.param({"apiVersion": "x.example.com/v9", "kind": "Bar"}, "Bar.x.example.com", ["kind", "apiVersion"], id="and another kind"),
+        pytest.param(
+            {"apiVersion": "x.example.com/v9", "spec": {"mode": "z"}}, "Foo.x.example.com", ["apiVersion"], id="nothing else is told"
+        ),
+    ],
+)
+async def test_a_patch_that_makes_another_version_of_an_object(said: Object, subject: str, wrong: list[str]) -> None:
+    async with served() as api:
+        await api.ok("POST", DEFINITIONS, definition())
+        made = await api.ok("POST", FOOS, foo("a"))
+        reply = await api.call("PATCH", f"{FOOS}/a", said, content_type=MERGE)
+        assert (reply.status, [each["field"] for each in reply.body["details"]["causes"]]) == (422, wrong)
+        assert reply.message.startswith(f'{subject} "a" is invalid: ')
+        assert (await api.call("PATCH", f"{FOOS}/a", {**said, "metadata": {"resourceVersion": "1"}}, content_type=MERGE)).status == 409
+        assert await api.ok("GET", f"{FOOS}/a") == made
+
+
+async def test_numbers_that_no_integer_holds_are_taken_next_to_what_is_unknown() -> None:
+    async with served() as api:
+        loose = {**SCHEMA, "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}
+        await api.ok("POST", DEFINITIONS, definition(version(schema=loose)))
+        text = '"spec":{"n":-9223372036854775809},"other":36893488147419103232'
+        body = '{"apiVersion":"x.example.com/v1","kind":"Foo","metadata":{"name":"a"},' + text + "}"
+        made = await api.ok("POST", FOOS, body)
+        assert made["spec"] == {"n": -(2.0**63)}
+        assert "other" not in made
+
+
 async def test_what_was_wrong_before_may_stay() -> None:
     async with served() as api:
         loose = {**SCHEMA, "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}

@@ -43,6 +43,9 @@ from tests.unit.patch_types import APP, PORT, TEXT, list_map, struct
         pytest.param("v:null", "[=null]", id="null"),
         pytest.param("v:1.5", "[=1.5]", id="a fraction"),
         pytest.param("i:3", "[3]", id="an index"),
+        pytest.param('k:{"name":[1,"a",[]]}', '[name=[1,"a",[]]]', id="a list for a key"),
+        pytest.param('k:{"name":{"b":[true,null],"a":1}}', "[name=a=1b=[true,null]]", id="a map for a key"),
+        pytest.param('k:{"name":{}}', "[name=]", id="an empty map for a key"),
     ],
 )
 def test_how_messages_print_elements(element: str, text: str) -> None:

@@ -165,7 +165,7 @@ def _prepare_status(new: Object, old: Object | None, _ctx: Context) -> None:
             new[name] = old[name]
         else:
             del new[name]
-    new["metadata"] = dict(old["metadata"])
+    new["apiVersion"], new["metadata"] = old["apiVersion"], dict(old["metadata"])
     if managed:
         new["metadata"]["managedFields"] = managed
     else:

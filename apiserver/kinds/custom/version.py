@@ -18,6 +18,7 @@ from apiserver.validation.custom.pruning import CoerceError, Pruner, clean_check
 from apiserver.validation.custom.schema import Node
 from apiserver.validation.custom.validator import Validator
 from kube.objects import Object
+from kube.patch.golang import int64s
 from kube.schema import strict
 from kube.schema.decode import DecodeError, decode_clean
 from kube.schema.leaves import LeafError
@@ -38,7 +39,7 @@ class Version:
         self.node = pruned_defaults(node, meta)
         self._is_clean = clean_check(self.node)
         self._fill = compile_defaults(self.node)
-        self.validator = Validator(self.node, kind, (given.get("subresources") or {}).get("scale"))
+        self.validator = Validator(self.node, kind, (given.get("subresources") or {}).get("scale"), api_version=self.api_version)
         self.type = object_type(self.node, meta, name=f"{self.api_version} {kind}")
         self.type.decoder, self.type.walk = self._decode, self._walk
 
@@ -129,7 +130,7 @@ def _odd(_value: object) -> object:
 def _copied(value: Any) -> tuple[Object, list[str]]:
     """(a fresh object, what there is to say of repeated keys)."""
     told = list(dict.fromkeys(_repeated(value)))
-    plain = strict.plain(value)
+    plain = int64s(strict.plain(value))
     return (orjson.loads(orjson.dumps(plain)) if plain else {}), told
 
 

@@ -29,10 +29,11 @@ _OWN_FINALIZERS: Final = frozenset({"orphan", "foregroundDeletion", "kubernetes"
 
 
 class Validator:
-    """`node` is the schema of the whole object; `scale` is what the version's `subresources.scale` says, if anything."""
+    """`node` is the schema of the whole object; `scale` is what the version's `subresources.scale` says, if anything. Without an
+    `api_version` objects may say any."""
 
-    def __init__(self, node: Node, kind: str, scale: Mapping[str, str] | None = None) -> None:
-        self._node, self._kind, self._scale = node, kind, scale
+    def __init__(self, node: Node, kind: str, scale: Mapping[str, str] | None = None, *, api_version: str = "") -> None:
+        self._node, self._kind, self._scale, self._api_version = node, kind, scale, api_version
         self._fits = compile_check(node)
         status = properties(node).get("status")
         self._status, self._status_fits = status, compile_check(status) if status is not None else None
@@ -40,9 +41,9 @@ class Validator:
 
     def whole(self, new: Object, old: Object | None, warnings: list[str] | None = None) -> list[FieldError]:
         """Everything wrong with an object, and with changing `old` into it. `warnings` gets what is wrong but was so before."""
-        if new.get("kind") != self._kind:
-            return [invalid("kind", new.get("kind"), f"must be {self._kind}")]
-        found: list[FieldError] = []
+        found = self._type_problems(new)
+        if found:
+            return found
         if not self._fits(new):
             found += problems(self._node, new, correlation=Correlation(new, old, self._node) if old is not None else None)
         found += self._spec_scale(new) + self._status_scale(new)
@@ -50,6 +51,10 @@ class Validator:
             found += embedded_problems(self._node, new)
         found += self._lists(new, old)
         return found + self._broken(new, old, found, warnings)
+
+    def _type_problems(self, new: Object) -> list[FieldError]:
+        wanted = {"kind": self._kind, "apiVersion": self._api_version}
+        return [invalid(name, new.get(name), f"must be {value}") for name, value in wanted.items() if value and new.get(name) != value]
 
     def status(self, new: Object, old: Object, warnings: list[str] | None = None) -> list[FieldError]:
         """Everything wrong with a write to `/status`."""
