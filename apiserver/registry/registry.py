@@ -69,6 +69,8 @@ class Registries:
         self.kinds: list[Kind] = []
         self.generation = 0
         """Goes up when the set of kinds changes: what is made from `kinds` is then to be made anew."""
+        self.groups: set[str] = set()
+        """The groups that are served."""
         self._by_name: dict[tuple[str, str], Registry] = {}
         self._served: dict[tuple[str, str, str], Served] = {}
         for kind in kinds:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from apiserver.kinds import all_kinds
 from apiserver.registry.emulation import Emulated, emulated
 from apiserver.registry.enablement import RuntimeConfigError, read_runtime_config
+from apiserver.registry.registry import Registries
+from apiserver.store.memory import MemoryStore
+from kube.clock import RealClock
 from kube.feature_gates import STORAGE_VERSION_MIGRATOR
+from kube.resources import SERVICES
 from kube.schema import definitions
 
 MIGRATIONS = "storagemigration.k8s.io/v1beta1"
@@ -61,6 +67,15 @@ def test_what_is_off_is_kept_for_the_servers_own_use() -> None:
     found = fitted("networking.k8s.io/v1=false")
     assert {kind.resource.plural for kind in found.hidden} == {each for version, each in USUAL if version == "networking.k8s.io/v1"}
     assert "storageversionmigrations" not in {kind.resource.plural for kind in fitted("", gates=frozenset()).hidden}
+
+
+def test_a_server_may_serve_nothing_and_keep_all() -> None:
+    found, clock = fitted("api/ga=false,api/alpha=false"), RealClock()
+    assert found.served == ()
+    version = definitions.load("1.36")
+    registries = Registries(found.served, MemoryStore(clock), definitions=version, clock=clock, rng=random.Random(1), hidden=found.hidden)
+    assert registries.groups == set()
+    assert registries.get(SERVICES).kind in found.hidden
 
 
 def test_a_version_of_several_is_switched_off_alone() -> None:
