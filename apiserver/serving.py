@@ -29,6 +29,7 @@ from apiserver.bootstrap.cluster_roles import AGENTS
 from apiserver.bootstrap.rules import rules
 from apiserver.ended_connection import ServedConnection
 from apiserver.front_proxy import FrontProxy, published
+from apiserver.handlers import extension_target
 from apiserver.handlers.backends import Trust
 from apiserver.handlers.documents import Documents
 from apiserver.handlers.extension_documents import Extensions
@@ -52,6 +53,7 @@ from apiserver.store.base import Compacted, FutureRevision, Store
 from apiserver.store.memory import MemoryStore
 from apiserver.token_review import TokenReviewer
 from apiserver.version import git_version
+from apiserver.webhook_client import WebhookClient
 from kube.client.config import ClientConfig, write_kubeconfig
 from kube.clock import Clock, RealClock
 from kube.runtime.garbage import settle
@@ -71,6 +73,7 @@ class Built:
     server: Server
     store: Store
     _tasks: list[asyncio.Task[Any]]
+    webhooks: WebhookClient
     client_ca: str = ""
     """The CA of client certificates (PEM), "" where there is none."""
     front_proxy: Mapping[str, str] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class Built:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.server.registries.close()
+        await self.webhooks.close()
         await self.store.close()
 
 
@@ -137,6 +141,10 @@ def build(
     node = NodeAuthorizer(registries, [rule_of(each) for each in rules(AGENTS["system:node"])])
     authorizers: dict[str, Authorizer] = {"AlwaysAllow": AllowAll(), "AlwaysDeny": DenyAll(), "Node": node, "RBAC": registries.rbac}
     registries.authorizer = Union([authorizers[each] for each in settings.authorization_mode])
+    webhooks = WebhookClient(
+        lambda reference: extension_target.find(registries, reference, rng, endpoints=settings.enable_aggregator_routing), clock
+    )
+    registries.webhooks = webhooks
     accounts = ServiceAccountTokens(registries, authority, settings.issuer) if authority is not None else None
     if accounts is not None:
         registries.issue_token = accounts.issue
@@ -157,7 +165,7 @@ def build(
     reviewing.authenticate_token = TokenReviewer(authenticator, accounts, settings.issuer)
     client_ca = authority.certificate_pem.decode() if authority is not None else ""
     app = create_app(Pipeline(server, authenticator, limits, RequestMetrics()))
-    return Built(app, server, store, [], client_ca, node=node if "Node" in settings.authorization_mode else None)
+    return Built(app, server, store, [], webhooks, client_ca, node=node if "Node" in settings.authorization_mode else None)
 
 
 async def compact_forever(store: Store) -> None:

@@ -8,8 +8,10 @@ component tests want: an hour of heartbeats costs what the heartbeats cost.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 
@@ -81,3 +83,35 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def _thread_done(self, _future: Any) -> None:
         self.threads_busy -= 1
+
+
+@contextlib.asynccontextmanager
+async def real_timeout(seconds: float) -> AsyncIterator[None]:
+    """`asyncio.timeout`, in real seconds on every loop: for what waits for a real socket. On a virtual one time stands still inside, for
+    otherwise it would fly while the peer is busy."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualTimeLoop):
+        async with asyncio.timeout(seconds):
+            yield
+        return
+    async with asyncio.timeout(None) as limit:
+        is_over = False
+
+        def end() -> None:
+            if not is_over:
+                limit.reschedule(loop.time())
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(end)
+
+        timer = threading.Timer(seconds, wake)
+        timer.daemon = True
+        timer.start()
+        loop.threads_busy += 1
+        try:
+            yield
+        finally:
+            is_over = True
+            loop.threads_busy -= 1
+            timer.cancel()

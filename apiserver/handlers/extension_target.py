@@ -33,7 +33,7 @@ def find(registries: Registries, reference: Object, rng: random.Random, *, endpo
     services, slices = registries.get(SERVICES).cache, registries.get(ENDPOINT_SLICES).cache
     entry = services.get(namespace, name)
     if entry is None:
-        raise Unreachable(f"services {errors.quoted(name)} not found")
+        raise Unreachable(f"service {errors.quoted(name)} not found")
     port, service = reference.get("port", PORT), services.object_of(entry)
     if not endpoints:
         return cluster_address(service, port)

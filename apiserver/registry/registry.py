@@ -14,6 +14,7 @@ from apiserver.registry.admission import Admission, NoAdmission
 from apiserver.registry.authorization import AllowAll, Authorizer
 from apiserver.registry.kind import Conversion, Kind
 from apiserver.registry.resource import Change, Registry, Written
+from apiserver.registry.webhooks import NoWebhooks, WebhookCaller
 from apiserver.store.base import Store
 from kube.clock import Clock
 from kube.resources import Resource
@@ -64,6 +65,8 @@ class Registries:
         self.authorizer: Authorizer = AllowAll()
         """Who may do what: the server sets it, as it does `rbac`, which knows the rules that somebody has."""
         self.rbac: Any = None
+        self.webhooks: WebhookCaller = NoWebhooks()
+        """Who calls webhooks: the server sets it."""
         self.definition_settled: Callable[[str, int], Awaitable[None]] | None = None
         """async (name, revision): wait until what a CustomResourceDefinition defines is served as of that revision, but not for long."""
         self.kinds: list[Kind] = []

@@ -40,10 +40,12 @@ def encode_request(method: str, target: str, host: str, headers: Mapping[str, st
 
 
 class Connection(asyncio.Protocol):
-    """A connection; used by one request at a time. `reusable` says whether it is good for another one."""
+    """A connection; used by one request at a time. `reusable` says whether it is good for another one. A whole answer of more than
+    `answer_bytes_max` bytes ends it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, answer_bytes_max: int | None = None) -> None:
         self._loop = loop
+        self._answer_bytes_max = answer_bytes_max
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._failure: ConnectionFailed | None = None
@@ -63,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._has_begun = False
         self._keep_alive = False
         self._until_eof = False
-        self._waiting_bytes = 0
+        self._waiting_bytes = self._answer_bytes = 0
         self._is_paused = False
         self._is_stream = False
         self._method = ""
@@ -174,6 +176,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._count(len(name) + len(value))
         before = self.headers.get(key)
         self.headers[key] = text if before is None else f"{before}, {text}"
 
@@ -197,8 +200,17 @@ class Connection(asyncio.Protocol):
                 self._is_paused = True
                 self._transport.pause_reading()
             self._wake()
+        else:
+            self._count(len(body))
+
+    def _count(self, size: int) -> None:
+        self._answer_bytes += size
+        if self._answer_bytes_max is not None and self._answer_bytes > self._answer_bytes_max:
+            self.fail(f"the answer has more than {self._answer_bytes_max} bytes")
 
     def on_message_complete(self) -> None:
+        if self._failure is not None:
+            return  # it was too much before it was over
         if self.status < 200:
             self.headers = {}
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -28,24 +28,36 @@ _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 
 
 class HttpTransport:
-    """Requests to one server, over at most `limit` connections at once, `REQUESTS_MAX` of them for other than streams; who comes then
+    """Requests to one server, over at most `limit` connections at once, `requests_max` of them for other than streams; who comes then
     waits. For one event loop, of real time.
 
-    `server_url` may have a path, which every target is appended to. Raises ValueError for what is no http(s) URL."""
+    `server_url` may have a path, which every target is appended to. `find` says where each new connection is to lead, if not where the URL
+    says; what it raises, requests raise. An answer of more than `answer_bytes_max` bytes is none, and at most `idle_max` connections wait
+    for further requests. Raises ValueError for what is no http(s) URL."""
 
     def __init__(
-        self, server_url: str, ssl_context: ssl.SSLContext | None = None, *, limit: int = 1024, tls_server_name: str | None = None
+        self,
+        server_url: str,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        limit: int = 1024,
+        requests_max: int = REQUESTS_MAX,
+        idle_max: int = 1024,
+        tls_server_name: str | None = None,
+        find: Callable[[], tuple[str, int]] | None = None,
+        answer_bytes_max: int | None = None,
     ) -> None:
         url = urlsplit(server_url)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError(f"{server_url!r} is not an http(s) URL")
         self._host, self._port = url.hostname, url.port or (443 if url.scheme == "https" else 80)
+        self._find = find or (lambda: (self._host, self._port))
         self._host_header = url.netloc.rpartition("@")[2]
         self._prefix = url.path.rstrip("/")
         self._ssl = (ssl_context or ssl.create_default_context()) if url.scheme == "https" else None
         self._tls_name = (tls_server_name or url.hostname) if self._ssl else None
-        self._limit = limit
-        self._turns = asyncio.Semaphore(REQUESTS_MAX)
+        self._limit, self._idle_max, self._answer_bytes_max = limit, idle_max, answer_bytes_max
+        self._turns = asyncio.Semaphore(requests_max)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._connecting = 0
@@ -113,8 +125,9 @@ class HttpTransport:
 
         try:
             async with asyncio.timeout(_CONNECT_S):
+                host, port = self._find()
                 reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._ssl, server_hostname=self._tls_name, limit=HEAD_BYTES_MAX
+                    host, port, ssl=self._ssl, server_hostname=self._tls_name, limit=HEAD_BYTES_MAX
                 )
                 try:
                     return await shake_hands(reader, writer, request, protocols)
@@ -167,9 +180,10 @@ class HttpTransport:
         loop = asyncio.get_running_loop()
         self._connecting += 1
         try:
+            host, port = self._find()
             async with asyncio.timeout(_CONNECT_S):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop), self._host, self._port, ssl=self._ssl, server_hostname=self._tls_name
+                    lambda: Connection(loop, self._answer_bytes_max), host, port, ssl=self._ssl, server_hostname=self._tls_name
                 )
         except BaseException as error:
             self._next_turn()
@@ -194,7 +208,7 @@ class HttpTransport:
 
     def _release(self, connection: Connection) -> None:
         """The request is over, one way or the other: keep the connection if it is good for another."""
-        if connection.reusable and not self._closed:
+        if connection.reusable and not self._closed and len(self._idle) < self._idle_max:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
             self._next_turn()
