@@ -41,6 +41,20 @@ async def admit(request: Request, served: Served, part: Subresource) -> None:
     ctx = request.context({}, verb="connect")
     namespace = info.namespace if registry.resource.namespaced else ""
     options = options_of(part, request.query, info.rest)
-    attributes = Attributes(registry.kind, "CONNECT", namespace, info.name, options, None, ctx, registry.registries)
+    attributes = Attributes(registry.kind, "CONNECT", namespace, info.name, dict(options), None, ctx, registry.registries)
     await registry.registries.admission.mutate(attributes)
     await registry.registries.admission.validate(attributes)
+    if part.name != "proxy" and attributes.obj is not None and attributes.obj != options:
+        request.ask(query_of(attributes.obj))
+
+
+def query_of(options: Object) -> dict[str, list[str]]:
+    """The query that asks for such options of exec, attach or port-forward."""
+    found = {name: ["true"] for name in _FLAGS if options.get(name) is True}
+    if options.get("container"):
+        found["container"] = [str(options["container"])]
+    if options.get("command"):
+        found["command"] = [str(each) for each in options["command"]]
+    if options.get("ports"):
+        found["ports"] = [",".join(map(str, options["ports"]))]
+    return found

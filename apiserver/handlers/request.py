@@ -102,6 +102,10 @@ class Request:
             self._query = parse_query(raw) if raw else {}
         return self._query
 
+    def ask(self, query: dict[str, list[str]]) -> None:
+        """Ask for something else than the client did: admission has changed it."""
+        self._query = query
+
     def param(self, name: str) -> str:
         """The first value of a query parameter, "" where there is none."""
         values = self.query.get(name)

@@ -124,7 +124,12 @@ def _of_variable(of: Type) -> Type:
 
 def _name(of: Type) -> str:
     """As Go prints a type by itself."""
-    return NULL if of.kind == NULL else str(of)
+    if of.kind in _GO_NAMES:
+        return _GO_NAMES[of.kind]
+    return f"{of.kind}({', '.join(map(_name, of.params))})" if of.params else str(of)
+
+
+_GO_NAMES = {NULL: NULL, "timestamp": "google.protobuf.Timestamp", "duration": "google.protobuf.Duration"}
 
 
 @functools.cache

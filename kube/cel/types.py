@@ -75,8 +75,19 @@ def substitute(of: Type, known: Mapping[str, Type], *, default: Type | None = No
 
 
 def unify(wanted: Type, given: Type, known: dict[str, Type]) -> bool:
-    """Whether a value of one type may stand where another is wanted; parameters that this settles are put into `known`."""
-    wanted, given = _settled(wanted, known), _settled(given, known)
+    """Whether a value of one type may stand where another is wanted; parameters that this settles are put into `known`. One that is settled
+    already becomes the more general of the two."""
+    one, other = _settled(wanted, known), _settled(given, known)
+    if not _unified(one, other, known):
+        return False
+    for of, with_ in ((wanted, other), (given, one)):
+        name = _last_param(of, known)
+        if name and with_.kind != "param" and _is_more_general(with_, known[name]):
+            known[name] = with_
+    return True
+
+
+def _unified(wanted: Type, given: Type, known: dict[str, Type]) -> bool:
     if wanted == given:
         return True
     if wanted.kind == "param":
@@ -100,6 +111,21 @@ def _settled(of: Type, known: Mapping[str, Type]) -> Type:
     while of.kind == "param" and of.name in known and known[of.name] != of:
         of = known[of.name]
     return of
+
+
+def _last_param(of: Type, known: Mapping[str, Type]) -> str:
+    """The name of the parameter that holds the type which one leads to; "" where it leads to none."""
+    name = ""
+    while of.kind == "param" and of.name in known and known[of.name] != of:
+        name, of = of.name, known[of.name]
+    return name
+
+
+def _is_more_general(one: Type, other: Type) -> bool:
+    """Whether less is known of values of one type than of the other's."""
+    if is_dyn(one) or is_dyn(other):
+        return is_dyn(one) and not is_dyn(other)
+    return one.kind == other.kind and any(map(_is_more_general, one.params, other.params))
 
 
 def joined(a: Type, b: Type, known: dict[str, Type]) -> Type:

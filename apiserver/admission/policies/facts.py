@@ -36,6 +36,10 @@ class GroupKind(NamedTuple):
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def __str__(self) -> str:
+        """As messages name it."""
+        return f"{self.group}/{self.version}, Kind={self.kind}"
+
 
 def _same(obj: Object) -> None:
     """A conversion that has nothing to do."""
@@ -51,6 +55,11 @@ class Form:
     from_hub: Callable[[Object], None] = _same
     to_hub: Callable[[Object], None] = _same
     default: Callable[[Object], None] = _same
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the kind is of another group or version than the resource, whose schemas do not tell of it (a Scale of Deployments)."""
+        return self.kind.api_version != self.resource.api_version
 
     def of(self, obj: Object | None) -> Object | None:
         """An object of the hub in this version. May share with it; leaves it as it is."""

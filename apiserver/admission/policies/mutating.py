@@ -133,7 +133,7 @@ class _Run:
             raise MutationError(problem)
         values = self._write.values(of)
         value = Evaluation(values, of.policy.variables).evaluate(mutation.expression)
-        new = mutated(form, values["object"], value, is_patch=mutation.is_patch)
+        new = mutated(form, facts.forms[0].kind, values["object"], value, is_patch=mutation.is_patch)
         form.to_hub(new)
         facts.obj = new
         keep(self._attributes, new, is_scale=facts.is_scale)

@@ -43,8 +43,8 @@ def source_of(param_kind: Object, registries: Any) -> Source:
         for version, conversion in ((each.resource, None), *((one.resource, one) for one in each.conversions)):
             if version.kind == kind and version.api_version == api_version and each.create is None:
                 return Source(registries.served(version.group, version.version, version.plural).registry, api_version, kind, conversion)
-    group, _, version_name = api_version.rpartition("/")
-    raise ParamError(f"failed to find resource referenced by paramKind: '{group}/{version_name}, Kind={kind}'")
+    group, _, named = api_version.rpartition("/")
+    raise ParamError(f"failed to find resource referenced by paramKind: '{group}/{named}, Kind={kind}'")
 
 
 async def collected(source: Source | None, reference: Object | None, namespace: str) -> list[Object | None]:

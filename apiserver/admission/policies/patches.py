@@ -9,10 +9,10 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from apiserver.admission.policies.facts import Form
+from apiserver.admission.policies.facts import Form, GroupKind
 from kube.cel.library.text import to_string
 from kube.cel.values import Duration, Struct, Timestamp, UInt
-from kube.errors import InternalError, ServiceUnavailable
+from kube.errors import InternalError
 from kube.objects import Object
 from kube.patch.elements import ElementError
 from kube.patch.json_patch import PatchFailed, TestFailed, patched
@@ -32,20 +32,30 @@ class MutationError(Exception):
     """A mutation that does not fit the object; the text is upstream's."""
 
 
-def mutated(form: Form, obj: Object, value: Any, *, is_patch: bool) -> Object:
-    """The object, in the version of `form`, with what a mutation evaluated to; `obj` stays as it is.
+def mutated(form: Form, asked: GroupKind, obj: Object, value: Any, *, is_patch: bool) -> Object:
+    """The object, in the version of `form`, with what a mutation evaluated to; `obj` stays as it is. `asked` is what the client writes.
 
-    Raises MutationError; InternalError where a JSON Patch leaves no such object; ServiceUnavailable where nobody knows the type."""
-    try:
-        of = form.type()
-    except KeyError:
-        kind = form.kind
-        what = f"{kind.group}/{kind.version}, Kind={kind.kind}"
-        why = "There can be a delay between when CustomResourceDefinitions are created and when they are available."
-        raise ServiceUnavailable(f"Resource kind {what} not found. {why}") from None
-    new = _after_patch(of, form, obj, value) if is_patch else _after_apply(of, form, obj, value)
+    Raises MutationError; InternalError where a JSON Patch leaves no such object."""
+    of = _type(form)
+    if is_patch:
+        new = _after_patch(of, form, obj, value)
+    elif of is None or form.is_foreign:
+        raise _not_applied(f"failed to convert patch object to typed object: no corresponding type for {form.kind}")
+    else:
+        new = _after_apply(of, form, obj, value)
+    if form.kind != asked and (of is None or of.name.startswith(_BUILT_IN)):
+        versions = f"({form.kind.version}.{form.kind.kind}) to ({asked.version}.{asked.kind})"
+        raise MutationError(f"converting {versions}: unknown conversion")
     form.default(new)
     return new
+
+
+def _type(form: Form) -> StructType | None:
+    """None for what no schema is published of: the options of connections."""
+    try:
+        return form.type()
+    except KeyError:
+        return None
 
 
 # --- apply configurations ---------------------------------------------------------------------------------------------
@@ -78,9 +88,7 @@ def _after_apply(of: StructType, form: Form, obj: Object, value: Struct) -> Obje
     try:
         new: Object = unstructured.convert(of, whole).value
     except DecodeError as error:
-        kind = form.kind
-        what = f"{kind.group}/{kind.version}, Kind={kind.kind}"
-        raise MutationError(f"unable to convert unstructured object to {what}: {error}") from None
+        raise MutationError(f"unable to convert unstructured object to {form.kind}: {error}") from None
     return new | {"apiVersion": form.kind.api_version, "kind": form.kind.kind}
 
 
@@ -140,7 +148,7 @@ def _atomic(of: Type, value: Any, path: str) -> Iterator[str]:
 # --- JSON patches -----------------------------------------------------------------------------------------------------
 
 
-def _after_patch(of: StructType, form: Form, obj: Object, value: list[Struct]) -> Object:
+def _after_patch(of: StructType | None, form: Form, obj: Object, value: list[Struct]) -> Object:
     operations = [_operation(each) for each in value]
     try:
         document = patched(obj, operations)
@@ -171,12 +179,12 @@ def _operation(given: Struct) -> dict[str, Any]:
     return operation
 
 
-def _decoded(of: StructType, form: Form, document: Any) -> Object:
-    if not of.name.startswith(_BUILT_IN):
+def _decoded(of: StructType | None, form: Form, document: Any) -> Object:
+    if of is None:
         return {**document}
     try:
         found = decode(of, document)
-        if found.strict_errors:
+        if found.strict_errors and of.name.startswith(_BUILT_IN):  # of a custom resource, what has no schema is dropped
             raise DecodeError(f"strict decoding error: {', '.join(found.strict_errors)}")
     except DecodeError as error:
         raise InternalError(f"Internal error occurred: {error}", details={"causes": [{"message": str(error)}]}) from None
