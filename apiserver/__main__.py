@@ -7,6 +7,7 @@ import sys
 
 from apiserver.identity import IdentityError
 from apiserver.pipeline.authentication import TokenFileError
+from apiserver.registry.enablement import RuntimeConfigError
 from apiserver.serving import run
 from apiserver.settings import SettingsError, read
 from apiserver.store.base import StoreUnusable
@@ -32,6 +33,9 @@ def main() -> int:
     try:
         with runner:
             runner.run(run(settings))
+    except RuntimeConfigError as error:
+        print(f"apiserver: --runtime-config {','.join(settings.runtime_config)}: {error}", file=sys.stderr)
+        return USAGE
     except (IdentityError, TokenFileError, StoreUnusable, OSError) as error:
         print(f"apiserver: {error}", file=sys.stderr)
         return UNUSABLE

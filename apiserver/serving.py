@@ -126,7 +126,9 @@ def build(
     known = read_token_file(settings.token_auth_file) if settings.token_auth_file else {}
     known |= {hashlib.sha256(token.encode()).digest(): user for token, user in (tokens or {}).items()}
     version = definitions.load(settings.emulated_version)
-    kinds = emulated(all_kinds(), version)
+    kinds = emulated(all_kinds(), version, settings.versions, settings.gates)
+    for each in kinds.waiting:
+        log.warning("%s", each)
     registries = Registries(
         kinds.served,
         store,
@@ -136,6 +138,7 @@ def build(
         admission=chain_of(settings.enable_admission_plugins, settings.disable_admission_plugins),
         service_cidr=settings.service_cluster_ip_range,
         hidden=kinds.hidden,
+        gates=settings.gates,
     )
     registries.rbac = RbacAuthorizer(registries)
     node = NodeAuthorizer(registries, [rule_of(each) for each in rules(AGENTS["system:node"])])

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from apiserver.admission.selection import OFF_BY_DEFAULT, ORDERED
 from apiserver.admission.selection import problems as plugin_problems
+from apiserver.registry.enablement import RuntimeConfig, RuntimeConfigError, read_runtime_config
+from kube.feature_gates import KNOWN, FeatureGateError, read_gates
 
 VERSIONS = tuple(f"1.{minor}" for minor in range(25, 38))
 STORAGES: Final = ("sqlite", "memory")
@@ -54,6 +56,8 @@ class Settings:
     enable_aggregator_routing: bool = False
     issuer: str = "https://kubernetes.default.svc"
     issue_kubeconfig: tuple[IssuedKubeconfig, ...] = ()
+    runtime_config: tuple[str, ...] = ()
+    feature_gates: tuple[str, ...] = ()
     v: int = 2
 
     def __post_init__(self) -> None:
@@ -61,6 +65,16 @@ class Settings:
         problems += plugin_problems(self.enable_admission_plugins, self.disable_admission_plugins)
         if problems:
             raise SettingsError("; ".join(problems))
+
+    @property
+    def versions(self) -> RuntimeConfig:
+        """Which versions of the API are on (`runtime_config`)."""
+        return read_runtime_config(self.runtime_config)
+
+    @property
+    def gates(self) -> frozenset[str]:
+        """Which features are on (`feature_gates`)."""
+        return read_gates(self.feature_gates)
 
 
 def _shown(value: Any) -> str:
@@ -100,6 +114,14 @@ def _problems(settings: Settings) -> Iterator[tuple[str, str]]:
     unknown = [each for each in settings.kubelet_preferred_address_types if each not in NODE_ADDRESS_TYPES]
     if unknown:
         yield "kubelet_preferred_address_types", f"each must be one of {', '.join(NODE_ADDRESS_TYPES)}"
+    try:
+        read_runtime_config(settings.runtime_config)
+    except RuntimeConfigError as error:
+        yield "runtime_config", str(error)
+    try:
+        read_gates(settings.feature_gates)
+    except FeatureGateError as error:
+        yield "feature_gates", str(error)
     if settings.emulated_version not in VERSIONS:
         yield "emulated_version", f"must be one of {VERSIONS[0]} to {VERSIONS[-1]}"
 
@@ -162,6 +184,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="USER[,GROUP...][@SERVER]=FILE",
         help="at start, write a kubeconfig with a client certificate for this user; repeatable",
     )
+    p.add_argument(
+        "--runtime-config",
+        action="append",
+        metavar="KEY=BOOL[,...]",
+        help="which versions of the API to serve: GROUP/VERSION, GROUP/VERSION/RESOURCE, api/all, api/ga, api/beta, api/alpha; repeatable",
+    )
+    p.add_argument(
+        "--feature-gates",
+        action="append",
+        metavar="NAME=BOOL[,...]",
+        help=f"features to switch: {', '.join(KNOWN)} (off by default), AllAlpha, AllBeta; repeatable",
+    )
     p.add_argument("-v", "--v", type=int, metavar="LEVEL", help="log level as klog's: 0 errors, 2 normal (default), 4 debug")
     return p
 
@@ -177,8 +211,9 @@ def read(arguments: list[str] | None = None) -> Settings:
     for name in ("enable_admission_plugins", "disable_admission_plugins"):
         if name in given:
             given[name] = tuple(each for listed in given[name] if listed for each in listed.split(","))
-    if "tls_san" in given:
-        given["tls_san"] = tuple(given["tls_san"])
+    for name in ("tls_san", "runtime_config", "feature_gates"):
+        if name in given:
+            given[name] = tuple(given[name])
     for name in ("data_dir", "token_auth_file"):
         if name in given:
             given[name] = Path(given[name])
