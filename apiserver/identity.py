@@ -140,7 +140,8 @@ class Authority:
     def kept(
         self, file_name: str, user: str, groups: Sequence[str] = (), *, server_names: Sequence[str] = (), client: bool = True
     ) -> KeyPair:
-        """Like `issue`, kept as `<file_name>.crt` and `.key`; made anew when it nears its end, is another CA's, or its names change."""
+        """Like `issue`, kept as `<file_name>.crt` and `.key`; made anew when it nears its end, is another CA's, or its names or groups
+        change."""
         crt, key = self.directory / f"{file_name}.crt", self.directory / f"{file_name}.key"
         try:
             certificate = x509.load_pem_x509_certificate(crt.read_bytes())
@@ -148,15 +149,15 @@ class Authority:
             fits = serialization.load_pem_private_key(pair.key, None).public_key() == certificate.public_key()
         except (OSError, ValueError, TypeError):
             certificate, pair, fits = None, None, False
-        if certificate is not None and pair is not None and fits and self._still_good(certificate, server_names):
+        if certificate is not None and pair is not None and fits and self._still_good(certificate, _name(user, groups), server_names):
             return pair
         pair = self.issue(user, groups, server_names=server_names, client=client)
         write_private(key, pair.key)
         write_private(crt, pair.certificate)
         return pair
 
-    def _still_good(self, certificate: x509.Certificate, server_names: Sequence[str]) -> bool:
-        if certificate.not_valid_after_utc - self._clock.now() < RENEW_BEFORE:
+    def _still_good(self, certificate: x509.Certificate, name: x509.Name, server_names: Sequence[str]) -> bool:
+        if certificate.subject != name or certificate.not_valid_after_utc - self._clock.now() < RENEW_BEFORE:
             return False
         try:
             certificate.verify_directly_issued_by(self._certificate)

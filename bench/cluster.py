@@ -60,7 +60,9 @@ class Cluster:
 @contextlib.asynccontextmanager
 async def started(directory: Path, nodes: int, *, apart: int = 0, console: Console) -> AsyncIterator[Cluster]:
     """The API server, the controller manager, the scheduler and one kubelet for all nodes, the last `apart` of which a second one has; ends
-    with the block. Prints when the nodes were Ready."""
+    with the block. Prints when the nodes were Ready.
+
+    Everybody may do everything (AlwaysAllow, the server's default): no node's identity would do for a kubelet that plays all of them."""
     data, port = directory / "cluster", free_port()
     data.mkdir(mode=0o700, parents=True)
     log = directory / "cluster.log"

@@ -14,10 +14,10 @@ MANAGER_USER: Final = "system:kube-controller-manager"
 SCHEDULER_USER: Final = "system:kube-scheduler"
 METRICS_USER: Final = "system:metrics-server"
 CLOUD_USER: Final = "system:cloud-controller-manager"
-CLOUD_GROUP: Final = "system:masters"
-"""No role is made for it at the first start, upstream leaves that to whoever runs a cloud."""
 NODE_GROUP: Final = "system:nodes"
 
+AUTHORIZING: Final = ("--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction")
+"""Everybody has the rights of their roles and no more, as in clusters that kubeadm makes."""
 REACHING: Final = ("--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname", "--enable-aggregator-routing")
 """How the API server finds node agents and extension API servers here, where nobody need resolve node names or route ClusterIPs."""
 
@@ -69,14 +69,15 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
     issued = {MANAGER_USER: configs / "controller-manager", SCHEDULER_USER: configs / "scheduler"}
     issue = [f"--issue-kubeconfig={user}={path}" for user, path in issued.items()]
     issued[CLOUD_USER] = configs / "cloud"
-    issue.append(f"--issue-kubeconfig={CLOUD_USER},{CLOUD_GROUP}={issued[CLOUD_USER]}")
+    issue.append(f"--issue-kubeconfig={CLOUD_USER}={issued[CLOUD_USER]}")
     names = node_names(options.nodes)
     issue += [f"--issue-kubeconfig=system:node:{name},{NODE_GROUP}={configs / name}" for name in names]
     issued[METRICS_USER] = configs / "metrics-server"
     issue.append(f"--issue-kubeconfig={METRICS_USER}={issued[METRICS_USER]}")
     server = (
         python, "-m", "apiserver", f"--data-dir={data}", f"--secure-port={options.secure_port}", f"--bind-address={options.bind_address}",
-        f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", *REACHING, verbosity, *issue,
+        f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", *AUTHORIZING, *REACHING, verbosity,
+        *issue,
     )  # fmt: skip
     out = [Process("apiserver", server, logs / "apiserver.log")]
     signing = (
@@ -94,7 +95,7 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         out.append(Process(f"kubelet {name}", argv, logs / f"kubelet-{name}.log", config))
     volumes = f"--local-volume-directory={volumes_directory(options).resolve()}"
     loops: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-        ("controller-manager", "manager", MANAGER_USER, (*signing, volumes)),
+        ("controller-manager", "manager", MANAGER_USER, ("--use-service-account-credentials", *signing, volumes)),
         ("scheduler", "scheduler", SCHEDULER_USER, ()),
         ("cloud-controller-manager", "cloud", CLOUD_USER, ()),
         ("metrics-server", "metrics", METRICS_USER, ("--secure-port=0",)),

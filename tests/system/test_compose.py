@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 import yaml
 
+from apiserver.settings import read as read_settings
 from tests.system.client import Api
 from tests.system.running import ROOT, Processes, free_port, wait_until
-from wherry.plan import Process
+from wherry.plan import Options, Process, processes
 
 COMPONENTS = [
     "apiserver",
+    "access",
     "controller-manager",
     "scheduler",
     "cloud-controller-manager",
@@ -31,7 +33,12 @@ COMPONENTS = [
     "kubelet-2",
     "kubelet-3",
 ]
-PARSERS = {"apiserver": "apiserver.settings", "controllers": "controllers.__main__", "kubelet": "kubelet.__main__"}
+PARSERS = {
+    "apiserver": "apiserver.settings",
+    "controllers": "controllers.__main__",
+    "kubelet": "kubelet.__main__",
+    "wherry.access": "wherry.access",
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +59,20 @@ def test_its_command_is_a_command_line_of_the_component(services: dict[str, Any]
     module, *arguments = services[name]["command"]
     parser: Callable[[], argparse.ArgumentParser] = importlib.import_module(PARSERS[module]).parser
     parser().parse_args(arguments)
+
+
+def test_everybody_is_who_they_are_in_wherry_up_and_may_do_as_much(services: dict[str, Any], tmp_path: Path) -> None:
+    server = read_settings([*services["apiserver"]["command"][1:]])
+    planned = {each.name: each.command for each in processes(Options(tmp_path))}
+    up = read_settings([*planned["apiserver"][3:]])
+    for_people = {("admin", ("system:masters",)), ("wherry", ("system:masters",))}
+    assert {(each.user, each.groups) for each in server.issue_kubeconfig} - for_people == {
+        (each.user, each.groups) for each in up.issue_kubeconfig
+    }
+    assert server.authorization_mode == up.authorization_mode == ("Node", "RBAC")
+    assert server.enable_admission_plugins == up.enable_admission_plugins == ("NodeRestriction",)
+    for command in (services["controller-manager"]["command"], planned["controller-manager"]):
+        assert "--use-service-account-credentials" in command
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
@@ -83,7 +104,7 @@ class Rewriter:
         command = [self(each) for each in service["command"]]
         if command[0] == "kubelet":  # containers have a network namespace each, so there the default ports do not meet
             command += ["--port=0", "--healthz-port=0"]
-        if command[1] == "metrics":
+        if command[:2] == ["controllers", "metrics"]:
             command += ["--secure-port=0", "--healthz-port=0"]
         return command
 
@@ -132,7 +153,7 @@ def test_the_services_make_a_cluster(composed: tuple[Processes, Rewriter, Path],
         "wherry-2",
         "wherry-3",
     ]
-    assert processes.ended() == {}
+    assert processes.ended() == {"access": 0}
 
     check, *command = services["apiserver"]["healthcheck"]["test"]
     assert (check, command[:3]) == ("CMD", ["python", "-m", "kube.client.probe"])

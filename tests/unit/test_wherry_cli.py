@@ -15,6 +15,7 @@ import pytest
 from apiserver import settings as server_settings
 from kubelet.__main__ import parser as kubelet_parser
 from wherry import state
+from wherry.access import roles
 from wherry.kubectl import kubectl
 from wherry.main import main, parser
 from wherry.plan import Options, Process, node_names, processes
@@ -117,7 +118,22 @@ def test_the_server_understands_the_command_and_issues_every_kubeconfig_that_is_
     assert {each.path for each in settings.issue_kubeconfig} == {each.kubeconfig for each in components}
     issued = {each.user: each.groups for each in settings.issue_kubeconfig}
     assert issued["system:node:wherry-2"] == ("system:nodes",)
-    assert issued["system:kube-scheduler"] == ()
+    assert issued["system:kube-scheduler"] == issued["system:cloud-controller-manager"] == ()
+    assert (settings.authorization_mode, settings.enable_admission_plugins) == (("Node", "RBAC"), ("NodeRestriction",))
+    assert not any("system:masters" in groups for groups in issued.values())
+
+
+def test_what_is_granted_is_granted_to_whom_kubeconfigs_are_issued(tmp_path: Path) -> None:
+    issued = {each.user for each in server_settings.read(list(processes(Options(tmp_path))[0].command[3:])).issue_kubeconfig}
+    bindings = [each for each in roles() if each["kind"].endswith("Binding")]
+    assert {subject["name"] for each in bindings for subject in each["subjects"]} == {
+        "system:metrics-server",
+        "system:cloud-controller-manager",
+    }
+    assert all(subject["kind"] == "User" and subject["name"] in issued for each in bindings for subject in each["subjects"])
+    names = {(each["kind"], each["metadata"]["name"]) for each in roles()}
+    own = [each["roleRef"] for each in bindings if each["roleRef"]["name"].endswith(("metrics-server", "manager"))]
+    assert all((each["kind"], each["name"]) in names for each in own)
 
 
 def test_the_kubelets_understand_their_commands(tmp_path: Path) -> None:
