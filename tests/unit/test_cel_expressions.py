@@ -21,8 +21,20 @@ VARIABLES = {
     "m": types.map_of(types.STRING, types.INT),
     "d": types.DYN,
     "o": types.optional_of(types.INT),
+    "n": types.DYN,
 }
-VALUES = {"s": "abc", "i": 3, "f": 1.5, "b": True, "l": [1, 2, 3], "names": ["b", "a"], "m": {"a": 1}, "d": {"x": 1}, "o": Optional(4)}
+VALUES = {
+    "s": "abc",
+    "i": 3,
+    "f": 1.5,
+    "b": True,
+    "l": [1, 2, 3],
+    "names": ["b", "a"],
+    "m": {"a": 1},
+    "d": {"x": 1},
+    "o": Optional(4),
+    "n": None,
+}
 
 
 def value(text: str) -> Any:
@@ -81,6 +93,8 @@ format.named('dns1123Label').hasValue() && !format.named('nope').hasValue() && !
 format.dns1123Label().validate('Abc').hasValue()
 optional.of(1).hasValue() && optional.none().orValue(3) == 3 && o.value() == 4 && o.optMap(x, x + 1).value() == 5
 d.?x.orValue(0) == 1 && d.?y.orValue(0) == 0 && !m[?'z'].hasValue()
+!has(n.x)
+d.map(k, k).sortBy(k, k).join(',') == 'x'
 """
 
 
@@ -98,6 +112,22 @@ def test_these_are_true(text: str) -> None:
         ("m['b']", "no such key: b"),
         ("d.y", "no such key: y"),
         ("d.x + 'a'", "no such overload"),
+        ("d + 1", "no such overload: _+_"),
+        ("n.x", "no such key: x"),
+        ("n['x']", "no such key: x"),
+        ("d.x.y", "no such key: y"),
+        ("dyn([1]).x", "unsupported index type 'string' in list"),
+        ("n.all(x, true)", "got 'types.Null', expected iterable type"),
+        ("string(d)", "no such overload: string(map)"),
+        ("d.sum()", "no such overload: sum(map)"),
+        ("d.x.indexOf('a')", "no such overload: indexOf(int, string)"),
+        ("timestamp(dyn('x'))", "type conversion error from 'string' to 'google.protobuf.Timestamp'"),
+        ("'abc'.substring(2, 1)", "invalid substring range. start: 2, end: 1"),
+        (
+            "cidr('x')",
+            "network address parse error during conversion from string: network address parse error during conversion from string: "
+            "netip.ParsePrefix(\"x\"): no '/'",
+        ),
         ("l[5]", "index out of bounds: 5"),
         ("int('x')", "type conversion error from 'string' to 'int'"),
         ("{'a': 1, 'a': 2}", "insert failed: key a already exists"),
