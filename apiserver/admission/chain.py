@@ -18,6 +18,7 @@ from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_declared_features import NodeDeclaredFeatureValidator
 from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.admission.node_taints import TaintNodesByCondition
+from apiserver.admission.pod_resize import PodResizeValidator
 from apiserver.admission.pod_security.plugin import PodSecurity
 from apiserver.admission.policies.plugins import MutatingPolicies, ValidatingPolicies
 from apiserver.admission.priority import Priority
@@ -89,6 +90,7 @@ PLUGINS: Final[dict[str, Callable[[], Any]]] = {
     "CertificateSubjectRestriction": CertificateSubjectRestriction,
     "DefaultIngressClass": lambda: DEFAULT_INGRESS_CLASS,
     "NodeDeclaredFeatureValidator": NodeDeclaredFeatureValidator,
+    "PodResizeValidator": PodResizeValidator,
     "MutatingAdmissionPolicy": MutatingPolicies,
     "ValidatingAdmissionPolicy": ValidatingPolicies,
     "ResourceQuota": ResourceQuota,

@@ -26,6 +26,7 @@ ORDERED: Final = (
     "CertificateSubjectRestriction",
     "DefaultIngressClass",
     "NodeDeclaredFeatureValidator",
+    "PodResizeValidator",
     "MutatingAdmissionPolicy",
     "ValidatingAdmissionPolicy",
     "ResourceQuota",

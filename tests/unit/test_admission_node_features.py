@@ -49,7 +49,7 @@ async def resized(api: Api, name: str, part: str, container: str) -> Any:
 
 async def test_the_node_is_asked() -> None:
     async with served() as api:
-        await api.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n"}})
+        await api.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "8"}}})
         await bound(api, "p", "n")
         reply = await resized(api, "p", "initContainers", "i")
         why = f'pods "p" is forbidden: pod update requires features {INIT_CONTAINER_RESIZE} which are not available on node "n"'
