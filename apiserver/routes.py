@@ -19,7 +19,8 @@ def add(api: FastAPI, server: Server, metrics: RequestMetrics) -> None:
 
     @api.api_route("/metrics", methods=METHODS)
     async def metrics_text() -> PlainTextResponse:
-        return PlainTextResponse(metrics.text() + _cache_metrics(server), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = metrics.text() + server.registries.admission.metrics() + _cache_metrics(server)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _cache_metrics(server: Server) -> str:

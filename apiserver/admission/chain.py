@@ -1,6 +1,6 @@
 """The admission chain: one list, in upstream's order (`pkg/kubeapiserver/options/plugins.go`); first all mutate, last all validate.
 
-A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`. Not there yet: webhooks.
+A plugin is one small file with `async mutate(attributes)` and/or `async validate(attributes)`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from apiserver.admission.runtime_class import RuntimeClass
 from apiserver.admission.selection import switched_off
 from apiserver.admission.service_account import ServiceAccount
 from apiserver.admission.storage_protection import StorageObjectInUseProtection
+from apiserver.admission.webhooks.measured import exposed
+from apiserver.admission.webhooks.plugins import MutatingWebhooks, ValidatingWebhooks
 from apiserver.registry.admission import Attributes
 
 Step = Callable[[Attributes], Awaitable[None]]
@@ -53,6 +55,9 @@ class Chain:
     async def validate(self, attributes: Attributes) -> None:
         for step in self._of("validate", attributes):
             await step(attributes)
+
+    def metrics(self) -> str:
+        return exposed([each.measured for each in self._plugins if hasattr(each, "measured")])
 
     def _of(self, what: str, attributes: Attributes) -> list[Step]:
         resource = attributes.kind.resource
@@ -92,7 +97,9 @@ PLUGINS: Final[dict[str, Callable[[], Any]]] = {
     "NodeDeclaredFeatureValidator": NodeDeclaredFeatureValidator,
     "PodResizeValidator": PodResizeValidator,
     "MutatingAdmissionPolicy": MutatingPolicies,
+    "MutatingAdmissionWebhook": MutatingWebhooks,
     "ValidatingAdmissionPolicy": ValidatingPolicies,
+    "ValidatingAdmissionWebhook": ValidatingWebhooks,
     "ResourceQuota": ResourceQuota,
 }
 """What makes each plugin, by upstream's name, in the order in which they are asked."""

@@ -28,7 +28,9 @@ ORDERED: Final = (
     "NodeDeclaredFeatureValidator",
     "PodResizeValidator",
     "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
     "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
     "ResourceQuota",
 )
 OFF_BY_DEFAULT: Final = frozenset({"NodeRestriction"})

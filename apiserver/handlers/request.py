@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from apiserver.registry.kind import Context, User
 from kube.clock import rfc3339
 from kube.errors import ApiError, BadRequest, RequestEntityTooLarge
 from kube.objects import Object
+from kube.schema.gotime import GoTimeError, parse_duration
 
 if TYPE_CHECKING:
     from apiserver.handlers.server import Server
@@ -29,6 +31,11 @@ BODY_BYTES_MAX: Final = 3 * 1024 * 1024
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 MANAGER_LENGTH_MAX: Final = 128
+TIMEOUT_S_MAX: Final = 60.0
+"""Upstream's --request-timeout."""
+WARNINGS_LENGTH_MAX: Final = 4096
+WARNING_LENGTH_MAX: Final = 256
+"""How long each warning may be once all of them would be longer than that."""
 
 
 @dataclass(slots=True)
@@ -147,12 +154,24 @@ class Request:
             subresource=self.info.subresource,
             dry_run=bool(options.get("dryRun")),
             field_manager=options.get("fieldManager") or self._agent(),
+            timeout_s=self._timeout_s() if verb != "connect" else None,
             timestamp=rfc3339(now),
             warnings=self.warnings,
             sent=self.sent,
             texts=self.texts,
             likeness=self.likeness,
         )
+
+    def _timeout_s(self) -> float:
+        """How long this request may take: a minute, or less where `timeout` says so. Raises BadRequest."""
+        given = self.param("timeout")
+        if not given:
+            return TIMEOUT_S_MAX
+        try:
+            asked = parse_duration(given) / 1e9
+        except GoTimeError as error:
+            raise BadRequest(f"invalid timeout specified in the request URL - {error}") from None
+        return asked if 0 < asked < TIMEOUT_S_MAX else TIMEOUT_S_MAX
 
     def _agent(self) -> str:
         """The default field manager: the User-Agent up to its first slash."""
@@ -167,14 +186,29 @@ def _too_large() -> ApiError:
 
 
 def warning_headers(warnings: list[str]) -> list[tuple[str, str]]:
-    """`Warning: 299 - "..."`, one header each, duplicates once (RFC 7234, KEP-1693)."""
+    """`Warning: 299 - "..."`, one header each, duplicates once (RFC 7234, KEP-1693). What no header can hold is left out, what is too much
+    is cut. Source: apiserver `pkg/endpoints/filters/warning.go`."""
     out = []
-    for text in dict.fromkeys(warnings):
+    for text in _fitting([each for each in dict.fromkeys(warnings) if each and not _control_re.search(each)]):
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
         out.append(("warning", f'299 - "{quoted}"'))
     return out
 
 
+def _fitting(texts: list[str]) -> list[str]:
+    if sum(map(len, texts)) <= WARNINGS_LENGTH_MAX:
+        return texts
+    fitting: list[str] = []
+    length = 0
+    for each in texts:
+        if length >= WARNINGS_LENGTH_MAX:
+            break
+        fitting.append(each[:WARNING_LENGTH_MAX])
+        length += len(fitting[-1])
+    return fitting
+
+
+_control_re: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _CACHING: Final = (b"cache-control", b"no-cache, private")
 
 

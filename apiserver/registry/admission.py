@@ -20,6 +20,20 @@ class Reinvocation:
 
 
 @dataclass(slots=True)
+class Memory:
+    """What has run for one write: `invoked` would run again if something changed, `wanted` will. `output` is the object as it was left."""
+
+    invoked: set[Any] = field(default_factory=set)
+    wanted: set[Any] = field(default_factory=set)
+    output: Object | None = None
+
+    def changed(self) -> None:
+        """The object is another: whoever has run and wants to may look at it again."""
+        self.wanted |= self.invoked
+        self.invoked.clear()
+
+
+@dataclass(slots=True)
 class Attributes:
     """One write on its way in. `obj` may be changed by `mutate`; `old` never. `operation` is CREATE, UPDATE, DELETE or CONNECT."""
 
@@ -46,6 +60,10 @@ class Admission(Protocol):
 
     async def validate(self, attributes: Attributes) -> None: ...
 
+    def metrics(self) -> str:
+        """What the plugins count, in the Prometheus exposition format."""
+        ...
+
 
 class NoAdmission:
     """Admits everything as it is."""
@@ -55,3 +73,6 @@ class NoAdmission:
 
     async def validate(self, attributes: Attributes) -> None:
         return
+
+    def metrics(self) -> str:
+        return ""

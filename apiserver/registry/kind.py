@@ -47,6 +47,8 @@ class Context:
     field_manager: str = ""
     api_version: str = ""
     """The version that the client speaks, where that is not the hub's."""
+    timeout_s: float | None = None
+    """How long after `now` the client is answered at the latest; None: whenever it is done."""
     timestamp: str = ""
     """`now` as metav1.Time prints it."""
     warnings: list[str] = field(default_factory=list)

@@ -95,7 +95,12 @@ def _scope(method: str, target: str, headers: Mapping[str, str]) -> dict[str, An
 
 
 def _decoded(headers: Any) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+    """Names in lower case, repeated headers joined, as the network's transport has them."""
+    decoded: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        decoded[key] = f"{decoded[key]}, {text}" if key in decoded else text
+    return decoded
 
 
 class _Exchange:

@@ -57,8 +57,12 @@ class Write:
 
     def values(self, invocation: Invocation) -> dict[str, Any]:
         """What expressions see. Raises NotFound where the namespace is not there."""
-        facts, form = self.facts, invocation.form
-        assert form is not None
+        assert invocation.form is not None
+        return {**self.seen(invocation.form), "params": invocation.params, "namespaceObject": self._shown_namespace()}
+
+    def seen(self, form: Form) -> dict[str, Any]:
+        """The same of the write alone: what conditions see."""
+        facts = self.facts
         authorizer = Authorizer(facts.attributes.ctx.user, self._decide, _account)
         resource = facts.resource
         question = Question(
@@ -73,8 +77,6 @@ class Write:
             "object": form.of(facts.obj),
             "oldObject": form.of(facts.old),
             "request": facts.request(form.resource, form.kind),
-            "params": invocation.params,
-            "namespaceObject": self._shown_namespace(),
             "authorizer": authorizer,
             "authorizer.requestResource": authorizer.resource_of(question),
         }

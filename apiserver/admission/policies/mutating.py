@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from apiserver.admission.policies.dispatch import Invocation, Write, invocations, write_of
@@ -17,10 +16,10 @@ from apiserver.admission.policies.facts import Facts
 from apiserver.admission.policies.hooks import Hook
 from apiserver.admission.policies.patches import MutationError, mutated
 from apiserver.admission.policies.policy import Mutation
-from apiserver.registry.admission import Attributes, Reinvocation
+from apiserver.registry.admission import Attributes, Memory, Reinvocation
 from apiserver.registry.scale import number_at, set_replicas
 from kube.errors import ApiError, BadRequest
-from kube.objects import Object, name_of, namespace_of
+from kube.objects import name_of, namespace_of
 
 _MEMORY: Final = "MutatingAdmissionPolicy"
 Key = tuple[str, str, str, str]
@@ -32,20 +31,6 @@ class Problem(NamedTuple):
 
     message: str
     reason: str = ""
-
-
-@dataclass(slots=True)
-class Memory:
-    """What has run for one write: `invoked` would run again if something changed, `wanted` will. `output` is the object as it was left."""
-
-    invoked: set[Key] = field(default_factory=set)
-    wanted: set[Key] = field(default_factory=set)
-    output: Object | None = None
-
-    def changed(self) -> None:
-        """The object is another: whoever has run and wants to may look at it again."""
-        self.wanted |= self.invoked
-        self.invoked.clear()
 
 
 async def mutate(hooks: Sequence[Hook], attributes: Attributes) -> None:
