@@ -143,7 +143,10 @@ class _Stream:
         """The revision up to which everything has been sent, so that a client may go on from it; 0 where something waits to be sent."""
         watcher = self._watcher
         assert watcher is not None
-        revision = await self._cache.catch_up()
+        try:
+            revision = await self._cache.catch_up()
+        except ApiError:  # what has happened cannot be converted: the watch is about to end
+            return 0
         waits = watcher.changes or watcher.subscription is not None or revision < watcher.after
         return 0 if waits else revision
 

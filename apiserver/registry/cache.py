@@ -13,14 +13,14 @@ import sys
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from apiserver.registry.encoding import Encoding
 from apiserver.registry.kind import Kind
 from apiserver.registry.watchers import Scope, Watcher, Watchers
-from apiserver.store.base import Compacted, Event, KeyValue, Store, Subscription
+from apiserver.store.base import Compacted, Deliver, Event, KeyValue, Store, Subscription
 from kube.errors import Expired, TooManyRequests
 from kube.objects import Object
 
@@ -78,11 +78,18 @@ class Change:
         self.encoded: dict[Any, bytes] = {}
 
 
+class Follow(Protocol):
+    """How the changes of present objects are heard of: `Store.subscribe`, or what a view of the store has in its place."""
+
+    def __call__(self, prefix: str, *, after: int, deliver: Deliver) -> Subscription: ...
+
+
 class ResourceCache:
     """See the module. `start` before use."""
 
-    def __init__(self, kind: Kind, store: Store) -> None:
+    def __init__(self, kind: Kind, store: Store, follow: Follow | None = None) -> None:
         self.kind, self._store = kind, store
+        self._follow_store: Follow = follow or store.subscribe
         self.encoding = Encoding(kind.resource)
         self.prefix = kind.storage_prefix
         self._selectable = dict(kind.selectable)
@@ -109,8 +116,7 @@ class ResourceCache:
         """Load what the store holds, then follow it. Safe to call again; concurrent callers share one load."""
         if self._subscription is not None and self._subscription.failed is None:
             return
-        if self._is_retired:
-            raise TooManyRequests("storage is (re)initializing", details={"retryAfterSeconds": 1})
+        self._check()
         if self._starting is None:
             self._starting = asyncio.get_running_loop().create_task(self._load())
         try:
@@ -119,8 +125,13 @@ class ResourceCache:
             if self._starting is not None and self._starting.done():
                 self._starting = None
 
+    def _check(self) -> None:
+        if self._is_retired:
+            raise TooManyRequests("storage is (re)initializing", details={"retryAfterSeconds": 1})
+
     async def _load(self) -> None:
         page = await self._store.list(self.prefix)
+        self._check()
         self._namespaces.clear()
         self._names.clear()
         self._sorted_prefixes.clear()
@@ -132,7 +143,7 @@ class ResourceCache:
         self._history.clear()
         self._history_bytes = 0
         self._watchers.cut_off_all()
-        self._subscription = self._store.subscribe(self.prefix, after=page.revision, deliver=self._deliver)
+        self._subscription = self._follow_store(self.prefix, after=page.revision, deliver=self._deliver)
 
     def close(self) -> None:
         if self._subscription is not None:
@@ -239,7 +250,10 @@ class ResourceCache:
             self._follow(watcher)
 
     def _offer_all(self, watcher: Watcher, events: Sequence[Event]) -> None:
-        """What a watcher from before the history gets, straight from the store's log."""
+        """What a watcher from before the history gets, straight from the store's log; nothing when that has ended."""
+        if not events:
+            watcher.ready.set()
+            return
         changes = []
         for event in events:
             previous = self.entry_of(event.previous) if event.previous else None
@@ -299,6 +313,10 @@ class ResourceCache:
         return previous
 
     def _deliver(self, events: Sequence[Event]) -> None:
+        """The next events. None at all: the subscription has failed; who watches begins anew, and finds out why."""
+        if not events:
+            self._watchers.end()
+            return
         changes = []
         for event in events:
             kv = event.kv

@@ -169,7 +169,9 @@ class Custom:
     replicas_paths: Mapping[str, tuple[str, ...] | None]
     """Where each version, by apiVersion, keeps the replicas of its scale (`f:spec`, `f:replicas`)."""
     view: Callable[[Any], Any]
-    """The store, as this version sees it."""
+    """(registries) -> the store, as this version sees it."""
+    is_converted: bool = False
+    """A webhook converts between the versions: the view is a `ConvertingStore`."""
     as_stored: Callable[[Object], None] | None = None
     """Make an object what will be read back, in place, where another version is the one that is stored."""
 

@@ -5,12 +5,14 @@ The rules are in `kube/patch/managed.py` and `apply.py`; here they meet a kind's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import orjson
 
+from apiserver.registry.converting import ConvertingStore
 from apiserver.registry.kind import Context, Conversion, Custom, Kind
+from kube.errors import ApiError
 from kube.memo import Memo
 from kube.objects import Object
 from kube.patch.fieldset import FieldSet, of_path, union
@@ -19,12 +21,23 @@ from kube.patch.ownership import changes
 from kube.schema.definitions import Definitions
 from kube.schema.types import StructType
 
+T = TypeVar("T")
+
+
+class _Wanted(Exception):
+    """Work cannot go on before an object is converted."""
+
+    def __init__(self, obj: Object, key: tuple[str, bytes]) -> None:
+        super().__init__(key[0])
+        self.obj, self.key = obj, key
+
 
 class Ownership:
-    """The managedFields of one kind."""
+    """The managedFields of one kind. `store` converts it, where a webhook does."""
 
-    def __init__(self, kind: Kind, definitions: Definitions) -> None:
-        self._kind, self._definitions = kind, definitions
+    def __init__(self, kind: Kind, definitions: Definitions, store: ConvertingStore | None = None) -> None:
+        self._kind, self._definitions, self._store = kind, definitions, store
+        self._known: dict[tuple[str, bytes], Object | ApiError] = {}  # what has been converted for the work at hand
         self._conversions: Mapping[str, Conversion] = {each.resource.api_version: each for each in kind.conversions}
         self._api_version = kind.resource.api_version
         self._type: StructType | None = None
@@ -48,17 +61,20 @@ class Ownership:
         if version != self._api_version:
             of, wanted = self._must(new, version)
             live = self._must(old, version)[1] if old is not None else None
-        entries = managed_after_update(
-            of,
-            live,
-            wanted,
-            manager=ctx.field_manager,
-            api_version=version,
-            subresource=ctx.subresource,
-            time=ctx.timestamp,
-            reset_fields=self.reset_fields(ctx.subresource),
-            convert=self.converter(old, new),
-        )
+        try:
+            entries = managed_after_update(
+                of,
+                live,
+                wanted,
+                manager=ctx.field_manager,
+                api_version=version,
+                subresource=ctx.subresource,
+                time=ctx.timestamp,
+                reset_fields=self.reset_fields(ctx.subresource),
+                convert=self.converter(old, new),
+            )
+        except ApiError:  # a webhook does not convert it: upstream clears them, too
+            entries = []
         if entries:
             new["metadata"]["managedFields"] = entries
         else:
@@ -98,7 +114,8 @@ class Ownership:
     def convert(self, obj: Object, api_version: str) -> tuple[StructType, Object] | None:
         """A copy of `obj` (of any version of this kind) in `api_version`, and its type; None when this server has no such version."""
         if self._kind.custom is not None:
-            return self._renamed(self._kind.custom, obj, api_version)
+            converted = self._renamed if self._store is None else self._converted
+            return converted(self._kind.custom, obj, api_version)
         target = self._conversions.get(api_version)
         if target is None and api_version != self._api_version:
             return None
@@ -120,6 +137,36 @@ class Ownership:
         """A custom resource in another version: the same, but for the name."""
         of = custom.types.get(api_version)
         return (of, {**obj, "apiVersion": api_version}) if of is not None else None
+
+    def _converted(self, custom: Custom, obj: Object, api_version: str) -> tuple[StructType, Object] | None:
+        """The same, as a webhook has converted it. Raises what `converting` waits for, and ApiError."""
+        of = custom.types.get(api_version)
+        if of is None or obj.get("apiVersion") == api_version:
+            return (of, obj) if of is not None else None
+        found = self._known.get(key := (api_version, orjson.dumps(obj)))
+        if found is None:
+            raise _Wanted(obj, key)
+        if isinstance(found, ApiError):
+            raise found
+        return of, found
+
+    async def converting(self, work: Callable[[], T]) -> T:
+        """What `work` comes to, where a webhook converts between the versions. It is begun anew for each conversion that it needs, until
+        all are known: so it must leave everything as it is until it is through. Raises what it raises."""
+        assert self._store is not None
+        known: dict[tuple[str, bytes], Object | ApiError] = {}
+        while True:
+            self._known = known
+            try:
+                return work()
+            except _Wanted as wanted:
+                obj, key = wanted.obj, wanted.key
+            finally:
+                self._known = {}
+            try:
+                known[key] = await self._store.in_version(obj, key[0])
+            except ApiError as error:
+                known[key] = error
 
     def _must(self, obj: Object, api_version: str) -> tuple[StructType, Object]:
         found = self.convert(obj, api_version)

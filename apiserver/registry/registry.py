@@ -136,7 +136,7 @@ class Registries:
         return self._by_name.values()
 
     def close(self) -> None:
-        for registry in self._by_name.values():
+        for registry in {*self._by_name.values(), *(each.registry for each in self._served.values())}:
             registry.cache.close()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
@@ -16,6 +16,7 @@ from apiserver.registry import deletion
 from apiserver.registry.admission import Attributes
 from apiserver.registry.cache import Entry, ResourceCache
 from apiserver.registry.changes import count_generation, dedup_owners, null_empty_lists, same
+from apiserver.registry.converting import ConvertingStore
 from apiserver.registry.kind import Context, Finish, Kind, Subresource
 from apiserver.registry.metadata import check_no_version, fill_new, keep_system_fields, resource_version_number, wipe_new
 from apiserver.registry.ownership import Ownership
@@ -57,11 +58,14 @@ class Registry:
     def __init__(self, kind: Kind, registries: Registries) -> None:
         self.kind, self.registries = kind, registries
         self.resource = kind.resource
-        self.store: Store = kind.custom.view(registries.store) if kind.custom is not None else registries.store
-        self.cache = ResourceCache(kind, self.store)
+        self.store: Store = kind.custom.view(registries) if kind.custom is not None else registries.store
+        self._converting: ConvertingStore | None = None
+        if kind.custom is not None and kind.custom.is_converted:
+            self._converting = cast("ConvertingStore", self.store)
+        self.cache = ResourceCache(kind, self.store, self._converting.follow if self._converting is not None else None)
         self._lease: tuple[int, float] = (0, 0.0)
         self._subresources = {each.name: each for each in kind.subresources}
-        self.ownership = Ownership(kind, registries.definitions)
+        self.ownership = Ownership(kind, registries.definitions, self._converting)
 
     @property
     def type(self) -> StructType:
@@ -77,11 +81,17 @@ class Registry:
 
     async def entry(self, namespace: str, name: str) -> Entry:
         """The present entry. Raises NotFound."""
-        await self.cache.catch_up()
-        found = self.cache.get(namespace, name)
+        found = await self._present(namespace, name)
         if found is None:
             raise self.not_found(name)
         return found
+
+    async def _present(self, namespace: str, name: str) -> Entry | None:
+        if self._converting is not None:
+            kv = await self.store.get(self.cache.key(namespace, name))
+            return self.cache.entry_of(kv) if kv is not None else None
+        await self.cache.catch_up()
+        return self.cache.get(namespace, name)
 
     async def get(self, namespace: str, name: str) -> Object:
         return self.cache.object_of(await self.entry(namespace, name))
@@ -112,7 +122,7 @@ class Registry:
         wipe_new(meta)
         dedup_owners(meta, ctx)
         if managed and ctx.field_manager:
-            self.ownership.update(obj, None, ctx)
+            await self._own(obj, None, ctx)
         attributes = Attributes(kind, "CREATE", namespace, meta.get("name", ""), obj, None, ctx, self.registries, options or {})
         await self.registries.admission.mutate(attributes)
         generated = not meta.get("name") and bool(meta.get("generateName"))
@@ -151,16 +161,15 @@ class Registry:
         key = self.cache.key(namespace, meta["name"])
         if not ctx.dry_run:
             check_no_version(meta)
-        await self.cache.catch_up()
-        present = self.cache.get(namespace, meta["name"])
+        present = await self._present(namespace, meta["name"])
         if present is not None:
             raise self._exists(present, meta)
-        value = self._encoded(obj, ctx)
+        value, hint = await self._prepared(obj, ctx)
         if ctx.dry_run:
             return Written(obj, None, created=True)
         try:
             lease = await self._lease_for(kind.ttl_s) if kind.ttl_s else 0
-            revision = await self.store.create(key, value, lease=lease, hint=obj)
+            revision = await self.store.create(key, value, lease=lease, hint=hint)
         except KeyExists as error:
             raise self._exists(None, meta) from error
         meta["resourceVersion"] = str(revision)
@@ -199,8 +208,7 @@ class Registry:
         wanted object carries a resourceVersion that is not the present one. `replace`: a PUT, whose uid is a precondition. `shares`:
         `change` leaves the object that it is given as it is, and nobody changes in place what its outcome shares with that."""
         for attempt in range(CONFLICT_RETRIES_MAX):
-            await self.cache.catch_up()
-            entry = self.cache.get(namespace, name)
+            entry = await self._present(namespace, name)
             if entry is None:
                 if not may_create:
                     raise self.not_found(name)
@@ -243,7 +251,10 @@ class Registry:
     ) -> Written:
         kind = self.kind
         old = self.cache.object_of(entry)
-        new = change(old if shares else self.cache.object_of(entry))
+        if self._converting is None:
+            new = change(old if shares else self.cache.object_of(entry))
+        else:
+            new = await self.ownership.converting(lambda: change(old if shares else self.cache.object_of(entry)))
         meta = new.setdefault("metadata", {})
         if replace and meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
             raise self._uid_conflict(entry.namespace, entry.name, meta["uid"], old["metadata"]["uid"], dry_run=ctx.dry_run)
@@ -256,7 +267,7 @@ class Registry:
         keep_system_fields(new, old)
         dedup_owners(meta, ctx)
         if managed and ctx.field_manager:
-            self.ownership.update(new, old, ctx)
+            await self._own(new, old, ctx)
         attributes = Attributes(kind, "UPDATE", entry.namespace, entry.name, new, old, ctx, self.registries, options or {})
         await self.registries.admission.mutate(attributes)
         part = self._subresources.get(subresource)
@@ -286,8 +297,8 @@ class Registry:
         await self.registries.admission.validate(attributes)
         if not managed:
             new = with_old_times(old, new)
-        value = self._encoded(new, ctx)
-        if (value == entry.value or same(new, old)) and not self._is_stale(entry):
+        value, hint = await self._prepared(new, ctx)
+        if (value == entry.value or same(new, old)) and not await self._is_stale(entry, hint):
             return Written(old, encoding.served(entry.value, entry.revision))
         if deletion.is_released(kind, new, old):
             return await self._remove_released(entry, new, ctx)
@@ -295,7 +306,7 @@ class Registry:
             new["metadata"]["resourceVersion"] = str(entry.revision)
             return Written(new, None)
         lease = await self._lease_for(kind.ttl_s) if kind.ttl_s else 0
-        revision = await self.store.update(entry.key, value, expected=entry.revision, lease=lease, hint=new, previous=entry.value)
+        revision = await self.store.update(entry.key, value, expected=entry.revision, lease=lease, hint=hint, previous=entry.value)
         new["metadata"]["resourceVersion"] = str(revision)
         return Written(new, encoding.served(value, revision))
 
@@ -353,7 +364,8 @@ class Registry:
         return Written(outcome.obj, None)
 
     async def _store_marked(self, entry: Entry, obj: Object) -> int:
-        return await self.store.update(entry.key, self._encoded(obj), expected=entry.revision, hint=obj)
+        value, hint = await self._prepared(obj)
+        return await self.store.update(entry.key, value, expected=entry.revision, hint=hint)
 
     async def _remove_now(self, entry: Entry, old: Object, outcome: deletion.Outcome, options: Object, ctx: Context) -> Written:
         if ctx.dry_run:
@@ -379,10 +391,12 @@ class Registry:
         if hook is not None:
             await hook(old, ctx, self.registries)
 
-    def _is_stale(self, entry: Entry) -> bool:
+    async def _is_stale(self, entry: Entry, hint: Any) -> bool:
         """Whether an entry is to be written anew even when nothing about it changes (upstream's origState.stale)."""
         if self.kind.custom is None:
             return False
+        if self._converting is not None:
+            return not await self._converting.is_stored_as(entry.key, entry.revision, hint)
         view: Any = self.store
         return bool(view.is_stale(entry.key, entry.revision))
 
@@ -395,6 +409,20 @@ class Registry:
             if name not in ctx.texts and name in new:
                 value = orjson.dumps(new[name])
                 ctx.texts[name] = compacted(before) if value == orjson.dumps(old.get(name)) else value
+
+    async def _own(self, new: Object, old: Object | None, ctx: Context) -> None:
+        """Keep managedFields."""
+        if self._converting is None:
+            self.ownership.update(new, old, ctx)
+        else:
+            await self.ownership.converting(lambda: self.ownership.update(new, old, ctx))
+
+    async def _prepared(self, obj: Object, ctx: Context | None = None) -> tuple[bytes, Any]:
+        """The bytes to write, and the hint that goes with them; `obj` becomes what will be read back."""
+        if self._converting is None:
+            return self._encoded(obj, ctx), obj
+        hint = await self._converting.prepare(obj)
+        return self.cache.encoding.encode(obj), hint
 
     def _encoded(self, obj: Object, ctx: Context | None = None) -> bytes:
         """The bytes to store; `obj` becomes what will be read back."""

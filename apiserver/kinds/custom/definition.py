@@ -4,21 +4,25 @@ Upstream keeps one storage per version, and so does this: versions differ in sch
 the keys in the store (see `stored.py`). Source: apiextensions-apiserver `apiserver/customresource_handler.go` (getOrCreateServingInfoFor),
 `registry/customresource`.
 
-Conversion webhooks are not called yet: of a definition that asks for one, only the storage version is served.
+Between versions either nothing is converted but the apiVersion (`stored.py`), or a webhook converts (`converted.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from apiserver.handlers.discovery import version_key
 from apiserver.kinds.custom.columns import columns_of
+from apiserver.kinds.custom.converted import ConvertedView
+from apiserver.kinds.custom.converter import TIMEOUT_S, Converter
 from apiserver.kinds.custom.json_path import compile_path
 from apiserver.kinds.custom.published import published_schema
 from apiserver.kinds.custom.stored import StoredView
 from apiserver.kinds.custom.version import Version, bodies_of
 from apiserver.registry.kind import Begin, Context, Custom, Finish, Kind, Prepare, Scale, Subresource
+from apiserver.registry.metadata import new_uid
+from apiserver.registry.registry import Registries
 from apiserver.validation.custom.validator import finalizer_warnings, nested, split_path
 from kube import errors
 from kube.errors import FieldError
@@ -42,28 +46,31 @@ def kinds_of(definition: Object, definitions: Definitions) -> list[Kind]:
     spec = definition["spec"]
     meta = definitions.type(OBJECT_META)
     storage = next(each["name"] for each in spec["versions"] if each.get("storage"))
-    given = {each["name"]: each for each in spec["versions"] if is_answered(spec, each) or each["name"] == storage}
+    given = {each["name"]: each for each in spec["versions"] if each.get("served") or each["name"] == storage}
     names = definition["status"]["acceptedNames"]
-    versions = {name: Version(each, group=spec["group"], kind=names["kind"], meta=meta) for name, each in given.items()}
+    every = spec["versions"] if _is_converted(spec) else given.values()
+    compiled = {each["name"]: Version(each, group=spec["group"], kind=names["kind"], meta=meta) for each in every}
+    versions = {name: compiled[name] for name in given}
     bodies_of(versions, meta)
-    answered = sorted((name for name in given if is_answered(spec, given[name])), key=lambda name: name != storage)
-    maker = _Maker(definition, versions, storage)
+    answered = sorted((name for name in given if given[name].get("served")), key=lambda name: name != storage)
+    maker = _Maker(definition, versions, storage, readable=compiled)
     return [maker.kind(given[name]) for name in answered]
 
 
-def is_answered(spec: Object, version: Object) -> bool:
-    """Whether requests for a version are answered."""
-    webhook = (spec.get("conversion") or {}).get("strategy") == "Webhook"
-    return bool(version.get("served")) and (bool(version.get("storage")) or not webhook)
+def _is_converted(spec: Object) -> bool:
+    """Whether a webhook converts."""
+    return (spec.get("conversion") or {}).get("strategy") == "Webhook"
 
 
 class _Maker:
-    """The kinds of one definition. `versions` are those that are served or stored."""
+    """The kinds of one definition. `versions` are those that are served or stored, `readable` also those that objects may be of that were
+    stored long ago."""
 
-    def __init__(self, definition: Object, versions: Mapping[str, Version], storage: str) -> None:
+    def __init__(self, definition: Object, versions: Mapping[str, Version], storage: str, *, readable: Mapping[str, Version]) -> None:
         self._spec, self._names = definition["spec"], definition["status"]["acceptedNames"]
         self._is_ending = is_deleting(definition)
         self._versions, self._storage = versions, versions[storage]
+        self._readable = {each.api_version: each for each in readable.values()}
         self._storage_is_served = any(each.get("storage") and each.get("served") for each in self._spec["versions"])
         self._types: dict[str, StructType] = {each.api_version: each.type for each in versions.values()}
         self._replicas_paths = {f"{self._spec['group']}/{each['name']}": _replicas_path(each) for each in self._spec["versions"]}
@@ -103,7 +110,7 @@ class _Maker:
 
     def _custom(self, given: Object, version: Version, resource: Resource) -> Custom:
         storage = self._resource(self._storage.name)
-        by_api_version = {each.api_version: each for each in self._versions.values()}
+        is_converted = _is_converted(self._spec)
         list_kind = self._names.get("listKind") or f"{resource.kind}List"
         return Custom(
             type=version.type,
@@ -113,9 +120,26 @@ class _Maker:
             types=self._types,
             schemas=published_schema(given, resource, _definition_name(resource), list_kind),
             replicas_paths=self._replicas_paths,
-            view=lambda store: StoredView(store, resource, storage, by_api_version),
-            as_stored=_as_stored(version, self._storage) if version is not self._storage else None,
+            view=self._view(resource, storage),
+            is_converted=is_converted,
+            as_stored=_as_stored(version, self._storage) if version is not self._storage and not is_converted else None,
         )
+
+    def _view(self, resource: Resource, storage: Resource) -> Callable[[Registries], StoredView]:
+        """How a version sees the store."""
+        readable, spec = self._readable, self._spec
+        if not _is_converted(spec):
+            return lambda registries: StoredView(registries.store, resource, storage, readable)
+
+        def converted(registries: Registries) -> StoredView:
+            def post(config: Object, document: Object) -> Awaitable[Any]:
+                return registries.webhooks.post(config, document, timeout_s=TIMEOUT_S)
+
+            known = frozenset(f"{spec['group']}/{each['name']}" for each in spec["versions"])
+            converter = Converter(spec["conversion"], known, post, lambda: new_uid(registries.rng))
+            return ConvertedView(registries.store, resource, storage, readable, converter)
+
+        return converted
 
 
 def _definition_name(resource: Resource) -> str:

@@ -23,7 +23,7 @@ from kube.resources import Resource
 
 
 @dataclass(frozen=True, slots=True)
-class _Own:
+class Own:
     """What a view attaches to its writes: the value in its own version, and its decoded form."""
 
     view: StoredView
@@ -62,7 +62,7 @@ class StoredView:
 
     def _read(self, kv: KeyValue) -> KeyValue:
         hint = kv.hint
-        if type(hint) is _Own and hint.view is self:
+        if type(hint) is Own and hint.view is self:
             self._note(kv, is_stale=False)
             return KeyValue(kv.key, hint.value, kv.create_revision, kv.mod_revision, kv.lease, hint.obj)
         obj: Object = orjson.loads(kv.value)
@@ -111,13 +111,13 @@ class StoredView:
 
     async def create(self, key: str, value: bytes, *, lease: int = 0, hint: Any = None) -> int:
         self._check()
-        return await self._store.create(key, self._to_stored(value), lease=lease, hint=_Own(self, value, hint))
+        return await self._store.create(key, self._to_stored(value), lease=lease, hint=Own(self, value, hint))
 
     async def update(
         self, key: str, value: bytes, *, expected: int, lease: int = 0, hint: Any = None, previous: bytes | None = None
     ) -> int:
         self._check()
-        return await self._store.update(key, self._to_stored(value), expected=expected, lease=lease, hint=_Own(self, value, hint))
+        return await self._store.update(key, self._to_stored(value), expected=expected, lease=lease, hint=Own(self, value, hint))
 
     async def delete(self, key: str, *, expected: int) -> int:
         return await self._store.delete(key, expected=expected)
