@@ -15,7 +15,6 @@ A request for one of these gets a clear error (501 with reason NotImplemented, o
 
 - Authorization: every authenticated user may do everything; RBAC objects are stored and have no effect. Impersonation is refused.
 - Admission webhooks and policies (their objects are stored and have no effect) and PodSecurity (the labels of namespaces are checked).
-- Conversion webhooks of custom resources: of a definition that asks for one, only the storage version is served.
 - Alpha and beta API versions.
 - Container runtimes other than the simulated one; kube-proxy and cluster DNS; the etcd store.
 - Answers in protobuf or CBOR (requests in protobuf are read).
