@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from apiserver.identity import Authority
@@ -22,6 +23,7 @@ from apiserver.store.base import Store
 from apiserver.store.memory import MemoryStore
 from controllers.cloud.local_cloud import LocalCloud
 from controllers.cloud.registry import controllers_of
+from controllers.manager.accounts import ACCOUNTS, NAMESPACE, ClientOf
 from controllers.manager.certificate_signing import Files
 from controllers.manager.manager import run_manager
 from controllers.manager.registry import Options
@@ -40,16 +42,28 @@ from wherry.kubelet_line import KubeletLine
 from wherry.plan import node_names
 
 AUTHENTICATED = "system:authenticated"
+MANAGER = "kube-controller-manager"
 ADDRESS = "192.0.2.1"
 """Where the `kubernetes` Service says the server is (TEST-NET: nobody listens there)."""
+
+
+def _account(name: str) -> User:
+    """The ServiceAccount of a controller."""
+    return User(
+        f"system:serviceaccount:{NAMESPACE}:{name}", ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", AUTHENTICATED)
+    )
+
+
 USERS = {
     "admin": User("admin", ("system:masters", AUTHENTICATED)),
-    "kube-controller-manager": User("system:kube-controller-manager", (AUTHENTICATED,)),
-    "cloud-controller-manager": User("system:cloud-controller-manager", ("system:masters", AUTHENTICATED)),
+    MANAGER: User("system:kube-controller-manager", (AUTHENTICATED,)),
+    "cloud-controller-manager": User("system:cloud-controller-manager", (AUTHENTICATED,)),
     "kube-scheduler": User("system:kube-scheduler", (AUTHENTICATED,)),
     "metrics-server": User("system:metrics-server", (AUTHENTICATED,)),
-    "kubelet": User("system:node:simulated", ("system:nodes", AUTHENTICATED)),
+    "kubelet": User("system:node:simulated", ("system:masters", "system:nodes", AUTHENTICATED)),
+    **{f"account {each}": _account(each) for each in ACCOUNTS.values()},
 }
+"""Who there is, each with upstream's rights (RBAC), but for the kubelet, which acts for all nodes: no node's identity would do."""
 
 
 @dataclass(slots=True)
@@ -74,6 +88,17 @@ class InProcessCluster:
         """A client of one of `USERS`."""
         rng = random.Random(self.rng.getrandbits(64))
         return Client(self.transport, user_agent=name, token=_token(self.secret, name), clock=self.clock, rng=rng)
+
+    def account_clients(self, transport: Transport | None = None) -> ClientOf:
+        """The client of each controller of the manager: it acts as its own account, as with --use-service-account-credentials."""
+
+        @cache
+        def of(controller: str) -> Client:
+            name = f"account {ACCOUNTS[controller]}" if controller in ACCOUNTS else MANAGER
+            token, rng = _token(self.secret, name), random.Random(name)
+            return Client(transport or self.transport, user_agent=MANAGER, token=token, clock=self.clock, rng=rng)
+
+        return of
 
     async def restart_server(self, *, down_s: float = 0.0) -> None:
         """Kill the API server at whatever it is doing and start it again, over the same store, `down_s` later."""
@@ -166,7 +191,13 @@ class Line:
 
 def _build(store: Store, clock: Clock, rng: random.Random, *, secret: str, authority: Authority | None, kubelets: KubeletLine) -> Built:
     tokens = {_token(secret, name): user for name, user in USERS.items()}
-    settings = Settings(storage="memory", max_requests_inflight=0, max_mutating_requests_inflight=0, enable_aggregator_routing=True)
+    settings = Settings(
+        storage="memory",
+        authorization_mode=("RBAC",),
+        max_requests_inflight=0,
+        max_mutating_requests_inflight=0,
+        enable_aggregator_routing=True,
+    )
     return build(store, clock=clock, rng=rng, tokens=tokens, settings=settings, authority=authority, kubelets=kubelets)
 
 
@@ -208,8 +239,9 @@ async def in_process_cluster(
         starters["kubelet"] = lambda: _kubelet(cluster, names)
     if cloud:
         starters["cloud-controller-manager"] = lambda: _cloud(cluster)
-    if metrics:
+    if metrics or cloud:
         await grant(admin)
+    if metrics:
         starters["metrics-server"] = lambda: _metrics_server(cluster)
     for name in starters:
         cluster.start(name)
@@ -240,7 +272,8 @@ async def _with_kit(
 async def _manager(cluster: InProcessCluster, controllers: list[str]) -> None:
     async def work(client: Client, _informers: Informers, _events: EventRecorder) -> None:
         rng = random.Random(cluster.rng.getrandbits(64))
-        await run_manager(client, clock=cluster.clock, rng=rng, controllers=controllers, options=_options(cluster.authority))
+        options, client_of = _options(cluster.authority), cluster.account_clients()
+        await run_manager(client, clock=cluster.clock, rng=rng, controllers=controllers, options=options, client_of=client_of)
 
     await _with_kit(cluster, "kube-controller-manager", work)
 

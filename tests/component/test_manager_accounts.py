@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 
 from apiserver.bootstrap.controller_roles import CONTROLLERS as ROLES
 from apiserver.identity import Authority
@@ -20,13 +21,15 @@ from kube.client.account import AccountTokens, AccountTransport
 from kube.client.base import Answer, StreamAnswer, Transport
 from kube.client.client import Client
 from kube.clock import LoopClock
-from kube.errors import Unauthorized
+from kube.errors import Forbidden, Unauthorized
 from kube.objects import Object
 from kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICE_ACCOUNTS, Resource
 from tests.virtual import virtual
 from wherry.in_process import InProcessCluster, in_process_cluster
 
 REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)
+
+BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 
 
 class Witness:
@@ -128,6 +131,11 @@ async def test_a_watch_is_the_accounts_too(tmp_path: Path) -> None:
     async with issuing(tmp_path) as cluster:
         tokens = AccountTokens(cluster.client, NAMESPACE, "someone", clock=cluster.clock)
         someone = Client(AccountTransport(cluster.transport, tokens), user_agent="someone", clock=cluster.clock)
+        with pytest.raises(Forbidden):
+            await someone.list(PODS)
+        role = {"apiGroup": BINDINGS.group, "kind": "ClusterRole", "name": "system:aggregate-to-view"}
+        subjects = [{"kind": "ServiceAccount", "name": "someone", "namespace": NAMESPACE}]
+        await cluster.client.create(BINDINGS, _object(BINDINGS, "someone", roleRef=role, subjects=subjects))
         events = someone.watch(CONFIG_MAPS, namespace="default", resource_version="")
         await cluster.client.create(CONFIG_MAPS, _object(CONFIG_MAPS, "seen"), namespace="default")
         names = [event.object["metadata"]["name"] async for event in _until(events, "seen")]

@@ -26,7 +26,7 @@ from kube.runtime.election import LeadershipLost
 from kube.runtime.events import EventRecorder
 from wherry.in_process import InProcessCluster
 
-Work = Callable[[Component], Coroutine[object, object, None]]
+Work = Callable[[Component, "Line"], Coroutine[object, object, None]]
 RESTART_S = 1.0
 """So long after a process has ended by itself its keeper starts it again."""
 
@@ -151,23 +151,24 @@ class Replicas:
         async def work(process: Component) -> None:
             self.leaders.begins(component, name)
             try:
-                await self._works[component](process)
+                await self._works[component](process, line)
             finally:
                 self.leaders.ends(component, name)
 
         await process.run(work, elect=True)
 
 
-def loops(controllers: Sequence[str]) -> dict[str, Work]:
+def loops(cluster: InProcessCluster, controllers: Sequence[str]) -> dict[str, Work]:
     """Every loop there is; of the manager these controllers (as in --controllers)."""
 
-    async def manager(process: Component) -> None:
-        await run_manager(process.client, clock=process.clock, rng=process.rng, controllers=controllers)
+    async def manager(process: Component, line: Line) -> None:
+        accounts = cluster.account_clients(line)
+        await run_manager(process.client, clock=process.clock, rng=process.rng, controllers=controllers, client_of=accounts)
 
-    async def scheduler(process: Component) -> None:
+    async def scheduler(process: Component, _line: Line) -> None:
         await Scheduler(process.client, process.informers, clock=process.clock, rng=process.rng, events=process.events).run()
 
-    async def cloud(process: Component) -> None:
+    async def cloud(process: Component, _line: Line) -> None:
         await run_controllers(controllers_of(LocalCloud()), None, process.client, clock=process.clock, rng=process.rng)
 
     return {"kube-controller-manager": manager, "kube-scheduler": scheduler, "cloud-controller-manager": cloud}

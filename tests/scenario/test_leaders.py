@@ -26,6 +26,7 @@ from tests.scenario.test_rollout import update_image
 from tests.scenario.test_stateful import change, is_settled, stateful_set
 from tests.scenario.trouble import Tormentor
 from tests.virtual import run_virtual
+from wherry.access import grant
 
 REPLICAS, ORDERED = 4, 3
 SURGE = UNAVAILABLE = 1
@@ -109,7 +110,8 @@ async def scenario(seed: int) -> None:
     async with scene(
         seed, nodes=2, controllers=None, promises=promises, rates=FEW, clock_jumps=seed % 3 == 1, runtime_factory=runtimes
     ) as stage:
-        replicas = Replicas(stage.cluster, stage.rng, loops(("*",) if seed % 5 == 0 else CONTROLLERS))
+        replicas = Replicas(stage.cluster, stage.rng, loops(stage.cluster, ("*",) if seed % 5 == 0 else CONTROLLERS))
+        await grant(stage.cluster.client)
         async with replicas.running():
             await insist(partial(stage.cluster.client.create, DEPLOYMENTS, large(deployment(REPLICAS))))
             await insist(partial(stage.cluster.client.create, STATEFUL_SETS, large(stateful_set())))
