@@ -30,6 +30,27 @@ SCHEMAS: dict[str, Object] = {
 SUBRESOURCES: Object = {"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.ready"}}
 
 
+def answer_to(review: Object, change: Callable[[Object], Any] = lambda obj: None) -> Object:
+    """What the webhook answers. `change` sees each converted object."""
+    request = review["request"]
+    objects = [_converted(each, request["desiredAPIVersion"]) for each in request["objects"]]
+    for each in objects:
+        change(each)
+    response = {"uid": request["uid"], "result": {"status": "Success"}, "convertedObjects": objects}
+    return {"kind": review["kind"], "apiVersion": review["apiVersion"], "response": response}
+
+
+def _converted(given: Object, desired: str) -> Object:
+    obj = copy.deepcopy(given)
+    if desired == f"{GROUP}/v2" and "hostPort" in obj:
+        obj["host"], _, port = obj.pop("hostPort").partition(":")
+        obj["port"] = int(port)
+    elif desired == f"{GROUP}/v1" and "host" in obj:
+        obj["hostPort"] = f"{obj.pop('host')}:{obj.pop('port')}"
+    obj["apiVersion"] = desired
+    return obj
+
+
 class Hook:
     """The webhook: what it was asked, and what it does. `change` sees each converted object, `answer` the whole review."""
 
@@ -43,22 +64,8 @@ class Hook:
         return self.answer(review)
 
     def converted(self, review: Object) -> Object:
-        """The review with its answer."""
-        request = review["request"]
-        objects = [self._converted(each, request["desiredAPIVersion"]) for each in request["objects"]]
-        response = {"uid": request["uid"], "result": {"status": "Success"}, "convertedObjects": objects}
-        return {"kind": review["kind"], "apiVersion": review["apiVersion"], "response": response}
-
-    def _converted(self, given: Object, desired: str) -> Object:
-        obj = copy.deepcopy(given)
-        if desired == f"{GROUP}/v2" and "hostPort" in obj:
-            obj["host"], _, port = obj.pop("hostPort").partition(":")
-            obj["port"] = int(port)
-        elif desired == f"{GROUP}/v1" and "host" in obj:
-            obj["hostPort"] = f"{obj.pop('host')}:{obj.pop('port')}"
-        obj["apiVersion"] = desired
-        self.change(obj)
-        return obj
+        """The right answer to a review."""
+        return answer_to(review, self.change)
 
     @property
     def calls(self) -> list[tuple[str, list[str]]]:
