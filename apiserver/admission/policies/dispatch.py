@@ -74,8 +74,7 @@ class Write:
             name=facts.name,
         )
         return {
-            "object": form.of(facts.obj),
-            "oldObject": form.of(facts.old),
+            **facts.shown(form),
             "request": facts.request(form.resource, form.kind),
             "authorizer": authorizer,
             "authorizer.requestResource": authorizer.resource_of(question),
@@ -142,6 +141,7 @@ async def _of(write: Write, hook: Hook) -> list[Invocation]:
         try:
             if binding.match is not None and binding.match.form(facts, write.labels()) is None:
                 continue
+            await facts.see(form)
             params = await collected(source, binding.reference, facts.namespace)
             found += [Invocation(policy, binding.name, binding.actions, form, each) for each in params]
         except (ApiError, ParamError) as error:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from apiserver.registry.admission import Attributes
-from apiserver.registry.kind import Kind, Subresource
+from apiserver.registry.converting import ConvertingStore
+from apiserver.registry.kind import Kind, Subresource, no_defaults
 from apiserver.registry.scale import DEFINITION as SCALE_DEFINITION
 from apiserver.registry.scale import scale_of
 from kube.errors import forbidden
@@ -73,7 +74,10 @@ class Form:
 class Facts:
     """See the module. `obj` and `old` are as the registry holds them, but a Scale where the scale is written."""
 
-    __slots__ = ("attributes", "forms", "is_scale", "name", "namespace", "obj", "old", "operation", "resource", "subresource")
+    __slots__ = (
+        *("_converted", "_converting", "attributes", "forms", "is_scale", "name", "namespace", "obj", "old", "operation", "resource"),
+        "subresource",
+    )
 
     def __init__(self, attributes: Attributes) -> None:
         kind, ctx = attributes.kind, attributes.ctx
@@ -82,6 +86,8 @@ class Facts:
         self.obj, self.old = _shown(kind, attributes.obj, self.is_scale), _shown(kind, attributes.old, self.is_scale)
         self.forms = _forms(attributes)
         self.resource = self.forms[0].resource
+        self._converting = _converting(attributes)
+        self._converted: dict[tuple[str, str], tuple[Object, Object]] = {}
         self.name = "" if ctx.verb == "deletecollection" else attributes.name
         self.namespace = attributes.namespace
         if (kind.resource.group, kind.resource.plural) == ("", "namespaces"):
@@ -96,6 +102,42 @@ class Facts:
     def labels(self) -> list[dict[str, str]]:
         """Those of the object and of what it replaces."""
         return [labels_of(each) for each in (self.obj, self.old) if each is not None and "metadata" in each]
+
+    async def see(self, form: Form) -> None:
+        """To be waited for before `shown`: a webhook may have to convert the objects. Raises ApiError where it does not."""
+        if not self._is_converted(form):
+            return
+        assert self._converting is not None
+        version = form.kind.api_version
+        for name, obj in (("object", self.obj), ("oldObject", self.old)):
+            known = self._converted.get((version, name))
+            if obj is not None and (known is None or known[0] is not obj):
+                self._converted[version, name] = obj, await self._converting.in_version(obj, version)
+
+    def shown(self, form: Form) -> dict[str, Object | None]:
+        """`object` and `oldObject` in a version. May share with them; they are to stay as they are."""
+        return {name: self._in_version(form, name, obj) for name, obj in (("object", self.obj), ("oldObject", self.old))}
+
+    def _in_version(self, form: Form, name: str, obj: Object | None) -> Object | None:
+        source, converted = self._converted.get((form.kind.api_version, name), (None, None))
+        return converted if obj is not None and source is obj else form.of(obj)
+
+    async def held(self, form: Form, obj: Object) -> Object:
+        """An object of a version as the registry holds it; it may be changed. Raises ApiError."""
+        if not self._is_converted(form):
+            form.to_hub(obj)
+            return obj
+        assert self._converting is not None
+        kind = self.attributes.kind
+        made = await self._converting.in_version(obj, kind.resource.api_version)
+        kind.default(made)
+        return made
+
+    def _is_converted(self, form: Form) -> bool:
+        own = self.attributes.kind.resource
+        return (
+            self._converting is not None and (form.kind.api_version, form.kind.kind) != (own.api_version, own.kind) and not form.is_foreign
+        )
 
     def request(self, resource: Resource, kind: GroupKind) -> Object:
         """The AdmissionRequest, of a resource and kind that a policy has matched."""
@@ -204,10 +246,21 @@ def _kind_of(of: Resource) -> GroupKind:
 
 
 def _custom(kind: Kind, resource: Resource) -> Form:
-    """Versions of custom resources differ in nothing but their names and schemas."""
+    """Versions of custom resources differ in nothing but their names and schemas, unless a webhook converts them."""
     assert kind.custom is not None
     known = kind.custom.types[resource.api_version]
-    return Form(resource, _kind_of(resource), lambda: known, _same, functools.partial(_named, kind.resource), kind.default)
+    default = no_defaults if kind.custom.is_converted and resource != kind.resource else kind.default
+    return Form(resource, _kind_of(resource), lambda: known, _same, functools.partial(_named, kind.resource), default)
+
+
+def _converting(attributes: Attributes) -> ConvertingStore | None:
+    """Who converts between the versions of a custom resource, where a webhook does."""
+    custom, resource = attributes.kind.custom, attributes.kind.resource
+    if custom is None or not custom.is_converted:
+        return None
+    served = attributes.registries.served(resource.group, resource.version, resource.plural)
+    store: ConvertingStore | None = served.registry.store if served is not None else None
+    return store
 
 
 def _named(hub: Resource, obj: Object) -> None:

@@ -40,7 +40,7 @@ async def mutate(hooks: Sequence[Hook], attributes: Attributes) -> None:
     problems = [_problem(each, each.problem) for each in found if each.problem and not each.policy.ignores_failure]
     runs = [each for each in found if not each.problem]
     if runs:
-        problems += _Run(write, attributes).all(runs)
+        problems += await _Run(write, attributes).all(runs)
     if problems:
         raise refusal(write.facts, problems)
 
@@ -70,21 +70,23 @@ class _Run:
         self._problems: list[Problem] = []
         self._has_run = False
 
-    def all(self, found: Sequence[Invocation]) -> list[Problem]:
+    async def all(self, found: Sequence[Invocation]) -> list[Problem]:
         """What went wrong, where that counts."""
         memory, facts = self._memory, self._write.facts
         if self._reinvocation.is_again and memory.output != facts.obj:
             memory.changed()
         for each in found:
-            self._one(each)
+            await self._one(each)
         if self._has_run:
             memory.changed()
             self._reinvocation.is_wanted = True
         memory.output = copy.deepcopy(facts.obj)
         return self._problems
 
-    def _one(self, of: Invocation) -> None:
+    async def _one(self, of: Invocation) -> None:
         memory, facts, policy = self._memory, self._write.facts, of.policy
+        assert of.form is not None
+        await facts.see(of.form)
         try:
             if not policy.is_wanted(self._write.values(of)):
                 return
@@ -99,7 +101,7 @@ class _Run:
         for mutation in policy.mutations if before is not None else ():
             self._has_run = True
             try:
-                self._mutate(of, mutation)
+                await self._mutate(of, mutation)
             except (EvaluationError, OutOfBudget, MutationError) as error:
                 self._fail(of, error)
         if facts.obj != before:
@@ -111,16 +113,16 @@ class _Run:
         if not of.policy.ignores_failure:
             self._problems.append(_problem(of, str(error), "Invalid"))
 
-    def _mutate(self, of: Invocation, mutation: Mutation) -> None:
+    async def _mutate(self, of: Invocation, mutation: Mutation) -> None:
         facts, form, problem = self._write.facts, of.form, mutation.expression.problem
         assert form is not None
         if problem:
             raise MutationError(problem)
+        await facts.see(form)
         values = self._write.values(of)
         value = Evaluation(values, of.policy.variables).evaluate(mutation.expression)
         new = mutated(form, facts.forms[0].kind, values["object"], value, is_patch=mutation.is_patch)
-        form.to_hub(new)
-        facts.obj = new
+        facts.obj = new = await facts.held(form, new)
         keep(self._attributes, new, is_scale=facts.is_scale)
 
 

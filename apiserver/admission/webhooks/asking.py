@@ -5,7 +5,7 @@ Source: apiserver `pkg/admission/plugin/webhook/generic/webhook.go` (ShouldCallH
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from apiserver.admission.policies.dispatch import Write
@@ -43,13 +43,14 @@ class Outcome(NamedTuple):
     warnings: Sequence[str] = ()
 
 
-def form_for(webhook: Webhook, write: Write) -> Form | None:
+async def form_for(webhook: Webhook, write: Write) -> Form | None:
     """The version of the object that the webhook is to see; None where it is not for this write. Raises ApiError where that cannot be
     said."""
     facts = write.facts
     form = webhook.policy.match.form(facts, write.labels())
     if form is None or not webhook.policy.conditions:
         return form
+    await facts.see(form)
     try:
         return form if webhook.policy.is_wanted(write.seen(form)) else None
     except EvaluationError as error:
@@ -69,7 +70,9 @@ def too_late() -> ApiError:
     return Timeout("Timeout: request did not complete within requested timeout", details={})
 
 
-async def ask(webhook: Webhook, write: Write, form: Form, measured: Measured, accept: Callable[[Response], None] | None = None) -> Outcome:
+async def ask(
+    webhook: Webhook, write: Write, form: Form, measured: Measured, accept: Callable[[Response], Awaitable[None]] | None = None
+) -> Outcome:
     """Ask a webhook. `accept` is given what it answered when it allows the write, and for mutating ones alone; it may raise NotAsked and
     ApiError."""
     attributes = write.facts.attributes
@@ -82,7 +85,7 @@ async def ask(webhook: Webhook, write: Write, form: Form, measured: Measured, ac
         if not response.allowed:
             raise Denied(denial(webhook.name, response.result))
         if accept is not None:
-            accept(response)
+            await accept(response)
         code, refusal, error_type = 200, None, ""
     except NotAsked as error:
         code, refusal, error_type = error.code, _failure(webhook, error), "calling_webhook_error"
@@ -117,7 +120,9 @@ async def _answer(webhook: Webhook, write: Write, form: Form, *, mutating: bool)
     if not version:
         why = "webhook does not accept known AdmissionReview versions (v1, v1beta1)"
         raise NotAsked(f"could not create admission objects: {why}", BadRequest.code)
-    document = review(version, uid, _request(write, form))
+    facts = write.facts
+    await facts.see(form)
+    document = review(version, uid, {**facts.request(form.resource, form.kind), **facts.shown(form)})
     left = seconds_left(attributes)
     timeout_s = webhook.timeout_s if left is None else max(min(webhook.timeout_s, left), 0.0)
     try:
@@ -130,8 +135,3 @@ async def _answer(webhook: Webhook, write: Write, form: Form, *, mutating: bool)
         raise NotAsked(f"failed to call webhook: {error}", ServiceUnavailable.code) from error
     except Unfit as error:
         raise NotAsked(f"received invalid webhook response: {error}", ServiceUnavailable.code) from error
-
-
-def _request(write: Write, form: Form) -> dict[str, object]:
-    facts = write.facts
-    return {**facts.request(form.resource, form.kind), "object": form.of(facts.obj), "oldObject": form.of(facts.old)}

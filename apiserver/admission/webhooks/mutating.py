@@ -40,7 +40,7 @@ async def mutate(webhooks: Sequence[Webhook], attributes: Attributes, measured: 
         memory.changed()
     has_asked = False
     for webhook in webhooks:
-        form = form_for(webhook, write)
+        form = await form_for(webhook, write)
         if form is None or (again.is_again and webhook.uid not in memory.wanted):
             continue
         has_asked = True
@@ -57,11 +57,11 @@ async def _asked(webhook: Webhook, write: Write, form: Form, measured: Measured)
     """Whether the webhook has changed the object. Raises ApiError where the write is refused."""
     has_changed = False
 
-    def accept(response: Response) -> None:
+    async def accept(response: Response) -> None:
         nonlocal has_changed
         operations = operations_of(webhook.name, response)
         if operations:
-            has_changed = _apply(webhook, write, form, operations)
+            has_changed = await _apply(webhook, write, form, operations)
 
     outcome = await ask(webhook, write, form, measured, accept)
     write.facts.attributes.ctx.warnings.extend(outcome.warnings)
@@ -70,15 +70,14 @@ async def _asked(webhook: Webhook, write: Write, form: Form, measured: Measured)
     return has_changed
 
 
-def _apply(webhook: Webhook, write: Write, form: Form, operations: list[object]) -> bool:
+async def _apply(webhook: Webhook, write: Write, form: Form, operations: list[object]) -> bool:
     facts = write.facts
-    before = form.of(facts.obj)
+    before = facts.shown(form)["object"]
     new = mutated(webhook.name, form, before, operations)
     has_changed = new != before
     _mend_managed_fields(new, before or {}, facts.attributes)
     form.default(new)
-    form.to_hub(new)
-    facts.obj = new
+    facts.obj = new = await facts.held(form, new)
     keep(facts.attributes, new, is_scale=facts.is_scale)
     return has_changed
 

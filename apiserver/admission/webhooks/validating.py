@@ -19,7 +19,7 @@ from apiserver.registry.admission import Attributes
 async def validate(webhooks: Sequence[Webhook], attributes: Attributes, measured: Measured) -> None:
     """Ask the webhooks about a write. Raises ApiError where one refuses it; adds warnings."""
     write = await write_of(attributes)
-    found = [(webhook, form) for webhook in webhooks if (form := form_for(webhook, write)) is not None]
+    found = [(webhook, form) for webhook in webhooks if (form := await form_for(webhook, write)) is not None]
     if not found:
         return
     left = seconds_left(attributes)
