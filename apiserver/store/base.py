@@ -96,7 +96,8 @@ Deliver = Callable[[Sequence[Event]], None]
 class Subscription(Protocol):
     """A running delivery. `failed`, when set, says why it ended (Compacted, StoreUnavailable)."""
 
-    failed: StoreError | None
+    @property
+    def failed(self) -> StoreError | None: ...
 
     def cancel(self) -> None: ...
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import pytest
 
 from apiserver.kinds.custom.following import TOGETHER_MAX, WAITING_BYTES_MAX, WAITING_EVENTS_MAX, Following, Unconverted
-from apiserver.store.base import Event
+from apiserver.store.base import Compacted, Deliver, Event
 from apiserver.store.memory import MemoryStore
+from apiserver.store.subscribers import Subscriber
 from kube.clock import LoopClock
-from kube.errors import ApiError, TooManyRequests
+from kube.errors import ApiError, InternalError, TooManyRequests
 
 PREFIX = "/registry/x/"
 
@@ -110,6 +111,36 @@ async def test_too_much_that_waits_ends_it(value: bytes, count: int) -> None:
     world.go.set()
     await asyncio.sleep(0)
     assert world.told == [[]]
+
+
+async def test_what_ends_in_the_store_has_failed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, found = World(), list[Subscriber]()
+    subscribe = world.store.subscribe
+
+    def noting(prefix: str, *, after: int, deliver: Deliver) -> Subscriber:
+        made = subscribe(prefix, after=after, deliver=deliver)
+        assert isinstance(made, Subscriber)
+        found.append(made)
+        return made
+
+    monkeypatch.setattr(world.store, "subscribe", noting)
+    world.following.begin(world.store, PREFIX, 1)
+    assert world.following.failed is None
+    found[0].fail(Compacted(7))
+    assert isinstance(world.following.failed, Compacted)
+
+
+async def test_a_mistake_of_ours_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+
+    async def broken(_events: Sequence[Event]) -> list[Event]:
+        raise KeyError("metadata")
+
+    following = Following(lambda _events: None, broken, lambda _events: None)
+    following.begin(world.store, PREFIX, 1)
+    with pytest.raises(InternalError):
+        await following.until(await world.write(b"a"))
+    assert "KeyError" in caplog.text
 
 
 async def test_who_has_gone_is_told_nothing() -> None:

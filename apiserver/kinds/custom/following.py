@@ -7,12 +7,14 @@ subscription has failed; its subscriber is told by a delivery of nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from apiserver.store.base import Deliver, Event, Store, StoreError, Subscription
-from kube.errors import ApiError, TooManyRequests
+from kube.errors import ApiError, InternalError, TooManyRequests
 
+log: Final = logging.getLogger("wherry.apiserver")
 WAITING_EVENTS_MAX: Final = 10_000
 WAITING_BYTES_MAX: Final = 32 << 20
 TOGETHER_MAX: Final = 500
@@ -36,7 +38,7 @@ class Following:
     """See the module. `begin` it; a `Subscription`."""
 
     def __init__(self, at_once: AtOnce, later: Later, deliver: Deliver) -> None:
-        self.failed: StoreError | None = None
+        self._failed: Unconverted | None = None
         self._at_once, self._later, self._deliver = at_once, later, deliver
         self._source: Subscription | None = None
         self._waiting: list[Event] = []
@@ -52,6 +54,11 @@ class Following:
             self._source.cancel()
 
     @property
+    def failed(self) -> StoreError | None:
+        """What cannot be converted, or why the store has ended it."""
+        return self._failed or (self._source.failed if self._source is not None else None)
+
+    @property
     def waits(self) -> bool:
         """Whether there are events that are not delivered yet."""
         return bool(self._waiting)
@@ -60,8 +67,8 @@ class Following:
         """Wait until every event up to a revision, the present one or an earlier one, is delivered. Raises ApiError where one cannot be."""
         while self._waiting and self._waiting[0].kv.mod_revision <= revision:
             await self._progress.wait()
-        if isinstance(self.failed, Unconverted):
-            raise self.failed.error
+        if self._failed is not None:
+            raise self._failed.error
 
     def cancel(self) -> None:
         self._end()
@@ -81,7 +88,9 @@ class Following:
         progress.set()
 
     def _fail(self, error: ApiError) -> None:
-        self.failed = Unconverted(error)
+        if self._is_over:
+            return
+        self._failed = Unconverted(error)
         self._end()
         self._deliver([])
 
@@ -110,7 +119,9 @@ class Following:
                 self._waiting_bytes -= sum([len(each.kv.value) for each in some])
                 self._advance()
         except ApiError as error:
-            if not self._is_over:
-                self._fail(error)
+            self._fail(error)
+        except Exception:
+            log.exception("an event of a custom resource could not be converted")
+            self._fail(InternalError("Internal error occurred: an object could not be converted"))
         finally:
             self._task = None
