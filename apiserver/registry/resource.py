@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from apiserver.registry import deletion
+from apiserver.registry import conflicts, deletion
 from apiserver.registry.admission import Attributes
 from apiserver.registry.cache import Entry, ResourceCache
 from apiserver.registry.changes import count_generation, dedup_owners, null_empty_lists, same
@@ -25,7 +25,7 @@ from apiserver.validation.metadata import update_errors, validate_managed_fields
 from kube import errors
 from kube.clock import rfc3339
 from kube.labels import Selector
-from kube.objects import Object
+from kube.objects import Object, is_deleting
 from kube.patch.managed import with_old_times
 from kube.schema.member_text import compacted, member_text
 from kube.schema.types import StructType
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 CONFLICT_RETRIES_MAX: Final = 8
 GENERATED_NAME_TRIES: Final = 8
 LEASE_SHARED_S: Final = 60
-MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
 
 Change = Callable[[Object | None], Object]
 """From the present object (None: there is none) to the wanted one. Called again with a fresh object after a conflict."""
@@ -219,7 +218,7 @@ class Registry:
                 )
             except RevisionMismatch as error:
                 if attempt == CONFLICT_RETRIES_MAX - 1:
-                    raise self._modified(name) from error
+                    raise conflicts.modified(self.resource, name) from error
         raise AssertionError("unreachable")
 
     async def _create_by_update(
@@ -231,7 +230,7 @@ class Registry:
             why = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
             raise errors.conflict(self.resource.plural, self.resource.group, name, why)
         if meta.get("uid"):
-            raise self._uid_conflict(namespace, name, meta["uid"], "", dry_run=ctx.dry_run)
+            raise self._other_uid(namespace, name, meta["uid"], "", ctx)
         resource_version_number(meta.get("resourceVersion"))
         meta.pop("resourceVersion", None)
         ctx.verb = "create"
@@ -257,13 +256,13 @@ class Registry:
             new = await self.ownership.converting(lambda: change(old if shares else self.cache.object_of(entry)))
         meta = new.setdefault("metadata", {})
         if replace and meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
-            raise self._uid_conflict(entry.namespace, entry.name, meta["uid"], old["metadata"]["uid"], dry_run=ctx.dry_run)
+            raise self._other_uid(entry.namespace, entry.name, meta["uid"], old["metadata"]["uid"], ctx)
         asked = resource_version_number(meta.get("resourceVersion"))
         if not asked and not kind.unconditional_update:
             problem = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid_object(self.resource.plural, self.resource.group, entry.name, [problem])
         if asked and asked != entry.revision:
-            raise self._modified(entry.name)
+            raise conflicts.modified(self.resource, entry.name)
         keep_system_fields(new, old)
         dedup_owners(meta, ctx)
         if managed and ctx.field_manager:
@@ -345,7 +344,7 @@ class Registry:
                 return await self._remove_once(entry, options, ctx)
             except RevisionMismatch as error:
                 if attempt == CONFLICT_RETRIES_MAX - 1:
-                    raise self._modified(name) from error
+                    raise conflicts.modified(self.resource, name) from error
         raise AssertionError("unreachable")
 
     async def _remove_once(self, entry: Entry, options: Object, ctx: Context) -> Written:
@@ -447,30 +446,11 @@ class Registry:
         return lease
 
     def _exists(self, present: Entry | None, meta: Object) -> errors.AlreadyExists:
-        error = errors.already_exists(self.resource.plural, self.resource.group, meta["name"])
-        if meta.get("generateName"):
-            error.message += ", the server was not able to generate a unique name for the object"
-            error.details = {**(error.details or {}), "retryAfterSeconds": 1}
-        if (
-            present is not None
-            and b'"deletionTimestamp"' in present.value
-            and self.cache.object_of(present)["metadata"].get("deletionTimestamp")
-        ):
-            error.message = f"object is being deleted: {error.message}"
-        return error
+        deleted = present is not None and b'"deletionTimestamp"' in present.value and is_deleting(self.cache.object_of(present))
+        return conflicts.exists(self.resource, meta, is_deleted=deleted)
 
-    def _modified(self, name: str) -> errors.Conflict:
-        return errors.conflict(self.resource.plural, self.resource.group, name, MODIFIED)
-
-    def _uid_conflict(self, namespace: str, name: str, asked: str, found: str, *, dry_run: bool = False) -> errors.Conflict:
-        key = self.cache.key(namespace, name)
-        if dry_run:
-            key = key.removeprefix("/registry")
-        why = (
-            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
-            f"UID in precondition: {asked}, UID in object meta: {found}"
-        )
-        return errors.conflict(self.resource.plural, self.resource.group, name, why)
+    def _other_uid(self, namespace: str, name: str, asked: str, found: str, ctx: Context) -> errors.Conflict:
+        return conflicts.other_uid(self.resource, name, self.cache.key(namespace, name), asked, found, dry_run=ctx.dry_run)
 
 
 async def _finished(writing: Awaitable[Written], finish: Finish) -> Written:
