@@ -99,6 +99,7 @@ class ConvertedView(StoredView):
         stored = self._stored.encode(written)
         read: Object = orjson.loads(stored)
         self._storage.default(read)
+        # deviates: a write whose outcome a conversion webhook does not convert back is not made; upstream makes it, then tells of it
         (back,) = await self._converter.convert([read], self._own.api_version)
         self._own.prune(back)
         obj.clear()

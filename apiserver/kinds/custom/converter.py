@@ -17,6 +17,8 @@ from apiserver.registry.webhooks import CallFailed
 from kube.errors import ApiError
 from kube.objects import Object
 
+# deviates: the objects of a list go to a conversion webhook together, up to 500 in one review; upstream sends each one alone
+
 TIMEOUT_S: Final = 30.0
 """Upstream's: that of any call of a webhook that is not told another one."""
 
