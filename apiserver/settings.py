@@ -17,6 +17,7 @@ from kube.feature_gates import KNOWN, FeatureGateError, read_gates
 VERSIONS = tuple(f"1.{minor}" for minor in range(25, 38))
 STORAGES: Final = ("sqlite", "memory")
 AUTHORIZATION_MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
+# deviates: --authorization-mode is Node,RBAC unless asked for otherwise, as installers set it; kube-apiserver's own default is AlwaysAllow
 NODE_ADDRESS_TYPES: Final = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
 
@@ -45,7 +46,7 @@ class Settings:
     advertise_host: str = ""
     tls_san: tuple[str, ...] = ()
     token_auth_file: Path | None = None
-    authorization_mode: tuple[str, ...] = ("AlwaysAllow",)
+    authorization_mode: tuple[str, ...] = ("Node", "RBAC")
     enable_admission_plugins: tuple[str, ...] = ()
     disable_admission_plugins: tuple[str, ...] = ()
     service_cluster_ip_range: str = "10.0.0.0/24"
@@ -153,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--authorization-mode",
         metavar="MODE[,MODE...]",
-        help=f"who decides what users may do, in this order: {', '.join(AUTHORIZATION_MODES)} (default AlwaysAllow)",
+        help=f"who decides what users may do, in this order: {', '.join(AUTHORIZATION_MODES)} (default Node,RBAC)",
     )
     for verb, which in (("enable", f"off by default: {', '.join(sorted(OFF_BY_DEFAULT))}"), ("disable", "that would be on")):
         p.add_argument(

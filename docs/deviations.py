@@ -13,9 +13,10 @@ HEAD = """# Where Wherry differs from Kubernetes
 
 A request for one of these gets a clear error (501 with reason NotImplemented, or a message that names it).
 
-- Authorization: every authenticated user may do everything; RBAC objects are stored and have no effect. Impersonation is refused.
-- Admission webhooks and policies (their objects are stored and have no effect) and PodSecurity (the labels of namespaces are checked).
-- Alpha and beta API versions.
+- Audit: there is no audit log (so `Audit` of policies and the audit mode of PodSecurity have no effect). Authorization by ABAC or webhook;
+  authentication by OIDC, webhook or proxy headers.
+- A configuration file for admission plugins (`--admission-control-config-file`).
+- Alpha and beta API versions, but for `storagemigration.k8s.io/v1beta1`: `--runtime-config` refuses all others by name.
 - Container runtimes other than the simulated one; kube-proxy and cluster DNS; the etcd store.
 - Answers in protobuf or CBOR (requests in protobuf are read).
 

@@ -187,10 +187,9 @@ async def test_whoever_makes_a_namespace_stricter_is_warned_of_its_pods() -> Non
         assert await checked(api, NAMESPACE_RESOURCE, *reversed(STRICTER)) == []
         await api.ok("POST", f"{NAMESPACES}/default/pods", pod("p", hostPID=True))
         told = await api.call("PATCH", f"{NAMESPACES}/n", STRICTER[0], content_type=MERGE)
-        assert (told.status, told.headers["warning"]) == (
-            200,
-            '299 - "z: host namespaces"',
-        )  # of several headers, the mapping keeps the last
+        said = [HEAD, "a0 (and 3 other pods): privileged", "z: host namespaces"]
+        quoted = ", ".join(f'299 - "{each}"' for each in [HEAD.replace('"', '\\"'), *said[1:]])
+        assert (told.status, told.headers["warning"]) == (200, quoted)
 
 
 @virtual

@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.system.running import ROOT, end, free_port, wait_until
 
-TOKEN: Final = "of-the-admin"
+TOKEN: Final = "admintoken"
 _TOKENS: Final = f'{TOKEN},admin,u1,"system:masters"\n'
 _READY_S: Final = 60.0
 
@@ -37,7 +37,7 @@ def server_alone(store: str) -> Iterator[Alone]:
         tokens, log, port = Path(place, "tokens.csv"), Path(place, "log"), free_port()
         tokens.write_text(_TOKENS)
         command = [sys.executable, "-m", "apiserver", f"--data-dir={place}/data", f"--secure-port={port}", f"--storage={store}"]
-        command += [f"--token-auth-file={tokens}", "--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC"]
+        command += [f"--token-auth-file={tokens}", "--service-cluster-ip-range=10.0.0.0/24"]
         with log.open("wb") as out:
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
