@@ -109,6 +109,13 @@ def test_a_policy_is_for(case: str) -> None:
     of, facts, wanted = MATCHES[case]
     labels = {"prod": {"env": "prod"}}.get(facts.namespace, {}) if facts.namespace else None
     assert (of.form(facts, labels) is not None) is wanted
+    assert not wanted or of.may_be_for(facts.operation, facts.resource.plural, facts.subresource)
+
+
+def test_what_no_rule_names_is_not_looked_at() -> None:
+    of = match(rule("pods", operations="CREATE"))
+    assert of.may_be_for("CREATE", "pods", "")
+    assert not any(of.may_be_for(*each) for each in (("CREATE", "pods", "status"), ("UPDATE", "pods", ""), ("CREATE", "secrets", "")))
 
 
 def test_a_namespace_that_is_not_there_matters_only_to_who_asks() -> None:

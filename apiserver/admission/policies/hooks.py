@@ -65,6 +65,7 @@ class Hooks:
         self._as_of = (-1, -1)
         self._hooks: Sequence[Hook] = ()
         self._compiled: dict[tuple[str, str], Policy] = {}
+        self._concerned: dict[tuple[str, str, str], Sequence[Hook]] = {}
 
     async def current(self, attributes: Attributes) -> Sequence[Hook]:
         """The policies to be asked about a write; none about what no policy is for."""
@@ -80,9 +81,18 @@ class Hooks:
         as_of = (self._policies.changes, self._bindings.changes)
         if as_of != self._as_of:
             self._hooks, self._as_of = self._read(), as_of
+            self._concerned.clear()
         resource = attributes.kind.resource
         is_exempt = resource.plural in _EXEMPT.get(resource.group, ()) or attributes.ctx.is_part
-        return () if is_exempt else self._hooks
+        return () if is_exempt else self._of(attributes.operation, resource.plural, attributes.ctx.subresource)
+
+    def _of(self, operation: str, plural: str, subresource: str) -> Sequence[Hook]:
+        """Those that have a rule for such a write, whatever its group, version and name."""
+        key = (operation, plural, subresource)
+        found = self._concerned.get(key)
+        if found is None:
+            found = self._concerned[key] = [each for each in self._hooks if each.policy.match.may_be_for(*key)]
+        return found
 
     def _find(self, registries: Any) -> None:
         """The two caches; none in a version of Kubernetes that has no such policies."""

@@ -36,6 +36,13 @@ class Match:
             from_object(resources.get("objectSelector") or {}),
         )
 
+    def may_be_for(self, operation: str, plural: str, subresource: str) -> bool:
+        """Whether a rule names such a write; if not, it is for none of them."""
+        return not self.rules or any(
+            _has(rule, "operations", operation) and any(_names(each, plural, subresource) for each in rule.get("resources") or ())
+            for rule in self.rules
+        )
+
     def form(self, facts: Facts, namespace: Labels | ApiError | None) -> Form | None:
         """The version in which it is for a write; None where it is not. `namespace`: its labels, or why nobody knows them. Raises that
         where it matters."""
