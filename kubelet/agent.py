@@ -24,7 +24,7 @@ from kube.clock import Clock
 from kube.objects import Object, is_deleting, key_of, name_of, uid_of
 from kube.resources import NODES, PODS, SERVICES
 from kube.runtime.events import EventRecorder
-from kubelet.admission import Usage, refusal_of, requests_of
+from kubelet.allocation import Allocations
 from kubelet.beats import Beats
 from kubelet.heartbeat import Heartbeat
 from kubelet.host import Host
@@ -35,6 +35,7 @@ from kubelet.runtime.addresses import cidr_of_index
 from kubelet.runtime.base import ContainerEvent, RuntimeService
 from kubelet.runtime.simulated import SimulatedRuntime
 from kubelet.service_links import ServiceLinks
+from kubelet.sizes import allocated_by_status
 from kubelet.volumes.followed import Followed
 from kubelet.worker import PodWorker
 
@@ -64,7 +65,7 @@ class NodeAgent:
         self.workers: dict[str, PodWorker] = {}
         self.node: Object = {}
         self.has_cidr = False
-        self._usage = Usage()
+        self.allocations = Allocations(lambda: self.node, self.workers, host.clock)
         self._cidr = cidr_of_index(index)
         host.released = self._released
         host.forgotten = self._forgotten
@@ -104,17 +105,15 @@ class NodeAgent:
         """A pod is bound to this node, or has changed."""
         worker = self.workers.get(uid_of(pod))
         if worker is not None:
-            worker.update(pod)
+            self.allocations.take(worker, pod)
             return
-        worker = self.workers[uid_of(pod)] = PodWorker(self.host, pod)
-        if not worker.is_finished:
-            requests = requests_of(pod)
-            is_running = bool(pod.get("status", {}).get("startTime"))
-            refusal = None if is_running or is_deleting(pod) else refusal_of(pod, self.node, requests, self._usage)
-            if refusal is not None:
-                worker.reject(refusal.reason, refusal.message)
-                return
-            self._usage.add(worker.uid, requests)
+        worker = self.workers[uid_of(pod)] = PodWorker(self.host, allocated_by_status(pod))
+        is_running = bool(pod.get("status", {}).get("startTime"))
+        if not worker.is_finished and (is_running or is_deleting(pod)):
+            self.allocations.keep(worker, pod)
+        elif not worker.is_finished and (refusal := self.allocations.admit(pod)):
+            worker.reject(refusal.reason, refusal.message)
+            return
         worker.poke()
 
     def drop(self, pod: Object) -> None:
@@ -123,7 +122,7 @@ class NodeAgent:
             worker.remove()
 
     def _released(self, worker: PodWorker) -> None:
-        self._usage.remove(worker.uid)
+        self.allocations.release(worker.uid)
         self.host.attachments.release(worker.uid)
         if self.host.followed is not None:
             self.host.followed.release(worker.uid)
@@ -254,6 +253,8 @@ class Agents:
             self._on_pod(None, pod)
         pods.add_handler(self._on_pod)
         while True:
+            for node in self.nodes.values():
+                node.allocations.retry()
             await asyncio.sleep(RELOOK_S * (1 + self._rng.random() / 2))
             self._relook()
 

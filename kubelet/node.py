@@ -29,6 +29,13 @@ DEFAULT_CAPACITY: Mapping[str, str] = {
     "hugepages-2Mi": "0",
     "pods": "110",
 }
+DECLARED_FEATURES = (
+    "ExtendWebSocketsToKubelet",
+    "InPlacePodLevelResourcesVerticalScaling",
+    "InPlacePodVerticalScalingInitContainers",
+    "RestartAllContainersOnContainerExits",
+)
+"""What a kubelet of v1.36 declares by default (component-helpers `nodedeclaredfeatures/features`), and this one does."""
 _CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -89,6 +96,7 @@ def status_of_node(facts: NodeFacts, old: Object | None, images: Iterable[ImageS
         "allocatable": allocatable_of(facts),
         "conditions": [_condition(old, *each, now=now) for each in _CONDITIONS],
         "nodeInfo": _node_info(facts),
+        "declaredFeatures": list(DECLARED_FEATURES),
     }
     if facts.port:
         status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": facts.port}}

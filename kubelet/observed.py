@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from kube.objects import Object, is_deleting
 from kubelet.backoff import BackOff
 from kubelet.runtime.base import ContainerState, ContainerStatus, SandboxStatus
 
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
+RESTART_ALL = "RestartAllContainers"
+"""The action of a restart rule that has all containers of the pod started again."""
+ALL_RESTARTING = "AllContainersRestarting"
+"""The condition that tells of it."""
+RESTARTING_ALL = "RestartingAllContainers"
+"""Why a container is not there meanwhile."""
 _EMPTY: Mapping[str, BackOff] = {}
 
 
@@ -23,6 +30,25 @@ class Waiting:
 
     reason: str
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeCondition:
+    """Why and since when a resize is not done. `generation` is that of the spec which asks for it."""
+
+    generation: int
+    since: datetime
+    probed: datetime
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """How it is with the pod's resize: waiting for room on the node, or allocated and being carried out; mostly neither."""
+
+    pending: ResizeCondition | None = None
+    in_progress: ResizeCondition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +73,7 @@ class RuntimeState:
     failing: Mapping[str, str] = field(default_factory=dict)
     """The probe (`liveness` or `startup`) that wants the running container dead."""
     changed: frozenset[str] = frozenset()
-    """Names whose running container has another image than the spec now says, or must be restarted to be resized."""
+    """Names whose running container has another image than the spec now says."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     retry_at: Mapping[str, float] = field(default_factory=dict)
     """Earliest moment (POSIX seconds) of the next attempt to start a container whose image or configuration was refused."""
@@ -59,6 +85,11 @@ class RuntimeState:
     reason: str = ""
     """status.reason and status.message of a pod that ends for a reason of its own (DeadlineExceeded, OutOfcpu, ...)."""
     message: str = ""
+    resize: Resize = field(default_factory=Resize)
+    restarting_all: bool = False
+    """All containers are being removed, to be started again from the first (RestartAllContainers)."""
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    """The attempt that the next container of a name will be, where the ones before it were removed to restart all."""
 
     @property
     def has_ready_sandbox(self) -> bool:
@@ -132,10 +163,41 @@ def is_ready(container: Object, observed: RuntimeState) -> bool:
 
 def restarts_after(pod: Object, container: Object, exit_code: int) -> bool:
     """Whether a container that ended with `exit_code` is started again, by its own restart rules or the pod's policy (KEP-5307)."""
+    if action := _action_after(container, exit_code):
+        return action in ("Restart", RESTART_ALL)
+    policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def restarts_all_after(container: Object, exit_code: int) -> bool:
+    """Whether all containers of the pod are started again when this one has ended with `exit_code` (KEP-5532)."""
+    return _action_after(container, exit_code) == RESTART_ALL
+
+
+def may_restart_all(pod: Object) -> bool:
+    """Whether a container of the pod has a rule to restart all."""
+    return any(
+        rule.get("action") == RESTART_ALL
+        for each in (*init_containers(pod), *regular_containers(pod))
+        for rule in each.get("restartPolicyRules") or ()
+    )
+
+
+def _action_after(container: Object, exit_code: int) -> str:
+    """The action of the first restart rule that the exit code meets; "" where none does."""
     for rule in container.get("restartPolicyRules") or ():
         codes = rule.get("exitCodes") or {}
         values = codes.get("values") or []
         if (exit_code in values) == (codes.get("operator") == "In"):
-            return bool(rule.get("action") == "Restart")
-    policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
-    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+            return str(rule.get("action"))
+    return ""
+
+
+def states_of(status: Object | None) -> tuple[Object, Object]:
+    """(state, lastState) of a container's status."""
+    return ((status or {}).get("state") or {}, (status or {}).get("lastState") or {})
+
+
+def any_started(regular: Iterable[Object]) -> bool:
+    """Whether a regular container runs, or has run."""
+    return any("running" in state or "terminated" in state or "terminated" in last for state, last in map(states_of, regular))

@@ -2,8 +2,9 @@
 
 Promises, as upstream's `kuberuntime_manager.go computePodActions` and `pod_workers.go`: init containers one after the other; sidecars
 start among them and only have to have started; the others start together; what ended is started again as the restart policy says,
-after its back-off; what a probe or a changed image condemned is stopped first; a pod that is over has its containers stopped, regular
-ones before sidecars, and its sandbox after them.
+after its back-off; what a probe or a changed image condemned is stopped first; what is to have another size gets it, by a restart where
+its policy says so; a container whose rule restarts all has all others killed and removed, and the pod begins again in its sandbox; a pod
+that is over has its containers stopped, regular ones before sidecars, and its sandbox after them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 
 from kube.clock import parse_time
 from kube.objects import Object, is_deleting
-from kubelet import backoff
+from kubelet import backoff, sizes
 from kubelet.observed import (
     RuntimeState,
     ephemeral_containers,
@@ -24,6 +25,7 @@ from kubelet.observed import (
     is_started,
     regular_containers,
     restarts_after,
+    restarts_all_after,
 )
 from kubelet.runtime.base import ContainerState, ContainerStatus
 
@@ -31,6 +33,8 @@ DEADLINE_REASON = "DeadlineExceeded"
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 SIDECAR_GRACE_MIN_S = 2.0
 """What a sidecar gets at least, however long the regular containers took (upstream's minimumGracePeriodInSeconds)."""
+HEARD_S = 1.0
+"""How long after its end a container's rule restarts all: upstream's kubelet hears of it about then, and there is no back-off."""
 _GRACE_TOLERANCE_S = 0.5
 _NOT_STARTED = (ContainerState.CREATED, ContainerState.UNKNOWN)
 
@@ -70,6 +74,39 @@ class RemoveContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeContainer:
+    """A running container gets other requests and limits."""
+
+    container_id: str
+    name: str
+    resources: Object
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeSandbox:
+    """The pod as a whole gets other requests and limits."""
+
+    sandbox_id: str
+    resources: Object | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAll:
+    """From now on (`is_over`: no more) all containers are being removed, to be started again."""
+
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResetContainer:
+    """Remove a container; the next one of its name is the `next_attempt`."""
+
+    container_id: str
+    name: str
+    next_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class HoldBack:
     """The container crashed and waits for its back-off."""
 
@@ -93,7 +130,20 @@ class Terminate:
     message: str = ""
 
 
-RuntimeAction = RunSandbox | StopSandbox | StartContainer | StopContainer | RemoveContainer | HoldBack | Wait | Terminate
+RuntimeAction = (
+    RunSandbox
+    | StopSandbox
+    | StartContainer
+    | StopContainer
+    | RemoveContainer
+    | ResizeContainer
+    | ResizeSandbox
+    | RestartAll
+    | ResetContainer
+    | HoldBack
+    | Wait
+    | Terminate
+)
 
 
 def plan(pod: Object, observed: RuntimeState, now_s: float) -> list[RuntimeAction]:
@@ -103,6 +153,8 @@ def plan(pod: Object, observed: RuntimeState, now_s: float) -> list[RuntimeActio
     deadline_s = deadline_of(pod, observed)
     if deadline_s is not None and now_s >= deadline_s:
         return [Terminate(DEADLINE_REASON, DEADLINE_MESSAGE)]
+    if observed.restarting_all or _sources(pod, observed):
+        return list(_restart_all(pod, observed, now_s))
     if is_over(pod, observed):
         return [Terminate()]
     actions = list(_keep_running(pod, observed, now_s))
@@ -147,6 +199,8 @@ def _keep_running(pod: Object, observed: RuntimeState, now_s: float) -> Iterator
     if not observed.has_ready_sandbox:
         yield from _replace_sandbox(pod, observed)
         return
+    if observed.sandbox and sizes.changed(observed.sandbox.resources, pod["spec"].get("resources")):
+        yield ResizeSandbox(observed.sandbox.id, pod["spec"].get("resources"))
     for container in ephemeral_containers(pod):
         if container["name"] not in observed.containers:
             yield from _start(container["name"], None, observed, now_s, is_init=False)
@@ -191,7 +245,10 @@ def _tend(pod: Object, container: Object, observed: RuntimeState, now_s: float, 
     if status is None or status.state in _NOT_STARTED or (runs_once and not _belongs(status, observed)):
         yield from _start(name, status, observed, now_s, is_init=is_init)
     elif status.state is ContainerState.RUNNING:
-        yield from _condemn(pod, container, status, observed)
+        if name in observed.changed or name in observed.failing:
+            yield from _condemn(pod, container, status, observed)
+        else:
+            yield from _resize(pod, container, status, observed)
     elif not (runs_once and status.exit_code == 0) and restarts_after(pod, container, status.exit_code):
         yield from _restart(name, status, observed, now_s, is_init=is_init)
 
@@ -208,6 +265,25 @@ def _condemn(pod: Object, container: Object, status: ContainerStatus, observed: 
         yield from _stop(status, observed, own_s if own_s is not None else grace_of(pod), f"Container {name} failed {kind} probe{again}")
 
 
+def _resize(pod: Object, container: Object, status: ContainerStatus, observed: RuntimeState) -> Iterator[RuntimeAction]:
+    """Let a running container have what was allocated to it."""
+    wanted = sizes.given_to(pod, container)
+    other = sizes.changed(status.resources, wanted) if status.resources is not None else ()
+    if other and sizes.must_restart(container, other):
+        yield from _stop(status, observed, grace_of(pod), f"Container {status.name} resize requires restart")
+    elif other and status.id not in observed.stopping:
+        yield ResizeContainer(status.id, status.name, wanted)
+
+
+def is_resizing(pod: Object, observed: RuntimeState) -> bool:
+    """Whether something that runs has not the size yet that was allocated to it."""
+    if observed.sandbox is not None and sizes.changed(observed.sandbox.resources, pod["spec"].get("resources")):
+        return True
+    running = {each.name: each for each in observed.running() if each.resources is not None}
+    containers = (each for each in (*init_containers(pod), *regular_containers(pod)) if each["name"] in running)
+    return any(sizes.changed(running[each["name"]].resources, sizes.given_to(pod, each)) for each in containers)
+
+
 def _start(name: str, status: ContainerStatus | None, observed: RuntimeState, now_s: float, *, is_init: bool) -> Iterator[RuntimeAction]:
     if name in observed.starting:
         return
@@ -215,7 +291,8 @@ def _start(name: str, status: ContainerStatus | None, observed: RuntimeState, no
     if retry_at_s is not None and now_s < retry_at_s:
         yield Wait(retry_at_s)
         return
-    yield StartContainer(name, attempt=status.attempt + 1 if status else 0, is_init=is_init)
+    attempt = observed.restarts.get(name, 0)
+    yield StartContainer(name, attempt=max(attempt, status.attempt + 1) if status else attempt, is_init=is_init)
 
 
 def _restart(name: str, status: ContainerStatus, observed: RuntimeState, now_s: float, *, is_init: bool) -> Iterator[RuntimeAction]:
@@ -232,6 +309,40 @@ def _restart(name: str, status: ContainerStatus, observed: RuntimeState, now_s: 
         yield Wait(retry_at_s)
         return
     yield StartContainer(name, attempt=status.attempt + 1, is_init=is_init, failed_at_s=failed_at_s)
+
+
+# --- all containers again ---------------------------------------------------------------------------------------------------
+
+
+def _sources(pod: Object, observed: RuntimeState) -> list[ContainerStatus]:
+    """The containers that have ended in a way that restarts all."""
+    specs = (each for each in (*init_containers(pod), *regular_containers(pod)) if each.get("restartPolicyRules"))
+    ended = ((each, observed.containers.get(each["name"])) for each in specs)
+    return [
+        status
+        for container, status in ended
+        if status is not None and status.state is ContainerState.EXITED and restarts_all_after(container, status.exit_code)
+    ]
+
+
+def _restart_all(pod: Object, observed: RuntimeState, now_s: float) -> Iterator[RuntimeAction]:
+    """Kill and remove every container, the ones that have caused it last."""
+    sources = _sources(pod, observed)
+    if not observed.restarting_all:
+        heard_s = max((each.finished_at or each.created_at).timestamp() for each in sources) + HEARD_S
+        yield RestartAll() if now_s >= heard_s else Wait(heard_s)
+        return
+    order = [each["name"] for each in (*regular_containers(pod), *init_containers(pod))]
+    everything = (*observed.containers.values(), *observed.previous.values(), *observed.older)
+    found = sorted((each for each in everything if each.name in order), key=lambda each: order.index(each.name))
+    if not found:
+        yield RestartAll(is_over=True)
+    victims = [each for each in found if each not in sources] or found
+    for status in victims:
+        if status.state is ContainerState.RUNNING:
+            yield from _stop(status, observed, 0.0, "killing")
+        else:
+            yield ResetContainer(status.id, status.name, status.attempt + 1)
 
 
 # --- a pod that is to end -----------------------------------------------------------------------------------------------

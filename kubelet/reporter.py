@@ -20,6 +20,7 @@ from kube.client.client import Client
 from kube.errors import ApiError, Conflict, NotFound
 from kube.objects import Object, name_of, namespace_of, resource_version_of, uid_of
 from kube.resources import PODS
+from kubelet.conditions import PASSING
 from kubelet.observed import has_ended
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,12 @@ OWNED = (
     "initContainerStatuses",
     "containerStatuses",
     "ephemeralContainerStatuses",
+    "resources",
+    "allocatedResources",
 )
 """Top-level status fields that the kubelet writes. Conditions are merged by type."""
+_REPLACED = ("hostIPs", "podIPs", "resources", "allocatedResources")
+"""What would be merged otherwise."""
 _CONDITION_FIELDS = ("reason", "message")
 
 
@@ -49,19 +54,21 @@ def patch_of(sent: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
     patch: Object = {}
     for key in OWNED:
         if key in wanted and wanted[key] != sent.get(key):
-            patch[key] = _replacing(wanted[key]) if key in ("hostIPs", "podIPs") and sent.get(key) else wanted[key]
-        elif key not in wanted and sent.get(key) and key in ("reason", "message"):
+            patch[key] = _replacing(wanted[key]) if key in _REPLACED and sent.get(key) else wanted[key]
+        elif key not in wanted and sent.get(key) and key in ("reason", "message", "resources", "allocatedResources"):
             patch[key] = None
     if conditions := _changed_conditions(sent.get("conditions") or [], wanted.get("conditions") or []):
-        known = [each["type"] for each in sent.get("conditions") or []]
+        gone = {each["type"] for each in conditions if "$patch" in each}
+        known = [each["type"] for each in sent.get("conditions") or [] if each["type"] not in gone]
         order = known + [each["type"] for each in wanted["conditions"] if each["type"] not in known]
-        patch["conditions"] = sorted(conditions, key=lambda each: order.index(each["type"]))  # or the server refuses the patch
+        listed = sorted((each for each in conditions if "$patch" not in each), key=lambda each: order.index(each["type"]))
+        patch["conditions"] = [*listed, *(each for each in conditions if "$patch" in each)]  # in order, or the server refuses the patch
         patch["$setElementOrder/conditions"] = [{"type": each} for each in order]
     return patch
 
 
-def _replacing(items: list[Object]) -> list[Object]:
-    return [{"$patch": "replace"}, *items]
+def _replacing(value: Any) -> Any:
+    return {"$patch": "replace", **value} if isinstance(value, dict) else [{"$patch": "replace"}, *value]
 
 
 def _changed_conditions(sent: list[Object], wanted: list[Object]) -> list[Object]:
@@ -74,7 +81,9 @@ def _changed_conditions(sent: list[Object], wanted: list[Object]) -> list[Object
             changed.append(condition | gone)
         elif any(before.get(key) and key not in condition for key in _CONDITION_FIELDS):
             changed.append(condition | {key: None for key in _CONDITION_FIELDS if key not in condition})
-    return changed
+    told = {each["type"] for each in wanted}
+    passed = [kind for kind in PASSING if kind in old and kind not in told] if wanted else []
+    return changed + [{"type": kind, "$patch": "delete"} for kind in passed]
 
 
 def _as_held(wanted: Mapping[str, Any], status: Mapping[str, Any]) -> Object:

@@ -14,7 +14,7 @@ from kubelet.observed import RuntimeState, Waiting, all_containers
 from kubelet.own_files import own_files
 from kubelet.plan import StartContainer
 from kubelet.runtime.base import ContainerConfig, CRIError, ImagePullError, ImageStatus
-from kubelet.starts import sizes
+from kubelet.sizes import as_given
 from kubelet.volumes.contents import MountError, has_contents
 from kubelet.volumes.refresh import Filled, files_for
 from kubelet.volumes.sub_paths import with_sub_paths
@@ -140,7 +140,13 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
     log_path = f"{name}/{action.attempt}.log"
     own = own_files(worker.pod, container, place)
     config = ContainerConfig(
-        container, image.ref, action.attempt, envs, log_path, is_init=action.is_init, files={**own, **files} if files else own
+        as_given(worker.pod, container),
+        image.ref,
+        action.attempt,
+        envs,
+        log_path,
+        is_init=action.is_init,
+        files={**own, **files} if files else own,
     )
     try:
         container_id = await host.runtime.create_container(observed.sandbox.id, config)
@@ -148,7 +154,6 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
         return _cannot(worker, name, "CreateContainerError", str(error), told=str(error))
     worker.record(name, "Normal", "Created", "Container created")
     start.container_id, start.image = container_id, str(container.get("image"))
-    start.sizes = sizes(container) if container.get("resizePolicy") else None
     if files or has_contents(worker.pod, container):
         start.filled = Filled(container_id, files, with_tokens)
     try:

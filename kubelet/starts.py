@@ -9,7 +9,7 @@ from kube.clock import parse_time
 from kube.objects import Object
 from kubelet import backoff
 from kubelet.backoff import BackOff
-from kubelet.observed import Waiting, all_containers
+from kubelet.observed import RESTARTING_ALL, Waiting, all_containers
 from kubelet.runtime.base import ContainerState, ContainerStatus, ImageStatus
 from kubelet.volumes.refresh import Filled
 
@@ -31,8 +31,8 @@ class Start:
     """The newest container that was made."""
     image: str = ""
     """The image that its spec named then."""
-    sizes: Object | None = None
-    """The resources it was made with, where its resizePolicy can demand a restart."""
+    restarts: int = 0
+    """The attempt that the next container is, where the ones before it were removed to restart all."""
     filled: Filled = _NOTHING
     """What is in its volumes, where they have files of the API's."""
 
@@ -62,17 +62,29 @@ class Starts:
     def back_off(self) -> dict[str, BackOff]:
         return {name: each.back_off for name, each in self.by_name.items() if each.back_off is not None}
 
+    def restarts(self) -> dict[str, int]:
+        return {name: each.restarts for name, each in self.by_name.items() if each.restarts}
+
+    def reset(self, name: str, next_attempt: int) -> None:
+        """A container was removed to restart all; nothing holds the next one back."""
+        start = self.of(name)
+        start.restarts = max(start.restarts, next_attempt)
+        start.waiting = start.retry_at_s = None
+
     def give_up(self) -> None:
         """Nothing is started any more, so nothing waits."""
         for each in self.by_name.values():
             each.waiting = None
 
     def remember(self, pod: Object) -> None:
-        """What the pod's status tells a restarted agent: how long crashing containers have come to wait."""
+        """What the pod's status tells a restarted agent: how long crashing containers have come to wait, and whether all were restarted."""
         status = pod.get("status", {})
         for entry in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())):
             waits = ((entry.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
-            ended = parse_time(((entry.get("lastState") or {}).get("terminated") or {}).get("finishedAt"))
+            last = (entry.get("lastState") or {}).get("terminated") or {}
+            ended = parse_time(last.get("finishedAt"))
+            if last.get("reason") == RESTARTING_ALL:
+                self.of(entry["name"]).restarts = int(entry.get("restartCount") or 0)
             if waits and ended:
                 delay_s = min(backoff.INITIAL_S * 2 ** max(int(entry.get("restartCount") or 0) - 1, 0), backoff.MAX_S)
                 self.of(entry["name"]).back_off = BackOff(delay_s, ended.timestamp())
@@ -83,24 +95,14 @@ class Starts:
         return known is not None and known.container_id == status.id
 
     def changed(self, pod: Object, newest: Mapping[str, ContainerStatus]) -> frozenset[str]:
-        """Containers that run another image than the spec now names, or that must be restarted to be resized."""
+        """Containers that run another image than the spec now names."""
         made = [each for each in newest.values() if each.state is ContainerState.RUNNING and self.has_made(each)]
         if not made:
             return frozenset()
         specs = {each["name"]: each for each in all_containers(pod)}
-        return frozenset(each.name for each in made if self._is_another(specs.get(each.name, {}), self.by_name[each.name]))
-
-    def _is_another(self, spec: Object, made: Start) -> bool:
-        return made.image != spec.get("image") or (made.sizes is not None and sizes(spec) != made.sizes)
+        return frozenset(each.name for each in made if self.by_name[each.name].image != specs.get(each.name, {}).get("image"))
 
     def was_ready(self, pod: Object, status: ContainerStatus) -> bool:
         """Whether the pod's status says so of this very container: a restarted agent believes it until its own probes tell otherwise."""
         entries = (*(pod.get("status", {}).get("containerStatuses") or ()), *(pod.get("status", {}).get("initContainerStatuses") or ()))
         return any(each.get("ready") and str(each.get("containerID", "")).endswith(status.id) for each in entries)
-
-
-def sizes(spec: Object) -> Object:
-    """(kind, resource) -> amount, of the resources that only a restart resizes."""
-    names = {each["resourceName"] for each in spec.get("resizePolicy") or () if each.get("restartPolicy") == "RestartContainer"}
-    given = spec.get("resources") or {}
-    return {f"{kind}.{name}": amount for kind in given for name, amount in (given[kind] or {}).items() if name in names}

@@ -6,28 +6,34 @@ the kubelet's, and qosClass, are not in the answer: `reporter.py` turns the diff
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from kube.clock import rfc3339
-from kube.objects import Object, condition_of
+from kube.objects import Object
+from kubelet.conditions import conditions_of
 from kubelet.observed import (
+    RESTARTING_ALL,
     TERMINAL_PHASES,
     RuntimeState,
     Waiting,
+    any_started,
     ephemeral_containers,
     init_containers,
     is_ready,
     is_sidecar,
     is_started,
     regular_containers,
+    restarts_after,
+    states_of,
 )
 from kubelet.runtime.base import ContainerState, ContainerStatus
+from kubelet.sizes import container_resources, pod_resources
 
 LOST_MESSAGE = "The container could not be located when the pod was terminated"
 _LOST_EXIT_CODE = 137
-_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+_REMOVED = {"reason": RESTARTING_ALL, "message": "The container is removed because RestartAllContainers in place"}
 
 
 def status_of(
@@ -51,6 +57,7 @@ def status_of(
     if init:
         status["initContainerStatuses"] = init
     status["containerStatuses"] = regular
+    status |= pod_resources(pod, is_running=phase == "Running")
     if ephemeral := [make.of(each) | {"ready": False} for each in ephemeral_containers(pod)]:
         status["ephemeralContainerStatuses"] = ephemeral
     status["conditions"] = conditions_of(pod, observed, phase, init, regular, now)
@@ -71,7 +78,7 @@ def phase_of(pod: Object, init: Sequence[Object], regular: Sequence[Object], *, 
     by_name = {each["name"]: each for each in (*init, *regular)}
     tally = _Tally()
     for container in init_containers(pod):
-        tally.count_init(container, by_name.get(container["name"]))
+        tally.count_init(pod, container, by_name.get(container["name"]))
     for container in regular_containers(pod):
         tally.count(by_name.get(container["name"]))
     return tally.phase(pod["spec"].get("restartPolicy", "Always"), started=any_started(regular), ended=ended)
@@ -81,32 +88,32 @@ class _Tally:
     """How many containers are in which state, as far as the phase cares."""
 
     def __init__(self) -> None:
-        self.pending_init = self.failed_init = 0
+        self.pending_init = self.pending_sidecars = self.failed_init = 0
         self.unknown = self.running = self.waiting = self.stopped = self.succeeded = 0
 
-    def count_init(self, container: Object, status: Object | None) -> None:
-        state, last = _states(status)
+    def count_init(self, pod: Object, container: Object, status: Object | None) -> None:
+        state, last = states_of(status)
         if is_sidecar(container):
             self._count_sidecar(status, state, last)
             return
         ended = state.get("terminated") or (last.get("terminated") if "waiting" in state else None)
         if ended is None:
             self.pending_init += 1
-        elif ended.get("exitCode"):
-            self.failed_init += 1
+        elif (code := ended.get("exitCode")) and not restarts_after(pod, container, code) and ended.get("reason") != RESTARTING_ALL:
+            self.failed_init += 1  # for good
 
     def _count_sidecar(self, status: Object | None, state: Object, last: Object) -> None:
         if "running" in state:
             self.running += 1
-            self.pending_init += not (status or {}).get("started")
+            self.pending_sidecars += not (status or {}).get("started")
         elif "waiting" in state and "terminated" not in last:
-            self.pending_init += 1
+            self.pending_sidecars += 1
             self.waiting += 1
         elif not state:
             self.unknown += 1
 
     def count(self, status: Object | None) -> None:
-        state, last = _states(status)
+        state, last = states_of(status)
         if "running" in state:
             self.running += 1
         elif "terminated" in state:
@@ -121,9 +128,9 @@ class _Tally:
             self.unknown += 1
 
     def phase(self, policy: str, *, started: bool, ended: bool) -> str:
-        if self.failed_init and policy == "Never":
+        if self.failed_init:
             return "Failed"
-        if (self.pending_init and not started) or self.waiting:
+        if self.pending_init or (self.pending_sidecars and not started) or self.waiting:
             return "Pending"
         if self.unknown:
             return "Pending"
@@ -134,15 +141,6 @@ class _Tally:
         if self.stopped == self.succeeded and (ended or policy != "Always"):
             return "Succeeded"
         return "Failed" if ended or policy == "Never" else "Running"
-
-
-def _states(status: Object | None) -> tuple[Object, Object]:
-    return ((status or {}).get("state") or {}, (status or {}).get("lastState") or {})
-
-
-def any_started(regular: Iterable[Object]) -> bool:
-    """Whether a regular container runs, or has run."""
-    return any("running" in state or "terminated" in state or "terminated" in last for state, last in map(_states, regular))
 
 
 def _final_phase(pod: Object, observed: RuntimeState, init: Sequence[Object], regular: Sequence[Object], *, ended: bool) -> str:
@@ -186,8 +184,9 @@ class _Statuses:
         answer["started"] = started
         state, last = self._states(name, status)
         answer["state"], answer["lastState"] = state, last
-        if "running" in state:
-            answer |= _resources(container)
+        if status is not None:
+            is_running = status.state is ContainerState.RUNNING
+            answer |= container_resources(container, status.resources if is_running else None)
         if mounts := _mounts(container):
             answer["volumeMounts"] = mounts
         return answer
@@ -197,12 +196,18 @@ class _Statuses:
         if status is not None:
             answer |= {"image": status.image, "imageID": status.image_ref, "restartCount": status.attempt}
             answer["containerID"] = f"{self._runtime}://{status.id}"
+        elif restarts := self._observed.restarts.get(container["name"]):
+            answer["restartCount"] = restarts
         return answer
 
     def _states(self, name: str, status: ContainerStatus | None) -> tuple[Object, Object]:
         """(state, lastState)."""
         before = self._observed.previous.get(name)
         last = self._terminated(before) if before is not None and before.state is ContainerState.EXITED else {}
+        if before is None and self._was_removed(name, status):
+            last = {"terminated": {"exitCode": _LOST_EXIT_CODE, **_REMOVED, "startedAt": None, "finishedAt": None}}
+            if status is None and self._observed.restarting_all:
+                return {"waiting": _REMOVED}, last
         waiting = self._observed.waiting.get(name)
         if status is None or status.state in (ContainerState.CREATED, ContainerState.UNKNOWN):
             return _waiting(waiting) or self._not_yet, last
@@ -211,6 +216,11 @@ class _Statuses:
         if waiting is not None:
             return _waiting(waiting), self._terminated(status)
         return self._terminated(status), last
+
+    def _was_removed(self, name: str, status: ContainerStatus | None) -> bool:
+        """Whether the container before this one (or the one that comes next) was removed to restart all."""
+        restarts = self._observed.restarts.get(name, 0)
+        return restarts > 0 and (status is None or status.attempt <= restarts)
 
     def _terminated(self, status: ContainerStatus) -> Object:
         reason = status.reason or ("Completed" if status.exit_code == 0 else "Error")
@@ -223,9 +233,9 @@ class _Statuses:
 
 def _has_initialized(init: Sequence[Object], regular: Sequence[Object]) -> bool:
     """Whether the regular containers' turn had come: one has left its waiting, or the last init container has succeeded."""
-    if not init or any("waiting" not in state or "terminated" in last for state, last in map(_states, regular)):
+    if not init or any("waiting" not in state or "terminated" in last for state, last in map(states_of, regular)):
         return True
-    return any((state.get("terminated") or {}).get("exitCode") == 0 for state in _states(init[-1]))
+    return any((state.get("terminated") or {}).get("exitCode") == 0 for state in states_of(init[-1]))
 
 
 def _located(status: Object) -> Object:
@@ -250,20 +260,6 @@ def _init_done(status: ContainerStatus | None) -> bool:
     return status is not None and status.state is ContainerState.EXITED and status.exit_code == 0
 
 
-def _resources(container: Object) -> Object:
-    """`resources` and `allocatedResources` of a running container: what it was given (KEP-1287)."""
-    wanted = container.get("resources") or {}
-    kept = {
-        kind: {name: wanted[kind][name] for name in wanted[kind] if name in _RESOURCES}
-        for kind in ("limits", "requests")
-        if wanted.get(kind)
-    }
-    answer: Object = {"resources": kept}
-    if kept.get("requests"):
-        answer["allocatedResources"] = kept["requests"]
-    return answer
-
-
 def _mounts(container: Object) -> list[Object]:
     return [_mount(each) for each in container.get("volumeMounts") or ()]
 
@@ -286,74 +282,3 @@ def _addresses(pod: Object, observed: RuntimeState, host_ips: Sequence[str]) -> 
     if ips:
         answer |= {"podIP": ips[0], "podIPs": [{"ip": each} for each in ips]}
     return answer
-
-
-# --- conditions ---------------------------------------------------------------------------------------------------------
-
-
-def conditions_of(
-    pod: Object, observed: RuntimeState, phase: str, init: Sequence[Object], regular: Sequence[Object], now: datetime
-) -> list[Object]:
-    """The conditions that are the kubelet's, in its order; each keeps its lastTransitionTime while its status stays."""
-    containers = _containers_ready(pod, phase, init, regular)
-    wanted = [
-        ("PodReadyToStartContainers", (observed.has_ready_sandbox, "", "")),
-        ("Initialized", _initialized(pod, phase, init, regular)),
-        ("Ready", containers if not containers[0] else _gates(pod)),
-        ("ContainersReady", containers),
-    ]
-    if condition_of(pod, "PodScheduled") is None:
-        wanted.append(("PodScheduled", (True, "", "")))
-    return [_condition(pod, kind, answer, now) for kind, answer in wanted]
-
-
-_Answer = tuple[bool, str, str]
-
-
-def _condition(pod: Object, kind: str, answer: _Answer, now: datetime) -> Object:
-    is_true, reason, message = answer
-    condition: Object = {"type": kind, "status": "True" if is_true else "False"}
-    if generation := pod["metadata"].get("generation"):
-        condition["observedGeneration"] = generation
-    condition |= {key: value for key, value in (("reason", reason), ("message", message)) if value}
-    old = condition_of(pod, kind)
-    same = old is not None and old.get("status") == condition["status"]
-    condition["lastTransitionTime"] = (old or {}).get("lastTransitionTime") if same else None
-    condition["lastTransitionTime"] = condition["lastTransitionTime"] or rfc3339(now)
-    return condition
-
-
-def _containers_ready(pod: Object, phase: str, init: Sequence[Object], regular: Sequence[Object]) -> _Answer:
-    if phase == "Succeeded":
-        return False, "PodCompleted", ""
-    if phase == "Failed":
-        return False, "PodFailed", ""
-    ready = {each["name"]: each["ready"] for each in (*init, *regular)}
-    needed = [each["name"] for each in init_containers(pod) if is_sidecar(each)] + [each["name"] for each in regular_containers(pod)]
-    unready = [name for name in needed if not ready.get(name)]
-    return (False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]") if unready else (True, "", "")
-
-
-def _initialized(pod: Object, phase: str, init: Sequence[Object], regular: Sequence[Object]) -> _Answer:
-    if phase == "Succeeded":
-        return True, "PodCompleted", ""
-    if any_started(regular):
-        return True, "", ""
-    by_name = {each["name"]: each for each in init}
-    missing = [each["name"] for each in init_containers(pod) if not by_name[each["name"]]["started" if is_sidecar(each) else "ready"]]
-    if missing:
-        return False, "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(missing)}]"
-    return True, "", ""
-
-
-def _gates(pod: Object) -> _Answer:
-    """Readiness gates: conditions that others set."""
-    problems = []
-    for gate in pod["spec"].get("readinessGates") or ():
-        kind = gate["conditionType"]
-        condition = condition_of(pod, kind)
-        if condition is None:
-            problems.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
-        elif condition.get("status") != "True":
-            problems.append(f'the status of pod readiness gate "{kind}" is not "True", but {condition.get("status")}')
-    return (False, "ReadinessGatesNotReady", ", ".join(problems)) if problems else (True, "", "")

@@ -12,10 +12,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 from kube.clock import rfc3339
-from kube.objects import Object, annotations_of, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
-from kubelet import backoff, hooks, starting
+from kube.objects import Object, annotations_of, is_condition_true, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
+from kubelet import backoff, hooks, resizing, sandbox, starting
 from kubelet.host import Host
 from kubelet.observed import (
+    ALL_RESTARTING,
+    Resize,
     RuntimeState,
     Waiting,
     all_containers,
@@ -28,6 +30,10 @@ from kubelet.observed import (
 from kubelet.plan import (
     HoldBack,
     RemoveContainer,
+    ResetContainer,
+    ResizeContainer,
+    ResizeSandbox,
+    RestartAll,
     RunSandbox,
     RuntimeAction,
     StartContainer,
@@ -41,15 +47,13 @@ from kubelet.prober import Prober
 from kubelet.runtime.base import ContainerState, CRIError, SandboxConfig
 from kubelet.starts import Starts
 from kubelet.status import rejected_status, status_of
-from kubelet.volumes.claims import look, patient_look, unable
+from kubelet.volumes.claims import look
 from kubelet.volumes.refresh import refresh
 
 log = logging.getLogger(__name__)
 
 TURNS_MAX = 20
 """Steps of one sync, at most, before others get a turn."""
-ATTACH_S = 123.0
-"""For how long a volume may be on its way to the node before the pod is told (upstream's podAttachAndMountTimeout)."""
 RETRY_S = 10.0
 """How soon a failed step is tried again (upstream's backOffPeriod), with up to half as much jitter."""
 
@@ -70,8 +74,10 @@ class PodWorker:
         self._beside: dict[str, asyncio.Task[None]] = {}
         """What runs beside the worker, by what it is: pull:<container>, stop:<id>, hook:<id>."""
         self._stopping: dict[str, float] = {}
-        self._attached_by_s: float | None = None
+        self.attached_by_s: float | None = None
         self._terminating, self._reason, self._message = False, "", ""
+        self.resize = resizing.told_by(pod, host.clock.now())
+        self._restarting_all = is_condition_true(pod, ALL_RESTARTING)
         self._start_time = str(pod.get("status", {}).get("startTime") or "")
 
     # --- told from outside ------------------------------------------------------------------------------------------------
@@ -84,6 +90,11 @@ class PodWorker:
             self.poke()
         elif not self._is_changed:
             self.host.runtime.keep(pod)
+
+    def resized(self, pod: Object, resize: Resize) -> None:
+        """The node has decided about the pod's resize: `pod` has the resources that are allocated to it."""
+        self.pod, self.resize, self._is_changed = pod, resize, True
+        self.poke()
 
     def poke(self) -> None:
         """Something may have changed: look."""
@@ -130,14 +141,15 @@ class PodWorker:
                     await (self._clean_up() if self._is_gone else self._sync())
                 except CRIError as error:
                     log.warning("pod %s: %s", self.key, error)
-                    self._retry()
+                    self.retry_soon()
                 except Exception:
                     log.exception("pod %s: cannot go on", self.key)
-                    self._retry()
+                    self.retry_soon()
         finally:
             self._task = None
 
-    def _retry(self) -> None:
+    def retry_soon(self) -> None:
+        """Look again in a while."""
         self.wake_at(self._now_s() + RETRY_S * (1 + self.host.rng.random() / 2))
         self._arm()
 
@@ -156,7 +168,7 @@ class PodWorker:
         observed = await self._observe()
         seen = self.pod
         if (self._is_changed or self.starts.are_files_stale) and observed.has_ready_sandbox and observed.sandbox:
-            await self.host.runtime.update_pod_sandbox(observed.sandbox.id, self._sandbox_config(observed.sandbox.attempt))
+            await self.host.runtime.update_pod_sandbox(observed.sandbox.id, self.sandbox_config(observed.sandbox.attempt))
             await refresh(self, observed)
         if self.pod is seen:  # else the runtime is told of the newer one in the next round, for which `update` has asked
             self._is_changed = False
@@ -172,7 +184,7 @@ class PodWorker:
             observed = await self._observe()
             if not acted:
                 break
-        self._describe(observed)
+        self._describe(resizing.settle(self, observed))
         self._arm()
 
     async def _observe(self) -> RuntimeState:
@@ -198,6 +210,9 @@ class PodWorker:
             start_time=self._start_time,
             reason=self._reason,
             message=self._message,
+            resize=self.resize,
+            restarting_all=self._restarting_all,
+            restarts=self.starts.restarts(),
         )
 
     def _watch_probes(self, newest: dict[str, Any]) -> None:
@@ -237,8 +252,8 @@ class PodWorker:
         for container in await self.host.runtime.list_containers(self.uid):
             if container.state is ContainerState.RUNNING and container.id not in self._stopping:
                 self.record(container.name, "Normal", "Killing", f"Stopping container {container.name}")
-        for sandbox in await self.host.runtime.list_pod_sandboxes(self.uid):
-            await self.host.runtime.remove_pod_sandbox(sandbox.id)
+        for each in await self.host.runtime.list_pod_sandboxes(self.uid):
+            await self.host.runtime.remove_pod_sandbox(each.id)
         self.host.released(self)
         self.host.forgotten(self)
 
@@ -250,7 +265,7 @@ class PodWorker:
             case StartContainer():
                 return await starting.start_container(self, action, observed)
             case RunSandbox():
-                return await self._run_sandbox(action)
+                return await sandbox.run_sandbox(self, action)
             case StopContainer():
                 self._stop(action)
                 return False
@@ -260,6 +275,16 @@ class PodWorker:
             case RemoveContainer():
                 await self.host.runtime.remove_container(action.container_id)
                 return False
+            case ResizeContainer() | ResizeSandbox():
+                return await resizing.carry_out(self, action)
+            case RestartAll():
+                self._restarting_all = not action.is_over
+                self.wake_at(self._now_s())  # soon, so that it is told of before it is over
+                return action.is_over
+            case ResetContainer():
+                await self.host.runtime.remove_container(action.container_id)
+                self.starts.reset(action.name, action.next_attempt)
+                return True
             case HoldBack():
                 return self._hold_back(action)
             case Wait():
@@ -271,39 +296,9 @@ class PodWorker:
                     self.host.record(self.pod, "Normal", action.reason, action.message)
                 return True
 
-    def _sandbox_config(self, attempt: int) -> SandboxConfig:
+    def sandbox_config(self, attempt: int) -> SandboxConfig:
+        """What the pod's sandbox is made from."""
         return SandboxConfig(self.pod, attempt, self.host.log_directory(self.pod), self.pod["spec"].get("hostname") or name_of(self.pod))
-
-    async def _run_sandbox(self, action: RunSandbox) -> bool:
-        if not await self._has_volumes():
-            self._retry()
-            return False
-        try:
-            await self.host.runtime.run_pod_sandbox(self._sandbox_config(action.attempt))
-        except CRIError as error:
-            self.host.record(self.pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
-            self._retry()
-            return False
-        return True
-
-    async def _has_volumes(self) -> bool:
-        """Whether the pod's claims are bound and its volumes attached. It is told of what it waits for; of being attached not at once."""
-        found = await patient_look(self.pod, client=self.host.client)
-        self.host.attachments.use(self.uid, found.attachable)
-        if found.why:
-            self.host.record(self.pod, "Warning", "FailedMount", found.why)
-            return False
-        missing = [found.attachable[each] for each in self.host.attachments.missing(found.attachable)]
-        if not missing:
-            self._attached_by_s = None
-            return True
-        now_s = self._now_s()
-        self._attached_by_s = self._attached_by_s or now_s + ATTACH_S
-        if now_s >= self._attached_by_s:
-            self._attached_by_s = None
-            message = unable("context deadline exceeded", unmounted=missing, unattached=missing)
-            self.host.record(self.pod, "Warning", "FailedMount", message)
-        return False
 
     def _hold_back(self, action: HoldBack) -> bool:
         """CrashLoopBackOff, until its time is up."""

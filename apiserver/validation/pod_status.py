@@ -63,10 +63,16 @@ def _transitions(status: Object, before: Object, spec: Object) -> Errors:
         is_ephemeral = name == "ephemeralContainerStatuses"
         rule = "Never" if is_ephemeral else spec.get("restartPolicy") or ""
         old = before.get(name)
-        if old and rule != "Always":
+        if old and rule != "Always" and (is_ephemeral or not _may_restart_all(spec)):
             skip = set() if is_ephemeral else _with_own_policy(spec)
             errors += _transition(status.get(name) or [], old, f"status.{name}", rule, skip)
     return errors
+
+
+def _may_restart_all(spec: Object) -> bool:
+    """Whether a container's end can have all others started again, whatever their own policies."""
+    containers = (each for name in ("containers", "initContainers") for each in spec.get(name) or ())
+    return any(rule.get("action") == "RestartAllContainers" for each in containers for rule in each.get("restartPolicyRules") or ())
 
 
 def _with_own_policy(spec: Object) -> set[str | None]:

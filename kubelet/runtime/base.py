@@ -91,6 +91,8 @@ class SandboxStatus:
     is_ready: bool
     created_at: datetime
     ips: tuple[str, ...] = ()
+    resources: Object | None = field(default=None, hash=False)
+    """The requests and limits of the pod as a whole, as the runtime was last told of them; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class ContainerStatus:
     reason: str = ""
     message: str = ""
     log_path: str = ""
+    resources: Object | None = field(default=None, hash=False)
+    """The requests and limits that it is run with; None where the runtime does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +252,10 @@ class RuntimeService(Protocol):
         """The pod's labels or annotations changed."""
         ...
 
+    async def update_pod_sandbox_resources(self, sandbox_id: str, resources: Object | None) -> None:
+        """The pod as a whole has these requests and limits from now on."""
+        ...
+
     async def list_pod_sandboxes(self, pod_uid: str | None = None) -> Sequence[SandboxStatus]: ...
 
     # --- containers ------------------------------------------------------------------------------------------------
@@ -263,6 +271,10 @@ class RuntimeService(Protocol):
         ...
 
     async def remove_container(self, container_id: str) -> None: ...
+
+    async def update_container_resources(self, container_id: str, resources: Object) -> None:
+        """A running container has these requests and limits from now on."""
+        ...
 
     def has_program(self, container: Object, envs: Mapping[str, str]) -> bool:
         """Whether a program will run in such a container, and so somebody may read its files. Everywhere but in simulations: yes."""

@@ -136,7 +136,8 @@ class SimulatedRuntime:
     async def run_pod_sandbox(self, config: SandboxConfig) -> SandboxStatus:
         host_network = bool(config.pod["spec"].get("hostNetwork"))
         ip = self._node_ip if host_network else self._addresses.take()
-        status = SandboxStatus(self._new_id(), uid_of(config.pod), config.attempt, True, self._clock.now(), (ip,))
+        whole = config.pod["spec"].get("resources")
+        status = SandboxStatus(self._new_id(), uid_of(config.pod), config.attempt, True, self._clock.now(), (ip,), whole)
         known = self._pods.get(status.pod_uid)
         if known is None:
             known = self._pods[status.pod_uid] = SimulatedPod(config.pod, status)
@@ -178,6 +179,12 @@ class SimulatedRuntime:
         if changed:
             self._tell(ContainerEvent(known.uid, "", "changed"))
         self._stage_pod(known)
+
+    async def update_pod_sandbox_resources(self, sandbox_id: str, resources: Object | None) -> None:
+        known = self._sandboxes.get(sandbox_id)
+        if known is None:
+            raise NotFound(f"sandbox {sandbox_id} not found")
+        known.sandbox = replace(known.sandbox, resources=resources)
 
     async def list_pod_sandboxes(self, pod_uid: str | None = None) -> Sequence[SandboxStatus]:
         if pod_uid is not None:
@@ -236,6 +243,11 @@ class SimulatedRuntime:
         container.end(KILLED_EXIT_CODE)
         if known := self._pods.get(container.pod_uid):
             known.containers.pop(container_id, None)
+
+    async def update_container_resources(self, container_id: str, resources: Object) -> None:
+        container = self._running(container_id)
+        container.count(self._usage(container)[0])  # what was used until now was used at the old rate
+        container.resize(resources)
 
     def has_program(self, container: Object, envs: Mapping[str, str]) -> bool:
         return Program.is_known(argv_of(container, envs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kube.clock import rfc3339
@@ -73,6 +73,7 @@ class SimulatedContainer:
                 reason=self.reason,
                 message=self.message,
                 log_path=self.config.log_path,
+                resources=self.spec.get("resources") or {},
             )
         return self._status
 
@@ -83,6 +84,10 @@ class SimulatedContainer:
         self.cpu_core_nanos += int(nano_cores * max((now - since).total_seconds(), 0.0))
         self.counted_at = now
         return self.cpu_core_nanos
+
+    def resize(self, resources: Object) -> None:
+        """It has these requests and limits from now on."""
+        self.config, self._status = replace(self.config, container={**self.spec, "resources": resources}), None
 
     def say(self, text: str, stream: str = "stdout") -> None:
         """Lines into its log."""
@@ -100,7 +105,8 @@ class SimulatedContainer:
     def restored(self, status: ContainerStatus, *, quiet: bool) -> None:
         """It is what `status` says, from before the agent's restart."""
         self.state, self.started_at, self.finished_at = status.state, status.started_at, status.finished_at
-        self.exit_code, self.reason, self.message, self._status = status.exit_code, status.reason, status.message, status
+        self.exit_code, self.reason, self.message = status.exit_code, status.reason, status.message
+        self._status = replace(status, resources=self.spec.get("resources") or {})
         self.quiet = quiet
         if status.state is ContainerState.EXITED:
             self.log.close()

@@ -14,6 +14,7 @@ from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatu
 from kubelet.runtime.simulated_container import SimulatedContainer
 from kubelet.runtime.simulated_pod import SimulatedPod
 from kubelet.runtime.simulated_program import Program, argv_of
+from kubelet.sizes import as_given
 
 
 def was_here(pod: Object) -> bool:
@@ -29,7 +30,7 @@ def rebuilt(
     status = pod["status"]
     created = parse_time(status.get("startTime")) or now()
     ips = tuple(each["ip"] for each in status.get("podIPs") or [{"ip": status["podIP"]}])
-    known = SimulatedPod(pod, SandboxStatus(new_id(), uid_of(pod), 0, True, created, ips))
+    known = SimulatedPod(pod, SandboxStatus(new_id(), uid_of(pod), 0, True, created, ips, pod["spec"].get("resources")))
     specs = {each["name"]: each for each in all_containers(pod)}
     inits = {each["name"] for each in init_containers(pod)}
     lists = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -39,7 +40,7 @@ def rebuilt(
             continue
         for found in _statuses(entry, known.sandbox, f"{name}://", created):
             envs = {each["name"]: each.get("value") or "" for each in spec.get("env") or () if "valueFrom" not in each}
-            config = ContainerConfig(spec, found.image_ref, found.attempt, envs, is_init=entry["name"] in inits)
+            config = ContainerConfig(as_given(pod, spec), found.image_ref, found.attempt, envs, is_init=entry["name"] in inits)
             container = SimulatedContainer(found.id, known.sandbox.id, known.uid, config, found.image, created, now, on_end)
             container.restored(found, quiet=Program.is_known(argv_of(spec, envs)))
             known.containers[found.id] = container
@@ -59,7 +60,7 @@ def _statuses(entry: Object, sandbox: SandboxStatus, prefix: str, created: datet
 
 def _status(entry: Object, state: Object, sandbox: SandboxStatus, prefix: str, attempt: int, created: datetime) -> ContainerStatus | None:
     end = state.get("terminated")
-    container_id = str((end or {}).get("containerID") or entry.get("containerID") or "")
+    container_id = str((end if end is not None else entry).get("containerID") or "")
     if not container_id.startswith(prefix) or not (end or "running" in state):
         return None
     details = end or state["running"]

@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -451,3 +451,22 @@ async def _pull_missing(node: Node) -> None:
 
 def names() -> Sequence[str]:
     return list(SCENARIOS)
+
+
+@promise("a running container, and the pod as a whole, can get other requests and limits")
+async def _sizes(node: Node) -> None:
+    before, after = {"requests": {"cpu": "100m"}}, {"requests": {"cpu": "200m"}, "limits": {"memory": "64Mi"}}
+    container = {**node.container(), "resources": before}
+    pod = node.pod(container, resources=before)
+    sandbox = await node.runtime.run_pod_sandbox(SandboxConfig(pod))
+    assert sandbox.resources == before
+    container_id = await node.start(sandbox.id, container, pod)
+    began = await node.runtime.container_status(container_id)
+    assert began.resources == before
+    await node.runtime.update_container_resources(container_id, after)
+    await node.runtime.update_pod_sandbox_resources(sandbox.id, after)
+    assert await node.runtime.container_status(container_id) == replace(began, resources=after), "nothing else changes"
+    assert [each.resources for each in await node.runtime.list_pod_sandboxes(pod["metadata"]["uid"])] == [after]
+    await node.runtime.stop_container(container_id, timeout_s=0)
+    with pytest.raises(InvalidState):
+        await node.runtime.update_container_resources(container_id, before)

@@ -161,6 +161,9 @@ def merged(old: Any, patch: Any) -> Any:
         if key == "conditions":
             by_type = {each["type"]: each for each in old.get("conditions") or []}
             for each in value:
+                if each.get("$patch") == "delete":
+                    by_type.pop(each["type"], None)
+                    continue
                 by_type[each["type"]] = {k: v for k, v in {**by_type.get(each["type"], {}), **each}.items() if v is not None}
             old["conditions"] = list(by_type.values())
         elif value is None:
@@ -169,6 +172,8 @@ def merged(old: Any, patch: Any) -> Any:
             old[key] = merged(old.get(key) or {}, value)
         elif isinstance(value, list):
             old[key] = [each for each in value if "$patch" not in each]
+        elif isinstance(value, dict):
+            old[key] = {name: each for name, each in value.items() if name != "$patch"}
         else:
             old[key] = value
     return old

@@ -141,7 +141,7 @@ async def test_a_jobs_pod_succeeds() -> None:
         ready_now = condition_of(w.api.get_pod() or {}, "Ready")
         assert ready_now is not None
         assert (ready_now["status"], ready_now["reason"]) == ("False", "PodCompleted")
-        assert not w.agents.nodes["n1"]._usage.pods
+        assert not w.agents.nodes["n1"].allocations.usage.pods
 
 
 @virtual

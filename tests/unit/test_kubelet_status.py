@@ -66,6 +66,7 @@ def test_a_new_pod_is_pending_and_creating() -> None:
                 "lastState": {},
             }
         ],
+        "resources": {},
         "conditions": [
             _condition("PodReadyToStartContainers", "False"),
             _condition("Initialized", "True"),
@@ -108,8 +109,8 @@ def test_resources_and_mounts_of_a_running_container_are_told() -> None:
         "volumeMounts": [{"name": "token", "mountPath": "/t", "readOnly": True}, {"name": "data", "mountPath": "/d"}],
     }
     found = described(given, seen(ran("web")))["containerStatuses"][0]
-    assert found["resources"] == {"limits": {"memory": "1Gi"}, "requests": {"cpu": "1"}}
-    assert found["allocatedResources"] == {"cpu": "1"}
+    assert found["resources"] == {"limits": {"memory": "1Gi"}, "requests": {"cpu": "1", "example.com/gpu": "1"}}
+    assert found["allocatedResources"] == {"cpu": "1", "example.com/gpu": "1"}
     assert found["volumeMounts"] == [
         {"name": "token", "mountPath": "/t", "readOnly": True, "recursiveReadOnly": "Disabled"},
         {"name": "data", "mountPath": "/d"},
@@ -235,6 +236,7 @@ WAITING: Object = {"state": {"waiting": {}}}
 DONE: Object = {"state": {"terminated": {"exitCode": 0}}}
 FAILED: Object = {"state": {"terminated": {"exitCode": 1}}}
 CRASHED: Object = {"state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+REMOVED: Object = {"state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": 137, "reason": "RestartingAllContainers"}}}
 PHASES: dict[str, tuple[str, list[Object], list[Object], bool, str]] = {
     "waiting containers make it Pending": ("Always", [], [RUNNING, WAITING], False, "Pending"),
     "running containers make it Running": ("Always", [], [RUNNING, RUNNING], False, "Running"),
@@ -247,6 +249,8 @@ PHASES: dict[str, tuple[str, list[Object], list[Object], bool, str]] = {
     "with OnFailure a failure is still Running": ("OnFailure", [], [DONE, FAILED], False, "Running"),
     "an init container that runs makes it Pending": ("Always", [RUNNING], [WAITING], False, "Pending"),
     "an init container that failed for good makes it Failed": ("Never", [FAILED], [WAITING], False, "Failed"),
+    "one that was removed to restart all did not": ("Never", [REMOVED], [WAITING], False, "Pending"),
+    "one that runs again makes it Pending again": ("Never", [RUNNING], [REMOVED], False, "Pending"),
     "init containers that are done do not count": ("Always", [DONE], [RUNNING], False, "Running"),
 }
 

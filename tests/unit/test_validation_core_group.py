@@ -160,6 +160,20 @@ def test_that_a_resize_needs_a_kubelet_that_can(status: Object, fine: bool) -> N
     assert pod_rules.validate_resize(new, old) == ([] if fine else [why])
 
 
+@pytest.mark.parametrize(("action", "fine"), [("Restart", False), ("RestartAllContainers", True)])
+def test_that_what_ended_runs_again_where_another_container_can_restart_all(action: str, fine: bool) -> None:
+    old = pod()
+    rules = [{"action": action, "exitCodes": {"operator": "In", "values": [42]}}]
+    source = {"name": "source", "restartPolicy": "Never", "restartPolicyRules": rules}
+    old["spec"] = {**old["spec"], "restartPolicy": "Never", "containers": [*old["spec"]["containers"], source]}
+    old["status"]["containerStatuses"] = [{"name": "main", "state": {"terminated": {"exitCode": 0}}}]
+    new = copy.deepcopy(old)
+    new["status"]["containerStatuses"][0]["state"] = {"waiting": {}}
+    why = "Forbidden: may not be transitioned to non-terminated state"
+    refused = [FieldError("FieldValueForbidden", "status.containerStatuses[0].state", why)]
+    assert pod_rules.validate_status_update(new, old) == ([] if fine else refused)
+
+
 def test_that_addresses_of_a_status_are_strict_but_for_stored_ones() -> None:
     old = pod()
     old["status"]["podIPs"] = [{"ip": "010.0.0.1"}]
