@@ -37,6 +37,7 @@ UNUSED_S: Final = 60.0
 """One that was not called for so long is forgotten when there is a new one: its configuration may be another by now."""
 CONNECTIONS_MAX: Final = 1024
 IDLE_MAX: Final = 25
+# deviates: an answer of a webhook of more than 16 MiB is none (upstream reads any), and redirects are not followed (upstream does)
 ANSWER_BYTES_MAX: Final = 16 << 20
 _TEXT_BYTES_MAX: Final = 2048
 _PATH_SAFE: Final = "/$&+,:;=@!*'()"

@@ -78,6 +78,7 @@ DENIALS: dict[str, tuple[Object, int, str, str]] = {
     "nothing said": ({}, 400, "", 'admission webhook "w.hooks.test" denied the request without explanation'),
     "a reason": ({"status": {"reason": "Gone"}}, 400, "Gone", 'admission webhook "w.hooks.test" denied the request: Gone'),
     "a success": ({"status": {"code": 200, "message": "m"}}, 400, "", 'admission webhook "w.hooks.test" denied the request: m'),
+    "a code that is none": ({"status": {"code": 99999, "message": "m"}}, 500, "", 'admission webhook "w.hooks.test" denied the request: m'),
     "a code of its own": ({"status": {"code": 418, "message": "m"}}, 418, "", 'admission webhook "w.hooks.test" denied the request: m'),
 }
 

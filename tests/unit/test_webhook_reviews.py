@@ -126,9 +126,9 @@ UNDECODABLE: dict[str, tuple[Any, str]] = {
     ),
     "warnings that are none": (
         answer(warnings=[1]),
-        "json: cannot unmarshal number into Go struct field AdmissionResponse.response of type string",
+        "json: cannot unmarshal number into Go struct field AdmissionResponse.response.warnings of type string",
     ),
-    "a patch that is no base64": (answer(patch="[]"), "illegal base64 data in the field AdmissionResponse.response.patch"),
+    "a patch that is no base64": (answer(patch="[]"), "illegal base64 data at input byte 0"),
 }
 
 
@@ -161,7 +161,7 @@ NO_PATCHES: dict[str, tuple[bytes, str, str]] = {
     "a list of texts": (
         b'["a"]',
         "JSONPatch",
-        "received undecodable patch in webhook response: json: cannot unmarshal string into Go value of type jsonpatch.Operation",
+        "received undecodable patch in webhook response: json: cannot unmarshal string into Patch.0 of type jsonpatch.Operation",
     ),
     "another type": (b"[{}]", "MergePatch", 'unsupported patch type "MergePatch"'),
 }

@@ -35,9 +35,9 @@ def operations_of(name: str, response: Response) -> list[Any]:
         operations = gojson.load(response.patch)
     if operations is not None and not isinstance(operations, list):
         raise _undecodable(f"json: cannot unmarshal {json_kind(operations)} into Go value of type {_LIBRARY}.Patch")
-    for each in operations or ():
+    for index, each in enumerate(operations or ()):
         if each is not None and not isinstance(each, dict):
-            raise _undecodable(f"json: cannot unmarshal {json_kind(each)} into Go value of type {_LIBRARY}.Operation")
+            raise _undecodable(f"json: cannot unmarshal {json_kind(each)} into Patch.{index} of type {_LIBRARY}.Operation")
     if operations and response.patch_type != "JSONPatch":
         raise NotAsked(f"unsupported patch type {quoted(response.patch_type)}", 400)
     return operations or []

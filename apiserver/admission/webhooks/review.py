@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from kube.errors import ApiError, BadRequest, quoted
 from kube.objects import Object
 from kube.patch.json_patch import json_kind
+from kube.schema.leaves import LeafError, base64
 
 VERSIONS: Final = ("v1", "v1beta1")
 _GROUP: Final = "admission.k8s.io"
 _KIND: Final = "AdmissionReview"
 _ERROR_CODE_MIN: Final = 400
+_ERROR_CODE_MAX: Final = 599
 _GO_TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "uid": (str, "types.UID"),
     "allowed": (bool, "bool"),
@@ -70,9 +71,9 @@ def read(document: Any, *, version: str, uid: str, mutating: bool) -> Response:
         raise Unfit("webhook response was absent")
     _check_types(response, version)
     try:
-        patch = b64decode(response.get("patch") or "", validate=True)
-    except (Base64Error, ValueError):
-        raise Undecodable("illegal base64 data in the field AdmissionResponse.response.patch") from None
+        patch = b64decode(base64(response.get("patch") or ""))
+    except LeafError as error:
+        raise Undecodable(str(error)) from None
     patch_type = response.get("patchType")
     if version == "v1":
         _check(found, response, uid)
@@ -104,9 +105,13 @@ def _check_types(response: Any, version: str) -> None:
         raise _mistyped(response, "AdmissionReview.response", f"{version}.AdmissionResponse")
     _check_fields(response, "AdmissionResponse.response", _GO_TYPES, version)
     _check_fields(response.get("status") or {}, "Status.response.status", _GO_TYPES_OF_STATUS, version)
-    for each in (*(response.get("warnings") or ()), *(response.get("auditAnnotations") or {}).values()):
-        if each is not None and not isinstance(each, str):
-            raise _mistyped(each, "AdmissionResponse.response", "string")
+    for name, values in (
+        ("warnings", response.get("warnings") or ()),
+        ("auditAnnotations", (response.get("auditAnnotations") or {}).values()),
+    ):
+        for each in values:
+            if each is not None and not isinstance(each, str):
+                raise _mistyped(each, f"AdmissionResponse.response.{name}", "string")
 
 
 def _check_fields(value: Object, path: str, types: Mapping[str, tuple[type, str]], version: str) -> None:
@@ -150,6 +155,8 @@ def denial(name: str, result: Object | None) -> ApiError:
     why = status.get("message") or status.get("reason")
     by = f"admission webhook {quoted(name)} denied the request"
     code = max(status.get("code") or 0, _ERROR_CODE_MIN)
+    if code > _ERROR_CODE_MAX:
+        code = 500  # deviates: upstream answers with the codes above 599 that webhooks say, and hangs up for those of four digits
     message = f"{by}: {why}" if why else f"{by} without explanation"
     return ApiError(message, details=status.get("details"), code=code, reason=status.get("reason") or "")
 
