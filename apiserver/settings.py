@@ -35,8 +35,8 @@ class IssuedKubeconfig:
 class Settings:
     """Checked settings. Each field is the flag of the same name, with dashes. Raises SettingsError.
 
-    A dataclass, and no model of pydantic's as the scheduler's configuration file is: flags are flat and come typed from argparse, and
-    loading pydantic took a sixth of the server's start."""
+    A dataclass, and no model of pydantic's: flags are flat and come typed from argparse, and loading pydantic took a sixth of the server's
+    start."""
 
     data_dir: Path = Path(".wherry")
     storage: str = "sqlite"
