@@ -32,34 +32,37 @@ from apiserver.admission.webhooks.plugins import MutatingWebhooks, ValidatingWeb
 from apiserver.registry.admission import Attributes
 
 Step = Callable[[Attributes], Awaitable[None]]
+Idle = Callable[[Any], bool]
 
 
 class Chain:
     """Several plugins as one. A plugin with `resources` (pairs of group and plural), `operations` or `subresources` ("" for the object
-    itself) is asked about these alone."""
+    itself) is asked about these alone; one with `is_idle(registries)` is not asked while that says that it has nothing to do for anyone."""
 
     def __init__(self, plugins: Sequence[Any]) -> None:
         self._plugins = list(plugins)
-        self._steps: dict[tuple[str, str, str, str, str], list[Step]] = {}
+        self._steps: dict[tuple[str, str, str, str, str], list[tuple[Idle | None, Step]]] = {}
 
     async def mutate(self, attributes: Attributes) -> None:
-        steps = self._of("mutate", attributes)
-        for step in steps:
-            await step(attributes)
+        await self._all("mutate", attributes)
         again = attributes.reinvocation
         if again is not None and again.is_wanted:
             again.is_again = True
-            for step in steps:
-                await step(attributes)
+            await self._all("mutate", attributes)
 
     async def validate(self, attributes: Attributes) -> None:
-        for step in self._of("validate", attributes):
-            await step(attributes)
+        await self._all("validate", attributes)
+
+    async def _all(self, what: str, attributes: Attributes) -> None:
+        registries = attributes.registries
+        for is_idle, step in self._of(what, attributes):
+            if is_idle is None or not is_idle(registries):
+                await step(attributes)
 
     def metrics(self) -> str:
         return exposed([each.measured for each in self._plugins if hasattr(each, "measured")])
 
-    def _of(self, what: str, attributes: Attributes) -> list[Step]:
+    def _of(self, what: str, attributes: Attributes) -> list[tuple[Idle | None, Step]]:
         resource = attributes.kind.resource
         key = (what, attributes.operation, attributes.ctx.subresource, resource.group, resource.plural)
         steps = self._steps.get(key)
@@ -73,7 +76,8 @@ class Chain:
                 and operation in getattr(each, "operations", (operation,))
                 and subresource in getattr(each, "subresources", (subresource,))
             ]
-            steps = self._steps[key] = [getattr(each, what) for each in concerned if hasattr(each, what)]
+            found = [(getattr(each, "is_idle", None), getattr(each, what)) for each in concerned if hasattr(each, what)]
+            steps = self._steps[key] = found
         return steps
 
 

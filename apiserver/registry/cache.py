@@ -183,6 +183,11 @@ class ResourceCache:
     def count(self, namespace: str = "") -> int:
         return len(self._namespaces.get(namespace, ())) if namespace else self._count
 
+    @property
+    def is_known_empty(self) -> bool:
+        """Whether there is nothing, as far as this process has been told; False as long as the cache does not follow the store."""
+        return not self._count and self._subscription is not None and self._subscription.failed is None
+
     def object_of(self, entry: Entry) -> Object:
         """A fresh, complete object; the caller may change it."""
         return self.encoding.decode(entry.value, entry.revision)

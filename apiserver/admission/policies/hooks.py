@@ -67,6 +67,10 @@ class Hooks:
         self._compiled: dict[tuple[str, str], Policy] = {}
         self._concerned: dict[tuple[str, str, str], Sequence[Hook]] = {}
 
+    def is_idle(self, registries: Any) -> bool:
+        """See `Chain`."""
+        return registries is self._registries and self._bindings is not None and bool(self._bindings.is_known_empty)
+
     async def current(self, attributes: Attributes) -> Sequence[Hook]:
         """The policies to be asked about a write; none about what no policy is for."""
         registries = attributes.registries

@@ -25,6 +25,7 @@ class MutatingPolicies:
 
     def __init__(self) -> None:
         self._hooks = Hooks(MUTATING, MUTATING_BINDINGS)
+        self.is_idle = self._hooks.is_idle
 
     async def mutate(self, attributes: Attributes) -> None:
         hooks = await self._hooks.current(attributes)
@@ -39,6 +40,7 @@ class ValidatingPolicies:
 
     def __init__(self) -> None:
         self._hooks = Hooks(VALIDATING, VALIDATING_BINDINGS)
+        self.is_idle = self._hooks.is_idle
 
     async def validate(self, attributes: Attributes) -> None:
         hooks = await self._hooks.current(attributes)

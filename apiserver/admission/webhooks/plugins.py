@@ -38,6 +38,10 @@ class _Webhooks:
         self._as_of = -1
         self.measured = Measured()
 
+    def is_idle(self, registries: Any) -> bool:
+        """See `Chain`."""
+        return registries is self._registries and self._cache is not None and bool(self._cache.is_known_empty)
+
     async def _current(self, attributes: Attributes) -> Sequence[Webhook]:
         """The webhooks that there are; none about what no webhook is for."""
         if self._registries is not attributes.registries:
