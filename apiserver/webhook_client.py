@@ -93,7 +93,7 @@ _TOLD: Final = {403: "Forbidden", 406: "NotAcceptable", 415: "UnsupportedMediaTy
 
 
 def answer_of(answer: Answer) -> Any:
-    """The JSON value that an answer carries. Raises CallFailed for one that is none, or a Status that says that something failed."""
+    """The JSON value that an answer carries. Raises CallFailed where it carries none, or its code says that something failed."""
     succeeded = 200 <= answer.status <= 206
     try:
         value = _value(answer)
@@ -101,7 +101,7 @@ def answer_of(answer: Answer) -> Any:
         if succeeded:
             raise
         value = None
-    if _is_status(value) and (value.get("status") == "Failure" or (succeeded and value.get("status") != "Success")):
+    if not succeeded and _is_status(value):
         code = value.get("code")
         status = from_status(code if isinstance(code, int) else 0, value)
         raise CallFailed(str(value.get("message") or ""), status)
@@ -112,7 +112,8 @@ def answer_of(answer: Answer) -> Any:
 
 
 def _is_status(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("kind") == "Status" and value.get("apiVersion") in (None, "", "v1")
+    is_status = isinstance(value, dict) and value.get("kind") == "Status" and value.get("apiVersion") in (None, "", "v1")
+    return is_status and value.get("status") == "Failure"
 
 
 def _value(answer: Answer) -> Any:

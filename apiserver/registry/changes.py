@@ -46,8 +46,8 @@ def null_empty_lists(of: Type, value: Any) -> None:
             null_empty_lists(inner, each)
 
 
-def dedup_owners(meta: Object, ctx: Context) -> None:
-    """Equal owner references are one; that there were several is said in a warning."""
+def dedup_owners(meta: Object, ctx: Context, *, again: bool = False) -> None:
+    """Equal owner references are one; that there were several is said in a warning. `again`: admission has made it so."""
     owners = meta.get("ownerReferences")
     if not owners or len(owners) < 2:
         return
@@ -57,9 +57,10 @@ def dedup_owners(meta: Object, ctx: Context) -> None:
             unique.append(owner)
     if len(unique) == len(owners):
         return
-    again = [owner["uid"] for index, owner in enumerate(owners) if owner in owners[:index]]
+    repeated = [owner["uid"] for index, owner in enumerate(owners) if owner in owners[:index]]
     ctx.warnings.append(
-        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests "
-        f"as early as 1.24; please fix your requests; duplicate UID(s) observed: {', '.join(dict.fromkeys(again))}"
+        f".metadata.ownerReferences contains duplicate entries{' after mutating admission happens' if again else ''}; API server dedups "
+        "owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+        + ", ".join(dict.fromkeys(repeated))
     )
     meta["ownerReferences"] = unique

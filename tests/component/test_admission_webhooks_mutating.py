@@ -74,8 +74,11 @@ REFUSED_PATCHES: dict[str, tuple[Object, str]] = {
         add("/data/a/b", 1),
         'add operation does not apply: doc is missing path: "/data/a/b": missing value',
     ),
-    "another kind": (add("/kind", "Secret"), 'no kind "Secret" is registered for version "v1"'),
-    "another version": (add("/apiVersion", "v2"), 'no kind "ConfigMap" is registered for version "v2"'),
+    "another kind": (add("/kind", "Secrets"), 'no kind "Secrets" is registered for version "v1" in scheme "pkg/runtime/scheme.go:111"'),
+    "another version": (
+        add("/apiVersion", "v2"),
+        'no kind "ConfigMap" is registered for version "v2" in scheme "pkg/runtime/scheme.go:111"',
+    ),
     "a test that fails": (
         {"op": "test", "path": "/kind", "value": "Pod"},
         "testing value /kind failed: test failed",
@@ -109,7 +112,35 @@ async def test_managed_fields_that_cannot_be_are_as_they_were(tmp_path: Path) ->
         await found.mutating("/m", rules("configmaps"), patching(add("/metadata/managedFields/0/operation", "Guess")))
         reply = await found.api.call("POST", CONFIG_MAPS, config_map("a", {"k": "v"}))
         assert reply.body["metadata"]["managedFields"][0]["operation"] == "Update"
-        assert ".metadata.managedFields was in an invalid state after admission" in reply.headers["warning"]
+        assert reply.headers["warning"] == (
+            '299 - ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission '
+            'controller; please fix your requests: operation must be `Apply` or `Update`"'
+        )
+
+
+@virtual
+async def test_owners_are_named_once(tmp_path: Path) -> None:
+    async with hooked(tmp_path) as found:
+        owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "1"}
+        await found.mutating("/m", rules("configmaps"), patching(add("/metadata/ownerReferences", [owner, owner])))
+        reply = await found.api.call("POST", CONFIG_MAPS, config_map("a"))
+        assert reply.body["metadata"]["ownerReferences"] == [owner]
+        assert ".metadata.ownerReferences contains duplicate entries after mutating admission happens" in reply.headers["warning"]
+
+
+@virtual
+async def test_what_is_the_servers_stays_as_it_is(tmp_path: Path) -> None:
+    async with hooked(tmp_path) as found:
+        created = await found.api.ok("POST", CONFIG_MAPS, config_map("a"))
+        await found.mutating("/m", rules("configmaps"), patching(add("/metadata/creationTimestamp", "2020-01-01T00:00:00Z")))
+        obj = await found.api.ok("PUT", f"{CONFIG_MAPS}/a", config_map("a", {"k": "v"}))
+        assert obj["metadata"]["creationTimestamp"] == created["metadata"]["creationTimestamp"]
+        found.answer("/m", patching(add("/metadata/resourceVersion", "1")))
+        reply = await found.api.call("PUT", f"{CONFIG_MAPS}/a", config_map("a"))
+        assert (reply.status, reply.body["reason"]) == (409, "Conflict")
+        found.answer("/m", patching(add("/metadata/uid", "another")))
+        reply = await found.api.call("PUT", f"{CONFIG_MAPS}/a", config_map("a"))
+        assert (reply.status, reply.body["details"]["causes"][0]["field"]) == (422, "metadata.uid")
 
 
 @virtual

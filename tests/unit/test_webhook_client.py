@@ -53,7 +53,6 @@ PROBLEMS: dict[str, tuple[Answer, str, int | None]] = {
         None,
     ),
     "a Status": (said(REFUSED, 403), "not you", 403),
-    "a Status that says it went well": (said(REFUSED, 200), "not you", 403),
     "not found": (said(b"404 page not found", 404, "text/plain"), "the server could not find the requested resource", 404),
     "an error": (
         said(b'it\'s "broken"\n', 500, "text/plain"),
@@ -78,6 +77,10 @@ def test_an_answer_that_is_none(answer: Answer, text: str, code: int | None) -> 
         answer_of(answer)
     assert str(caught.value) == text
     assert (caught.value.status.http_code if caught.value.status is not None else None) == code
+
+
+def test_a_status_that_comes_with_a_good_code_is_an_answer() -> None:
+    assert answer_of(said(REFUSED, 200))["message"] == "not you"
 
 
 @pytest.mark.parametrize("body", [b'{"kind":"AdmissionReview","x":1}', b"kind: AdmissionReview\nx: 1\n"], ids=["JSON", "YAML"])

@@ -107,7 +107,14 @@ UNDECODABLE: dict[str, tuple[Any, str]] = {
         {**V1BETA1, "response": {}},
         "converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion",
     ),
-    "another kind": ({"kind": "Pod", "apiVersion": "v1"}, 'no kind "Pod" is registered for version "v1"'),
+    "another kind": (
+        {"kind": "Pod", "apiVersion": "v1"},
+        'no kind "Pod" is registered for version "v1" in scheme "pkg/runtime/scheme.go:111"',
+    ),
+    "a Status": (
+        {"kind": "Status", "apiVersion": "v1", "status": "Failure"},
+        "converting (v1.Status) to (v1.AdmissionReview): unknown conversion",
+    ),
     "a response that is a text": (
         {**V1, "response": "yes"},
         "json: cannot unmarshal string into Go struct field AdmissionReview.response of type v1.AdmissionResponse",
@@ -192,7 +199,11 @@ NO_OBJECTS: dict[str, tuple[Object | None, Object, str]] = {
         {"op": "add", "path": "/data/k", "value": 1},
         "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
     ),
-    "another kind": (PRESENT, {"op": "replace", "path": "/kind", "value": "Pod"}, 'no kind "Pod" is registered for version "v1"'),
+    "another kind": (
+        PRESENT,
+        {"op": "replace", "path": "/kind", "value": "Pod"},
+        'no kind "Pod" is registered for version "v1" in scheme "pkg/runtime/scheme.go:111"',
+    ),
     "no object any more": (PRESENT, {"op": "replace", "path": "", "value": []}, ""),
     "nothing to change": (
         None,

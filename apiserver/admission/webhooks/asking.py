@@ -21,11 +21,12 @@ from kube.errors import ApiError, BadRequest, InternalError, ServiceUnavailable,
 
 
 class NotAsked(Exception):
-    """A webhook could not be asked, or has not answered: its failurePolicy says what that means. `code` is the status of it."""
+    """A webhook could not be asked, or has not answered: its failurePolicy says what that means, unless `is_late`: the request itself has
+    no more time. `code` is the status of it."""
 
-    def __init__(self, why: str, code: int) -> None:
+    def __init__(self, why: str, code: int, *, is_late: bool = False) -> None:
         super().__init__(why)
-        self.code = code
+        self.code, self.is_late = code, is_late
 
 
 class Denied(Exception):
@@ -67,7 +68,7 @@ def seconds_left(attributes: Attributes) -> float | None:
 
 
 def too_late() -> ApiError:
-    return Timeout("Timeout: request did not complete within requested timeout", details={})
+    return Timeout("Timeout: request did not complete within the allotted timeout", details={})
 
 
 async def ask(
@@ -88,7 +89,7 @@ async def ask(
             await accept(response)
         code, refusal, error_type = 200, None, ""
     except NotAsked as error:
-        code, refusal, error_type = error.code, _failure(webhook, error), "calling_webhook_error"
+        code, refusal, error_type = error.code, too_late() if error.is_late else _failure(webhook, error), "calling_webhook_error"
     except Denied as error:
         code, refusal, error_type = error.error.http_code, error.error, "no_error"
     except ApiError as error:
@@ -99,8 +100,6 @@ async def ask(
         measured.rejected(webhook.name, operation, type_, error_type, code)
     elif error_type:
         measured.failed_open(webhook.name, type_)
-        left = seconds_left(attributes)
-        refusal = too_late() if left is not None and left <= 0 else None
     return Outcome(refusal, warnings)
 
 
@@ -130,7 +129,8 @@ async def _answer(webhook: Webhook, write: Write, form: Form, *, mutating: bool)
         return read(answer, version=version, uid=uid, mutating=mutating)
     except CallFailed as error:
         code = error.status.http_code if error.status is not None else ServiceUnavailable.code
-        raise NotAsked(f"failed to call webhook: {error}", code) from error
+        is_late = timeout_s < webhook.timeout_s and isinstance(error.__cause__, TimeoutError)
+        raise NotAsked(f"failed to call webhook: {error}", code, is_late=is_late) from error
     except Undecodable as error:
         raise NotAsked(f"failed to call webhook: {error}", ServiceUnavailable.code) from error
     except Unfit as error:

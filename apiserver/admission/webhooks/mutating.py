@@ -19,7 +19,10 @@ from apiserver.admission.webhooks.measured import Measured
 from apiserver.admission.webhooks.patches import mutated, operations_of
 from apiserver.admission.webhooks.review import Response
 from apiserver.registry.admission import Attributes, Memory, Reinvocation
-from apiserver.validation.metadata import validate_managed_fields
+from apiserver.registry.changes import dedup_owners
+from apiserver.registry.conflicts import modified
+from apiserver.registry.metadata import keep_system_fields
+from kube.errors import quoted
 from kube.objects import Object
 
 _MEMORY: Final = "MutatingAdmissionWebhook"
@@ -78,6 +81,9 @@ async def _apply(webhook: Webhook, write: Write, form: Form, operations: list[ob
     _mend_managed_fields(new, before or {}, facts.attributes)
     form.default(new)
     facts.obj = new = await facts.held(form, new)
+    if not facts.is_scale and new.get("metadata"):
+        _keep_the_servers_own(new, facts.attributes)
+        dedup_owners(new["metadata"], facts.attributes.ctx, again=True)
     keep(facts.attributes, new, is_scale=facts.is_scale)
     return has_changed
 
@@ -86,12 +92,33 @@ def _mend_managed_fields(new: Object, before: Object, attributes: Attributes) ->
     """Who made something of managedFields that they cannot be has them as they were, and is told."""
     metadata, was = new.get("metadata") or {}, (before.get("metadata") or {}).get("managedFields")
     entries = metadata.get("managedFields")
-    if entries == was or not entries:
-        return
-    problems = validate_managed_fields(entries, "metadata.managedFields")
-    if not problems:
+    problem = _problem_of(entries) if entries and entries != was else ""
+    if not problem:
         return
     metadata.pop("managedFields")
     if was:
         metadata["managedFields"] = was
-    attributes.ctx.warnings.append(f"{_OUTDATED}{problems[0]}")
+    attributes.ctx.warnings.append(f"{_OUTDATED}{problem}")
+
+
+def _problem_of(entries: list[Object]) -> str:
+    for index, each in enumerate(entries):
+        fields_type = each.get("fieldsType") or ""
+        if each.get("operation") not in ("Apply", "Update"):
+            return "operation must be `Apply` or `Update`"
+        if not each.get("apiVersion"):
+            return "apiVersion must not be empty"
+        if fields_type != "FieldsV1":
+            return f"{f'invalid fieldsType {quoted(fields_type)}' if fields_type else 'missing fieldsType'} in managed fields entry {index}"
+    return ""
+
+
+def _keep_the_servers_own(new: Object, attributes: Attributes) -> None:
+    """What of an update's metadata is the server's is as it was, whatever a webhook says. Raises Conflict where it says that it has
+    another version of the object before it."""
+    old, meta = attributes.old, new.get("metadata")
+    if attributes.operation != "UPDATE" or old is None or not meta:
+        return
+    if meta.get("resourceVersion") and meta["resourceVersion"] != old["metadata"]["resourceVersion"]:
+        raise modified(attributes.kind.resource, attributes.name)
+    keep_system_fields(new, old)

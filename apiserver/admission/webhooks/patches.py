@@ -10,7 +10,7 @@ import orjson
 
 from apiserver.admission.policies.facts import Form
 from apiserver.admission.webhooks.asking import NotAsked
-from apiserver.admission.webhooks.review import Response
+from apiserver.admission.webhooks.review import Response, unknown_kind
 from kube.errors import InternalError, ServiceUnavailable, quoted
 from kube.objects import Object
 from kube.patch.json_patch import PatchFailed, json_kind, patched
@@ -20,6 +20,7 @@ from kube.schema.gojson import TooDeep
 from kube.schema.types import StructType
 
 _LIBRARY: Final = "jsonpatch"
+_HEADER: Final = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 
 
 def operations_of(name: str, response: Response) -> list[Any]:
@@ -63,10 +64,11 @@ def mutated(name: str, form: Form, obj: Object | None, operations: list[Any]) ->
 
 def _decoded(form: Form, document: Any) -> Object:
     if not isinstance(document, dict):
-        raise internal(f"couldn't get version/kind; json parse error: json: cannot unmarshal {json_kind(document)} into Go value")
+        why = f"json: cannot unmarshal {json_kind(document)} into Go value of type {_HEADER}"
+        raise internal(f"couldn't get version/kind; json parse error: {why}")
     api_version, kind = document.get("apiVersion") or form.kind.api_version, document.get("kind") or form.kind.kind
     if (api_version, kind) != (form.kind.api_version, form.kind.kind):
-        raise internal(f"no kind {quoted(kind)} is registered for version {quoted(api_version)}")
+        raise internal(unknown_kind(api_version, kind))
     of = _type(form)
     if of is None:
         return {**document, "apiVersion": api_version, "kind": kind}

@@ -14,6 +14,7 @@ from kube.schema.leaves import LeafError, base64
 VERSIONS: Final = ("v1", "v1beta1")
 _GROUP: Final = "admission.k8s.io"
 _KIND: Final = "AdmissionReview"
+_SCHEME: Final = "pkg/runtime/scheme.go:111"
 _ERROR_CODE_MIN: Final = 400
 _ERROR_CODE_MAX: Final = 599
 _GO_TYPES: Final[Mapping[str, tuple[type, str]]] = {
@@ -94,10 +95,15 @@ def _check_kind(found: Object, version: str) -> None:
     api_version, kind = found.get("apiVersion") or f"{_GROUP}/{version}", found.get("kind") or _KIND
     if (api_version, kind) == (f"{_GROUP}/{version}", _KIND):
         return
-    if kind == _KIND and api_version in [f"{_GROUP}/{each}" for each in VERSIONS]:
-        other = api_version.partition("/")[2]
-        raise Undecodable(f"converting ({other}.AdmissionReview) to ({version}.AdmissionReview): unknown conversion")
-    raise Undecodable(f"no kind {quoted(kind)} is registered for version {quoted(api_version)}")
+    if (api_version, kind) == ("v1", "Status") or (kind == _KIND and api_version in [f"{_GROUP}/{each}" for each in VERSIONS]):
+        other = api_version.rpartition("/")[2]
+        raise Undecodable(f"converting ({other}.{kind}) to ({version}.{_KIND}): unknown conversion")
+    raise Undecodable(unknown_kind(api_version, kind))
+
+
+def unknown_kind(api_version: str, kind: str) -> str:
+    """What Go says of a kind that nobody knows."""
+    return f"no kind {quoted(kind)} is registered for version {quoted(api_version)} in scheme {quoted(_SCHEME)}"
 
 
 def _check_types(response: Any, version: str) -> None:
