@@ -113,8 +113,8 @@ async def test_managed_fields_that_cannot_be_are_as_they_were(tmp_path: Path) ->
         reply = await found.api.call("POST", CONFIG_MAPS, config_map("a", {"k": "v"}))
         assert reply.body["metadata"]["managedFields"][0]["operation"] == "Update"
         assert reply.headers["warning"] == (
-            '299 - ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission '
-            'controller; please fix your requests: operation must be `Apply` or `Update`"'
+            '299 - ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating '
+            'admission controller; please fix your requests: operation must be `Apply` or `Update`"'
         )
 
 
