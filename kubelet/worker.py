@@ -12,11 +12,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from kube.clock import rfc3339
-from kube.objects import Object, annotations_of, is_condition_true, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
+from kube.objects import Object, annotations_of, is_deleting, key_of, labels_of, name_of, namespace_of, uid_of
 from kubelet import backoff, hooks, resizing, sandbox, starting
 from kubelet.host import Host
 from kubelet.observed import (
-    ALL_RESTARTING,
     Resize,
     RuntimeState,
     Waiting,
@@ -77,7 +76,7 @@ class PodWorker:
         self.attached_by_s: float | None = None
         self._terminating, self._reason, self._message = False, "", ""
         self.resize = resizing.told_by(pod, host.clock.now())
-        self._restarting_all = is_condition_true(pod, ALL_RESTARTING)
+        self._restarting_all = False
         self._start_time = str(pod.get("status", {}).get("startTime") or "")
 
     # --- told from outside ------------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ async def test_a_resize_that_does_not_fit_yet_waits() -> None:
         assert (status["resources"], status["allocatedResources"]) == (asking("1"), {"cpu": "1"})
         assert (found["spec"]["containers"][0]["resources"], found["status"]["observedGeneration"]) == (asking("4"), 2)
         await api.ok("DELETE", f"{PODS}/large")
-        found = await api.where(f"{PODS}/small", has("c", asking("4")))
+        found = await api.where(f"{PODS}/small", has("c", asking("4")), within_s=20)
         assert not [each for each in found["status"]["conditions"] if each["type"].startswith("PodResize")]
         assert given(found, "c")[1] == 0
         await api.until(lambda: _equals(told(api, "small"), ["ResizeDeferred", "ResizeStarted", "ResizeCompleted"]))

@@ -206,6 +206,21 @@ async def test_a_resize_while_the_agent_was_away_waits_until_it_knows_all_pods()
 
 
 @virtual
+async def test_a_restarted_agent_leaves_containers_with_limits_of_the_pod_alone() -> None:
+    api = Api(LoopClock())
+    first = start(api)
+    api.pod(container={"resizePolicy": RESTART}, resources=LIMIT)
+    await ready(api)
+    before = api.status()
+    await first.stop()
+    again = start(api, seed=2)
+    await asyncio.sleep(100)
+    assert api.status() == before
+    assert again.events.reasons() == []
+    await again.stop()
+
+
+@virtual
 async def test_what_a_runtime_refuses_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     update, refused = SimulatedRuntime.update_container_resources, ["too busy", "too busy"]
 

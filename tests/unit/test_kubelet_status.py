@@ -281,6 +281,32 @@ def test_an_ephemeral_container_has_a_status_of_its_own_and_no_say_in_the_phase(
     assert conditions(status)["Ready"] == ("True", "")
 
 
+def restarting(state: Object, **rest: Any) -> Object:
+    """The status of a pod that begins again, whose init container is as `state` says."""
+    rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}]
+    init = [{"name": "i", "image": "nginx", "restartPolicy": "Never", "restartPolicyRules": rules}]
+    given = pod(init=init, status={"phase": "Running", "conditions": [{"type": "Initialized", "status": "True"}]})
+    return described(given, seen(**{"restarts": {"i": 1, "web": 3}, **state, **rest}))
+
+
+def test_a_container_that_was_removed_to_restart_all_is_counted_and_waits() -> None:
+    status = restarting({}, restarting_all=True)
+    (found,) = status["containerStatuses"]
+    assert (found["restartCount"], found["state"]["waiting"]["reason"]) == (3, "RestartingAllContainers")
+    assert (found["lastState"]["terminated"]["reason"], found["lastState"]["terminated"]["exitCode"]) == ("RestartingAllContainers", 137)
+    assert status["phase"] == "Running"
+    assert conditions(status)["AllContainersRestarting"] == ("True", "RestartAllContainersStarted")
+
+
+def test_a_pod_that_begins_again_has_been_initialized() -> None:
+    status = restarting({"containers": {"i": ran("i", attempt=1)}}, restarts={"i": 1})
+    (init,), (web,) = status["initContainerStatuses"], status["containerStatuses"]
+    assert (init["restartCount"], init["lastState"]["terminated"]["reason"]) == (1, "RestartingAllContainers")
+    assert (web["restartCount"], web["state"]["waiting"]["reason"]) == (0, "PodInitializing"), "its turn had not come"
+    assert status["phase"] == "Pending"
+    assert (conditions(status)["Initialized"], conditions(status)["AllContainersRestarting"]) == (("True", ""), ("False", ""))
+
+
 def test_a_rejected_pod_says_why() -> None:
     assert rejected_status(pod(), "OutOfcpu", "Node didn't have enough resource: cpu", NOW) == {
         "phase": "Failed",
