@@ -14,6 +14,7 @@ from kubelet.runtime.log import LogLine, MemoryLog
 
 KILLED_EXIT_CODE = 137
 TERMINATED_EXIT_CODE = 143
+_NONE: Object = {}
 _MESSAGE_CHARS_MAX, _FALLBACK_CHARS_MAX, _MESSAGE_LINES_MAX = 4096, 2048, 80
 
 
@@ -73,7 +74,7 @@ class SimulatedContainer:
                 reason=self.reason,
                 message=self.message,
                 log_path=self.config.log_path,
-                resources=self.spec.get("resources") or {},
+                resources=self.spec.get("resources") or _NONE,
             )
         return self._status
 
@@ -84,6 +85,12 @@ class SimulatedContainer:
         self.cpu_core_nanos += int(nano_cores * max((now - since).total_seconds(), 0.0))
         self.counted_at = now
         return self.cpu_core_nanos
+
+    def hold(self, spec: Object) -> None:
+        """Its spec, equal to the one it has, is held there now."""
+        self.config = replace(self.config, container=spec)
+        if self._status is not None:
+            self._status = replace(self._status, resources=spec.get("resources") or _NONE)
 
     def resize(self, resources: Object) -> None:
         """It has these requests and limits from now on."""
@@ -106,7 +113,7 @@ class SimulatedContainer:
         """It is what `status` says, from before the agent's restart."""
         self.state, self.started_at, self.finished_at = status.state, status.started_at, status.finished_at
         self.exit_code, self.reason, self.message = status.exit_code, status.reason, status.message
-        self._status = replace(status, resources=self.spec.get("resources") or {})
+        self._status = replace(status, resources=self.spec.get("resources") or _NONE)
         self.quiet = quiet
         if status.state is ContainerState.EXITED:
             self.log.close()

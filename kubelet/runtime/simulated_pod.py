@@ -62,7 +62,7 @@ class SimulatedPod:
         for spec in all_containers(pod):
             for container in self.containers.values():
                 if container.spec == spec:
-                    container.config = replace(container.config, container=spec)
+                    container.hold(spec)
 
     def of_sandbox(self, sandbox_id: str) -> list[SimulatedContainer]:
         return [each for each in self.containers.values() if each.sandbox_id == sandbox_id]

@@ -15,7 +15,7 @@ from tests.virtual import virtual
 
 async def settled(w: World) -> Any:
     """The agent, the simulated pod and the reporter's entry of a pod that has been ready for a while."""
-    w.api.pod(container={"env": [{"name": "A", "value": "b"}]})
+    w.api.pod(container={"env": [{"name": "A", "value": "b"}], "resources": {"requests": {"cpu": "1"}}})
     await ready(w.api)
     await asyncio.sleep(5)
     node = w.agents.nodes["n1"]
@@ -33,6 +33,7 @@ async def test_worker_runtime_and_reporter_hold_the_newest_version_that_the_cach
             assert newest is not None
             assert worker.pod is simulated.pod is entry.pod is newest
             assert next(each.spec for each in simulated.containers.values()) is newest["spec"]["containers"][0]
+            assert next(each.status().resources for each in simulated.containers.values()) is newest["spec"]["containers"][0]["resources"]
             w.api.change("web", lambda pod: pod["status"]["conditions"].append({"type": "theirs", "status": "True"}))
             await asyncio.sleep(1)
 
