@@ -74,7 +74,7 @@ class _Route:
 async def _serve(request: Request) -> Answer:
     info = request.info
     served = request.server.registries.served(info.group, info.version, info.resource)
-    if served is None:
+    if served is None or (info.verb == "proxy" and served.registry.kind.custom is None):
         raise no_such_path()
     kind = served.registry.kind
     if kind.custom is not None and not custom_routes.is_placed(served.resource, info):
@@ -135,7 +135,7 @@ def _check_route(request: Request, route: _Route) -> None:
         return  # takes what a proxy takes, HEAD and OPTIONS too: `proxy.py`
     if verb == "watch" and not request.info.by_path and (route.part is not None or not request.info.name):
         verb = "get" if route.part is not None else "list"  # whether a list can be watched is the handler's to say
-    if verb not in route.verbs or method == "HEAD":
+    if verb not in route.verbs or method == "HEAD" or (request.info.by_path and method != "GET"):
         raise not_allowed()
     if method == "PATCH":
         patch_bodies.check_media_type(request.header(b"content-type"))

@@ -42,7 +42,7 @@ def _subject(spec: Object) -> User:
 def _decided(registries: Any, body: Object, user: User) -> Object:
     spec, problems = body["spec"], list[str]()
     decision: Decision = registries.authorizer.decide(user, _attributes(spec, problems))
-    error = "\n".join([*problems, *([decision.error] if decision.error else [])])
+    error = "; ".join([*([decision.error] if decision.error else []), *problems])
     status: Object = {"allowed": decision.allowed}
     body["status"] = status
     if decision.denied:
@@ -55,45 +55,48 @@ def _decided(registries: Any, body: Object, user: User) -> Object:
 
 
 def _attributes(spec: Object, problems: list[str]) -> Attributes:
-    """What the review asks about. Selectors that cannot be read are left out and noted among `problems`."""
+    """What the review asks about. What of its selectors cannot be read is left out and noted among `problems`."""
     other = spec.get("nonResourceAttributes")
     if other is not None:
         return Attributes(other.get("verb") or "", path=other.get("path") or "")
     asked = spec["resourceAttributes"]
-    selected = _selected(asked, "fieldSelector", _field_requirements, problems)
-    _selected(asked, "labelSelector", _check_labels, problems)
+    selected = _selected(asked, "fieldSelector", lambda raw: fields.parse(raw).requirements, _field_requirement, problems)
+    _selected(asked, "labelSelector", lambda raw: labels.parse(raw).requirements, _label_requirement, problems)
     given = {each: asked.get(each) or "" for each in ("verb", "group", "version", "resource", "subresource", "namespace", "name")}
-    return Attributes(**given, field_selector=tuple(selected or ()))
+    return Attributes(**given, field_selector=tuple(selected))
 
 
-def _selected(asked: Object, name: str, read: Callable[[Object], T], problems: list[str]) -> T | None:
-    selector = asked.get(name)
-    if selector is None:
-        return None
+def _selected(
+    asked: Object, name: str, parse: Callable[[str], Sequence[T]], read: Callable[[Object], T], problems: list[str]
+) -> Sequence[T]:
+    """The requirements that can be read: the others would only have narrowed what is asked for."""
+    selector = asked.get(name) or {}
+    found: list[T] = []
+    failed = False
     try:
-        return read(selector)
+        found = [*parse(selector.get("rawSelector") or "")]
     except ValueError:
-        problems.append(f"spec.resourceAttributes.{name} ignored due to parse error")
-        return None
-
-
-def _field_requirements(selector: Object) -> list[FieldRequirement]:
-    if selector.get("rawSelector"):
-        return [*fields.parse(selector["rawSelector"]).requirements]
-    found = []
+        failed = True
     for each in selector.get("requirements") or ():
-        operator, values = _FIELD_OPERATORS.get(each.get("operator")), list[str](each.get("values") or ())
-        if operator is None or len(values) != 1:
-            raise ValueError(f"{each} is no field selector")
-        found.append(FieldRequirement(each.get("key") or "", operator, values[0]))
+        try:
+            found.append(read(each))
+        except ValueError:
+            failed = True
+    if failed:
+        problems.append(f"spec.resourceAttributes.{name} {'partially ' if found else ''}ignored due to parse error")
     return found
 
 
-def _check_labels(selector: Object) -> None:
-    """Nothing that decides here looks at labels."""
-    if selector.get("rawSelector"):
-        labels.parse(selector["rawSelector"])
-    labels.from_object({"matchExpressions": selector.get("requirements") or ()})
+def _field_requirement(requirement: Object) -> FieldRequirement:
+    operator, values = _FIELD_OPERATORS.get(requirement.get("operator") or ""), list[str](requirement.get("values") or ())
+    if operator is None or len(values) != 1:
+        raise ValueError(f"{requirement} is no field selector")
+    return FieldRequirement(requirement.get("key") or "", operator, values[0])
+
+
+def _label_requirement(requirement: Object) -> labels.Requirement:
+    """Nothing that decides here looks at labels, but who asks hears which are wrong."""
+    return labels.from_object({"matchExpressions": [requirement]}).requirements[0]
 
 
 async def review_subject(registries: Any, _namespace: str, body: Object, ctx: Context) -> Object:

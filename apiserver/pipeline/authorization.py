@@ -13,6 +13,7 @@ from typing import Final
 from apiserver.pipeline.request_info import RequestInfo
 from apiserver.registry.authorization import Attributes, Authorizer
 from apiserver.registry.kind import User
+from apiserver.validation.names import is_path_segment_name
 from kube import errors
 from kube.errors import quoted
 from kube.fields import EVERYTHING, FieldSelectorError, parse
@@ -22,15 +23,17 @@ _OF_MANY: Final = frozenset({"list", "watch", "deletecollection"})
 
 
 def attributes_of(info: RequestInfo, query: Mapping[str, Sequence[str]]) -> Attributes:
-    """What the request asks for. A list of the one object of a name counts as that object's. A selector that cannot be read selects nothing
-    here: the handler will refuse it."""
+    """What the request asks for. A list of the one object of a name counts as that object's, where it can be a name. A selector that cannot
+    be read selects nothing here (the handler will refuse it), nor does one of a request whose path names its verb."""
     if not info.is_resource:
         return Attributes(info.verb, path=info.path)
     name, selected = info.name, EVERYTHING
-    if info.verb in _OF_MANY and (text := query.get("fieldSelector", [""])[0]):
+    if info.verb in _OF_MANY and not info.by_path and (text := query.get("fieldSelector", [""])[0]):
         with contextlib.suppress(FieldSelectorError):
             selected = parse(text)
-        name = name or selected.exact("metadata.name") or ""
+        if not name and info.verb != "deletecollection":
+            name = selected.exact("metadata.name") or ""
+            name = "" if is_path_segment_name(name) else name
     return Attributes(
         info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, name, info.path, selected.requirements
     )

@@ -22,7 +22,8 @@ def validate_subject_review(review: Object) -> list[FieldError]:
 
 def validate_self_subject_review(review: Object) -> list[FieldError]:
     """A SelfSubjectAccessReview."""
-    return _attribute_errors(review.get("spec") or {}) + _metadata_errors(review, "must be empty")
+    spec = review.get("spec") or {}
+    return _attribute_errors(spec) + _selectors_errors(spec) + _metadata_errors(review, "must be empty")
 
 
 def validate_local_subject_review(review: Object) -> list[FieldError]:
@@ -41,7 +42,7 @@ def _subject_errors(spec: Object) -> list[FieldError]:
     errors = _attribute_errors(spec)
     if not spec.get("user") and not spec.get("groups"):
         errors.append(invalid("spec.user", "", "at least one of user or group must be specified"))
-    return errors
+    return errors + _selectors_errors(spec)
 
 
 def _attribute_errors(spec: Object) -> list[FieldError]:
@@ -52,8 +53,13 @@ def _attribute_errors(spec: Object) -> list[FieldError]:
     if resource is None and other is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         errors.append(invalid("spec.resourceAttributes", None, why))
+    return errors
+
+
+def _selectors_errors(spec: Object) -> list[FieldError]:
+    errors: list[FieldError] = []
     for name, check in _SELECTORS:
-        selector = (resource or {}).get(name)
+        selector = (spec.get("resourceAttributes") or {}).get(name)
         if selector is not None:
             errors += _selector_errors(selector, f"spec.resourceAttributes.{name}", check)
     return errors
