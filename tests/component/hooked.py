@@ -52,6 +52,23 @@ def add(path: str, value: Any) -> Object:
     return {"op": "add", "path": path, "value": value}
 
 
+def definition(schema: Object | None = None, *, storage: str = "v1", versions: str = "v1") -> Object:
+    known = {"openAPIV3Schema": schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "metadata": {"name": "things.e2e.test"},
+        "spec": {
+            "group": "e2e.test",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": each, "served": True, "storage": each == storage, "schema": known} for each in versions.split()],
+        },
+    }
+
+
+def thing(name: str, data: Object) -> Object:
+    return {"apiVersion": "e2e.test/v1", "kind": "Thing", "metadata": {"name": name}, "data": data}
+
+
 @dataclass(slots=True)
 class Hooked:
     """The API server and the webhook's."""

@@ -10,17 +10,20 @@ import pytest
 
 from kube.objects import Object
 from tests.component.hooked import (
+    DEFINITIONS,
     EVERYTHING,
     MUTATING,
     NAMESPACES,
     VALIDATING,
     add,
     allowing,
+    definition,
     denying,
     hooked,
     patch,
     patching,
     rules,
+    thing,
 )
 from tests.component.served import APPLY, CONFIG_MAPS, DEPLOYMENTS, MERGE, PODS, config_map, deployment, pod
 from tests.virtual import virtual
@@ -284,6 +287,19 @@ async def test_a_webhook_gets_the_version_that_it_wants(tmp_path: Path) -> None:
         assert (request["resource"]["version"], request["requestResource"]["version"]) == ("v1", "v2")
         assert request["object"]["apiVersion"] == "autoscaling/v1"
         assert not found.requests("/exact")
+
+
+@virtual
+async def test_a_webhook_for_a_version_that_comes_later_is_asked_once_it_is_there(tmp_path: Path) -> None:
+    async with hooked(tmp_path) as found:
+        api, path = found.api, "/apis/e2e.test/v1/namespaces/default/things"
+        await api.ok("POST", DEFINITIONS, definition())
+        of_v2 = [{"apiGroups": ["e2e.test"], "apiVersions": ["v2"], "operations": ["*"], "resources": ["things"]}]
+        await found.validating("/w", of_v2, denying())
+        await api.ok("POST", path, thing("a", {}))
+        await api.ok("PATCH", f"{DEFINITIONS}/things.e2e.test", {"spec": definition(versions="v1 v2")["spec"]}, content_type=MERGE)
+        assert (await api.call("POST", path, thing("b", {}))).status == 400
+        assert found.requests("/w")[0]["kind"]["version"] == "v2"
 
 
 @virtual

@@ -18,11 +18,13 @@ from tests.component.hooked import (
     Hooked,
     add,
     allowing,
+    definition,
     denying,
     hooked,
     patch,
     patching,
     rules,
+    thing,
 )
 from tests.component.served import CONFIG_MAPS, JSON_PATCH, MERGE, PODS, STRATEGIC, config_map, pod
 from tests.virtual import virtual
@@ -55,23 +57,6 @@ async def register_stages(found: Hooked, *of: Object) -> None:
     for key in STAGES:
         found.answer(f"/{key}", staged(key))
     await found.configure(MUTATING, "stages", *(found.webhook(f"/{key}", of) for key in STAGES))
-
-
-def definition(schema: Object | None = None, *, storage: str = "v1", versions: str = "v1") -> Object:
-    known = {"openAPIV3Schema": schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    return {
-        "metadata": {"name": "things.e2e.test"},
-        "spec": {
-            "group": "e2e.test",
-            "scope": "Namespaced",
-            "names": {"plural": "things", "kind": "Thing"},
-            "versions": [{"name": each, "served": True, "storage": each == storage, "schema": known} for each in versions.split()],
-        },
-    }
-
-
-def thing(name: str, data: Object) -> Object:
-    return {"apiVersion": "e2e.test/v1", "kind": "Thing", "metadata": {"name": name}, "data": data}
 
 
 # --- validating -------------------------------------------------------------------------------------------------------

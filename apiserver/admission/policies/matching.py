@@ -62,6 +62,10 @@ class Match:
             raise unknown
         return found
 
+    def concerns(self, facts: Facts) -> bool:
+        """Whether a rule is for writes of this kind and operation at all: what `form` can only narrow, and what is so for all of them."""
+        return any(_names_it(rule, facts, form.resource) for rule in self.rules for form in facts.forms)
+
 
 def _brings_labels(facts: Facts) -> bool:
     """Whether the labels of the namespace are in the object itself."""
@@ -83,13 +87,15 @@ def _matched(rules: Sequence[Object], facts: Facts, *, equivalent: bool) -> Form
 
 def _is_for(rule: Object, facts: Facts, resource: Resource) -> bool:
     names = rule.get("resourceNames")
+    return _names_it(rule, facts, resource) and _is_in_scope(rule.get("scope") or "*", facts) and (not names or facts.name in names)
+
+
+def _names_it(rule: Object, facts: Facts, resource: Resource) -> bool:
     return (
         _has(rule, "operations", facts.operation)
         and _has(rule, "apiGroups", resource.group)
         and _has(rule, "apiVersions", resource.version)
-        and _is_in_scope(rule.get("scope") or "*", facts)
         and any(_names(each, resource.plural, facts.subresource) for each in rule.get("resources") or ())
-        and (not names or facts.name in names)
     )
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from apiserver.admission.policies.expressions import Expression
+from apiserver.admission.policies.facts import Facts
 from apiserver.admission.policies.matching import Match
 from apiserver.admission.policies.policy import Policy
+from apiserver.registry.admission import Attributes
 from apiserver.validation.expressions import BOOL, NO_PARAMS
 from kube.objects import Object, name_of
 
@@ -62,6 +64,12 @@ def _read(webhook: Mapping[str, Any], uid: str) -> Webhook:
         float(webhook.get("timeoutSeconds") or DEFAULT_TIMEOUT_S),
         webhook.get("reinvocationPolicy") == "IfNeeded",
     )
+
+
+def concerned(webhooks: Sequence[Webhook], attributes: Attributes) -> list[Webhook]:
+    """The webhooks that may be for writes of this kind, operation and subresource: the same for all of them."""
+    facts = Facts(attributes)
+    return [each for each in webhooks if each.policy.match.concerns(facts)]
 
 
 class Known:

@@ -35,7 +35,8 @@ class _Webhooks:
         self._cache: Any = None
         self._known: Any = None
         self._webhooks: Sequence[Webhook] = ()
-        self._as_of = -1
+        self._as_of = (-1, -1)
+        self._concerned: dict[tuple[Resource, str, str], Sequence[Webhook]] = {}
         self.measured = Measured()
 
     def is_idle(self, registries: Any) -> bool:
@@ -43,7 +44,7 @@ class _Webhooks:
         return registries is self._registries and self._cache is not None and bool(self._cache.is_known_empty)
 
     async def _current(self, attributes: Attributes) -> Sequence[Webhook]:
-        """The webhooks that there are; none about what no webhook is for."""
+        """The webhooks that may be for such a write; none about what no webhook is for."""
         if self._registries is not attributes.registries:
             self._find(attributes.registries)
         cache = self._cache
@@ -52,19 +53,32 @@ class _Webhooks:
         await cache.catch_up()
         if not cache.count():
             return ()
-        if cache.changes != self._as_of:
-            from apiserver.admission.webhooks.hooks import Known
-
-            self._known = self._known or Known()
-            self._webhooks, self._as_of = self._known.all(cache), cache.changes
         resource = attributes.kind.resource
-        is_exempt = (resource.group == _GROUP and resource.plural in _EXEMPT) or attributes.ctx.is_part
-        return () if is_exempt else self._webhooks
+        if attributes.ctx.is_part or (resource.group == _GROUP and resource.plural in _EXEMPT):
+            return ()
+        as_of = cache.changes, attributes.registries.generation
+        if as_of != self._as_of:
+            self._read(cache)
+            self._as_of = as_of
+        key = resource, attributes.operation, attributes.ctx.subresource
+        found = self._concerned.get(key)
+        if found is None:
+            from apiserver.admission.webhooks.hooks import concerned
+
+            found = self._concerned[key] = concerned(self._webhooks, attributes)
+        return found
+
+    def _read(self, cache: Any) -> None:
+        from apiserver.admission.webhooks.hooks import Known
+
+        self._known = self._known or Known()
+        self._webhooks = self._known.all(cache)
+        self._concerned.clear()
 
     def _find(self, registries: Any) -> None:
         served = registries.served(self._resource.group, self._resource.version, self._resource.plural)
         self._cache = served.registry.cache if served is not None else None
-        self._registries, self._as_of, self._known = registries, -1, None
+        self._registries, self._as_of, self._known = registries, (-1, -1), None
 
 
 class MutatingWebhooks(_Webhooks):
