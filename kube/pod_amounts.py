@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from kube.amounts import Amounts, read
 from kube.objects import Object, condition_of
-from kube.quantity import parse
+from kube.quantity import Quantity, parse
 
 GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
 COMPUTE = ("cpu", "memory")
@@ -110,15 +110,25 @@ def with_pod_level(spec: Object, name: str, total: Amounts) -> Amounts:
 
 def pod_requests(pod: Object) -> Amounts:
     """What the pod holds while it is being resized too, with the overhead of its runtime."""
-    total = with_pod_level(pod["spec"], "requests", aggregate(pod["spec"], "requests", _held_by(pod)))
+    total = _with_held_pod_level(pod, "requests")
     _add(total, read(pod["spec"].get("overhead")))
     return total
 
 
 def pod_limits(pod: Object) -> Amounts:
     """Likewise; the overhead counts where there is a limit."""
-    total = with_pod_level(pod["spec"], "limits", aggregate(pod["spec"], "limits", _held_by(pod)))
+    total = _with_held_pod_level(pod, "limits")
     _add(total, {key: amount for key, amount in read(pod["spec"].get("overhead")).items() if total.get(key)})
+    return total
+
+
+def _with_held_pod_level(pod: Object, name: str) -> Amounts:
+    spec, status = pod["spec"], pod.get("status") or {}
+    total = with_pod_level(spec, name, aggregate(spec, name, _held_by(pod)))
+    if status.get("resources") is not None:
+        own = read((spec.get("resources") or {}).get(name))
+        held = _effective(own, status, name, is_infeasible=_is_infeasible(pod))
+        total |= {key: held.get(key, Quantity(0)) for key in own if is_pod_level_resource(key)}
     return total
 
 
@@ -129,17 +139,24 @@ def _held_by(pod: Object) -> Callable[[Object, str], Amounts]:
     statuses = {each.get("name"): each for several in lists for each in several if each.get("resources") is not None}
     if not statuses:
         return _own_amounts
-    is_infeasible = (condition_of(pod, "PodResizePending") or {}).get("reason") == "Infeasible"
+    is_infeasible = _is_infeasible(pod)
 
     def held(container: Object, name: str) -> Amounts:
         own = _own_amounts(container, name)
         found = statuses.get(container.get("name"))
-        if found is None:
-            return own
-        total: Amounts = {} if is_infeasible else own
-        _most(total, read(found["resources"].get(name)))
-        if name == "requests":
-            _most(total, read(found.get("allocatedResources")))
-        return total
+        return own if found is None else _effective(own, found, name, is_infeasible=is_infeasible)
 
     return held
+
+
+def _effective(asked: Amounts, status: Object, name: str, *, is_infeasible: bool) -> Amounts:
+    """What counts of a container, or of a pod as a whole, whose `status` says what it has."""
+    total: Amounts = {} if is_infeasible else dict(asked)
+    _most(total, read(status["resources"].get(name)))
+    if name == "requests":
+        _most(total, read(status.get("allocatedResources")))
+    return total
+
+
+def _is_infeasible(pod: Object) -> bool:
+    return (condition_of(pod, "PodResizePending") or {}).get("reason") == "Infeasible"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from kube.objects import condition_of
 from kube.quantity import QuantityError, parse
 
 CPU, MEMORY, EPHEMERAL_STORAGE, PODS = "cpu", "memory", "ephemeral-storage", "pods"
@@ -38,12 +39,12 @@ def amounts(resource_list: Mapping[str, Any] | None) -> Amounts:
 
 def pod_requests(pod: Mapping[str, Any]) -> Amounts:
     """What has to be free on a node."""
-    spec = pod["spec"]
-    resized = _resized(pod)
+    spec, resizing = pod["spec"], _resizing(pod)
     return _total(
         spec,
-        [_request(each, resized) for each in spec.get("containers") or ()],
-        [(each, _request(each, resized)) for each in spec.get("initContainers") or ()],
+        [_request(each, resizing) for each in spec.get("containers") or ()],
+        [(each, _request(each, resizing)) for each in spec.get("initContainers") or ()],
+        resizing,
     )
 
 
@@ -61,29 +62,54 @@ def pod_requests_nonzero(spec: Mapping[str, Any], requests: Amounts) -> tuple[in
         defaults[CPU] = DEFAULT_MILLI_CPU
     if needs_memory:
         defaults[MEMORY] = DEFAULT_MEMORY
-    total = _total(spec, [defaults | _request(each, {}) for each in containers], [(each, defaults | _request(each, {})) for each in init])
+    total = _total(
+        spec, [defaults | _request(each, _AT_REST) for each in containers], [(each, defaults | _request(each, _AT_REST)) for each in init]
+    )
     return total.get(CPU, 0), total.get(MEMORY, 0)
 
 
-def _request(container: Mapping[str, Any], resized: Mapping[str, Amounts]) -> Amounts:
-    asked = amounts((container.get("resources") or {}).get("requests"))
-    held = resized.get(container.get("name", ""))
-    return asked if held is None else _max(asked, held)
+class _Resizing(NamedTuple):
+    """What a pod that is being resized still holds, by container, and as a whole under "". Where the resize cannot be done, this is all
+    that it asks for; else the larger of both."""
+
+    held: Mapping[str, Amounts]
+    is_infeasible: bool = False
+
+    def effective(self, name: str, asked: Amounts) -> Amounts:
+        held = self.held.get(name)
+        if held is None:
+            return asked
+        return held if self.is_infeasible else _max(asked, held)
 
 
-def _resized(pod: Mapping[str, Any]) -> dict[str, Amounts]:
-    """What the containers of a pod that is being resized still hold, where that differs from what they ask for."""
+_AT_REST = _Resizing({})
+
+
+def _request(container: Mapping[str, Any], resizing: _Resizing) -> Amounts:
+    return resizing.effective(container.get("name", ""), amounts((container.get("resources") or {}).get("requests")))
+
+
+def _resizing(pod: Mapping[str, Any]) -> _Resizing:
     status = pod.get("status") or {}
-    found: dict[str, Amounts] = {}
-    for each in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())):
-        held = (each.get("resources") or {}).get("requests")
-        allocated = each.get("allocatedResources")
-        if held or allocated:
-            found[each.get("name", "")] = _max(amounts(held), amounts(allocated))
-    return found
+    statuses = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+    held = {each.get("name", ""): _held(each) for each in statuses if each.get("resources") is not None}
+    if status.get("resources") is not None:
+        held[""] = _held(status)
+    if not held:
+        return _AT_REST
+    return _Resizing(held, (condition_of(pod, "PodResizePending") or {}).get("reason") == "Infeasible")
 
 
-def _total(spec: Mapping[str, Any], containers: Iterable[Amounts], init: Iterable[tuple[Mapping[str, Any], Amounts]]) -> Amounts:
+def _held(status: Mapping[str, Any]) -> Amounts:
+    return _max(amounts((status.get("resources") or {}).get("requests")), amounts(status.get("allocatedResources")))
+
+
+def _total(
+    spec: Mapping[str, Any],
+    containers: Iterable[Amounts],
+    init: Iterable[tuple[Mapping[str, Any], Amounts]],
+    resizing: _Resizing = _AT_REST,
+) -> Amounts:
     total: Amounts = {}
     for asked in containers:
         _add(total, asked)
@@ -100,7 +126,8 @@ def _total(spec: Mapping[str, Any], containers: Iterable[Amounts], init: Iterabl
         total = _max(total, peak)
     pod_level = (spec.get("resources") or {}).get("requests")
     if pod_level:
-        total |= {name: value for name, value in amounts(pod_level).items() if name in (CPU, MEMORY) or name.startswith(_HUGE_PAGES)}
+        effective = resizing.effective("", amounts(pod_level))
+        total |= {name: effective.get(name, 0) for name in pod_level if name in (CPU, MEMORY) or name.startswith(_HUGE_PAGES)}
     _add(total, amounts(spec.get("overhead")))
     return total
 

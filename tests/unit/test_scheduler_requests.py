@@ -8,6 +8,7 @@ import pytest
 
 from controllers.scheduler.pod_info import PodInfo
 from controllers.scheduler.requests import pod_requests
+from kube.pod_amounts import pod_requests as kube_pod_requests
 from tests.unit.scheduler_cluster import make_pod
 
 
@@ -58,9 +59,30 @@ def test_requests(spec: dict[str, Any], expected: dict[str, int]) -> None:
     assert pod_requests({"spec": spec}) == expected
 
 
-def test_a_pod_being_resized_asks_for_the_larger_of_old_and_new() -> None:
-    status = {"containerStatuses": [{"name": "main", "resources": {"requests": {"cpu": "3"}}, "allocatedResources": {"cpu": "2"}}]}
-    assert pod_requests(make_pod("p", cpu="1", status=status)) == {"cpu": 3000}
+INFEASIBLE = {"conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]}
+
+
+@pytest.mark.parametrize("of", [kube_pod_requests, pod_requests])
+@pytest.mark.parametrize(
+    ("asked", "actual", "allocated", "more", "expected"),
+    [
+        pytest.param("1", "3", "2", {}, 3000, id="the larger of old and new"),
+        pytest.param("4", "3", "2", {}, 4000, id="what is to come counts"),
+        pytest.param("4", "1", "2", INFEASIBLE, 2000, id="but not what cannot be done"),
+    ],
+)
+def test_a_pod_that_is_being_resized(of: Any, asked: str, actual: str, allocated: str, more: dict[str, Any], expected: int) -> None:
+    has = {"resources": {"requests": {"cpu": actual}}, "allocatedResources": {"cpu": allocated}}
+    pod = make_pod("p", cpu=asked, status={"containerStatuses": [{"name": "main", **has}], **more})
+    assert _milli_cpu(of(pod)) == expected
+    whole = make_pod("p", cpu="500m", status={**has, **more})
+    whole["spec"]["resources"] = {"requests": {"cpu": asked}}
+    assert _milli_cpu(of(whole)) == expected, "the pod as a whole"
+
+
+def _milli_cpu(requests: Any) -> int:
+    cpu = requests["cpu"]
+    return cpu if isinstance(cpu, int) else int(cpu.milli_value())
 
 
 @pytest.mark.parametrize(
