@@ -20,6 +20,7 @@ from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.admission.node_taints import TaintNodesByCondition
 from apiserver.admission.pod_resize import PodResizeValidator
 from apiserver.admission.pod_security.plugin import PodSecurity
+from apiserver.admission.pod_topology_labels import PodTopologyLabels
 from apiserver.admission.policies.plugins import MutatingPolicies, ValidatingPolicies
 from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import ResourceQuota
@@ -98,6 +99,7 @@ PLUGINS: Final[dict[str, Callable[[], Any]]] = {
     "CertificateSigning": CertificateSigning,
     "CertificateSubjectRestriction": CertificateSubjectRestriction,
     "DefaultIngressClass": lambda: DEFAULT_INGRESS_CLASS,
+    "PodTopologyLabels": PodTopologyLabels,
     "NodeDeclaredFeatureValidator": NodeDeclaredFeatureValidator,
     "PodResizeValidator": PodResizeValidator,
     "MutatingAdmissionPolicy": MutatingPolicies,
