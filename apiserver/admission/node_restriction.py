@@ -252,6 +252,8 @@ def _common_name(request: bytes) -> str:
     from cryptography import x509  # loading it takes 20 ms, and most servers never see a CSR
     from cryptography.x509.oid import NameOID
 
+    if b"-----BEGIN CERTIFICATE REQUEST-----" not in request:
+        raise ValueError("PEM block type must be CERTIFICATE REQUEST")
     found = x509.load_pem_x509_csr(request).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[-1].value) if found else ""
 

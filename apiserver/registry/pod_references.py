@@ -72,6 +72,12 @@ def claim_of(pod: Object, volume: Object) -> str | None:
     return f"{pod['metadata']['name']}-{volume['name']}" if volume.get("ephemeral") is not None else None
 
 
+def names_secrets(pod: Object) -> bool:
+    """Whether a secret is named anywhere in it."""
+    spec = pod.get("spec") or {}
+    return any(plural == "secrets" and name for plural, name in (*_of_containers(spec), *_of_volumes(spec)))
+
+
 def needs_the_api(pod: Object) -> str:
     """The first kind of object that the pod refers to, in upstream's words; "" where it stands alone. Raises UnknownVolume."""
     spec = pod.get("spec") or {}

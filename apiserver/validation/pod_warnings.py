@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from apiserver.validation.metadata import same
 from apiserver.validation.names import is_dns1123_label
 from apiserver.validation.node_labels import DEPRECATED_LABELS, selector_warnings, term_warnings
 from apiserver.validation.pod_annotations import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD, is_of_interest
@@ -186,7 +185,7 @@ def _overlapping_paths(volumes: list[Object]) -> Found:
 def _projected(sources: Iterable[Object], what: str) -> Found:
     seen: set[str] = set()
     for source in sources:
-        if same(source, {}) or all(value is None for value in source.values()):
+        if all(value is None for value in source.values()):
             yield f"{what}) has no sources provided"
             continue
         paths, of = _projected_paths(source)

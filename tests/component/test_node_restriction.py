@@ -132,7 +132,11 @@ async def test_nodes_make_mirror_pods_only(tmp_path: Path) -> None:
             (mirror(uid, owners=[{"controller": False}]), 'node "n1" can only create pods with a controller owner reference set to itself'),
             (mirror(uid, owners=[{"blockOwnerDeletion": True}]), 'node "n1" must not set blockOwnerDeletion on an owner reference'),
             (mirror("123"), f"node n1 UID mismatch: expected 123 got {uid}"),
-            (mirror(uid, imagePullSecrets=[{"name": "s"}]), 'node "n1" can not create pods that reference secrets'),
+            (mirror(uid, imagePullSecrets=[{"name": "s"}]), "a mirror pod may not reference secrets"),
+            (
+                mirror(uid, resourceClaims=[{"name": "r", "resourceClaimName": "c"}]),
+                'node "n1" can not create pods that reference resourceclaims',
+            ),
             (mirror(uid), ""),
         ):
             assert reason(await of("n1", api, "POST", PODS, made)) == why
@@ -228,6 +232,10 @@ async def test_a_node_asks_for_certificates_in_its_own_name(tmp_path: Path) -> N
         assert reason(await of("n1", api, "POST", REQUESTS, request("system:node:n2", own))) == why
         assert reason(await of("n1", api, "POST", REQUESTS, request("system:node:n1", own))) == ""
         assert reason(await of("n1", api, "POST", REQUESTS, request("system:node:n2", other))) == ""
+        none = request("system:node:n1", own)
+        none["spec"]["request"] = base64.b64encode(b"foo").decode()
+        why = "unable to parse csr: PEM block type must be CERTIFICATE REQUEST"
+        assert reason(await of("n1", api, "POST", REQUESTS, none)) == why
 
 
 @virtual

@@ -237,6 +237,12 @@ WARNED: list[tuple[str, Object, list[str]]] = [
         made({"volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "a", "path": "x"}, {"key": "b", "path": "x/y"}]}}]}),
         ['volume "v" (ConfigMap "c"): overlapping paths: "x/y" with "x"'],
     ),
+    ("a source that says nothing more", made({"volumes": [{"name": "v", "projected": {"sources": [{"downwardAPI": {}}]}}]}), []),
+    (
+        "no source",
+        made({"volumes": [{"name": "v", "projected": {"sources": [{}]}}]}),
+        ['volume "v" (Projected) has no sources provided'],
+    ),
     (
         "a spread that counts nothing",
         made({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]}),
