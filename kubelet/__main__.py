@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from kube.runtime.component import Component, add_flags, address, port, run_component
+from kubelet.name_servers import SERVERS_MAX, ClusterDns
 from kubelet.process import Settings, serve
 from kubelet.stages.query import StageError
 from kubelet.stages.simulation import KINDS, Simulation
@@ -45,6 +46,13 @@ def _node_ip(text: str) -> str:
     return text if text in ("", "auto") else address(text)
 
 
+def _addresses(text: str) -> tuple[str, ...]:
+    found = tuple(address(each.strip()) for each in text.split(",") if each.strip())
+    if len(found) > SERVERS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} has more than {SERVERS_MAX} addresses")
+    return found
+
+
 def _count(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
@@ -72,6 +80,20 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--node-labels", type=_labels, default={}, metavar="K=V,...", help="labels to register the node with")
     p.add_argument("--max-pods", type=_count, default=110, metavar="N", help="how many pods a node takes (default 110)")
+    p.add_argument(
+        "--cluster-dns",
+        type=_addresses,
+        default=(),
+        metavar="IP,...",
+        help=f"the name servers of pods whose dnsPolicy is ClusterFirst, at most {SERVERS_MAX} (default: none)",
+    )
+    p.add_argument(
+        "--cluster-domain",
+        type=lambda text: text.rstrip("."),
+        default=ClusterDns().domain,
+        metavar="DOMAIN",
+        help="the domain of Services' names (default cluster.local)",
+    )
     p.add_argument(
         "--stages",
         action="append",
@@ -128,6 +150,7 @@ def main() -> int:
         node_ip=node_ip,
         labels=flags.node_labels,
         pods_max=flags.max_pods,
+        dns=ClusterDns(flags.cluster_dns, flags.cluster_domain),
     )
 
     async def work(component: Component) -> None:

@@ -28,6 +28,7 @@ from kubelet.allocation import Allocations
 from kubelet.beats import Beats
 from kubelet.heartbeat import Heartbeat
 from kubelet.host import Host
+from kubelet.name_servers import ClusterDns
 from kubelet.node import DEFAULT_CAPACITY, NodeFacts, allocatable_of
 from kubelet.observed import TERMINAL_PHASES
 from kubelet.reporter import Reporter
@@ -153,12 +154,13 @@ class Agents:
         labels: Mapping[str, str] | None = None,
         taints: Sequence[Object] = (),
         pod_cidr_wait_s: float = POD_CIDR_WAIT_S,
+        dns: ClusterDns | None = None,
     ) -> None:
         """`server_port` is what Nodes say about the kubelet server (`set_server_port` sets it later); events=None records none."""
         if not node_names or len(set(node_names)) != len(node_names):
             raise ValueError("node_names must name at least one node, each once")
         self._client, self._informers, self._clock, self._rng, self._events = client, informers, clock, rng, events
-        self._pod_cidr_wait_s = pod_cidr_wait_s
+        self._pod_cidr_wait_s, self._dns = pod_cidr_wait_s, dns or ClusterDns()
         self.reporter = Reporter(client, rng=random.Random(rng.getrandbits(64)))
         self.followed = Followed(client, rng)
         self.nodes: dict[str, NodeAgent] = {}
@@ -200,6 +202,7 @@ class Agents:
             attachments=heartbeat.attachments,
             allocatable=allocatable,
             followed=self.followed,
+            dns=self._dns,
         )
         return NodeAgent(host, heartbeat, index)
 

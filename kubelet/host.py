@@ -12,6 +12,7 @@ from kube.clock import Clock
 from kube.objects import Object, name_of, namespace_of, uid_of
 from kube.runtime.events import EventRecorder
 from kubelet.environment import Place
+from kubelet.name_servers import ClusterDns
 from kubelet.reporter import Reporter
 from kubelet.runtime.base import RuntimeService
 from kubelet.service_links import ServiceLinks
@@ -46,6 +47,8 @@ class Host:
     """What volumes are made of; None: it is fetched once, and not looked at again."""
     links: ServiceLinks | None = None
     """The Services, for those who are told of them."""
+    dns: ClusterDns = field(default_factory=ClusterDns)
+    """Whom pods ask for names."""
 
     def place_of(self, pod: Object, pod_ips: Sequence[str]) -> Place:
         """What the pod's containers are told of where they are."""

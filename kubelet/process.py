@@ -10,9 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from kube.client.config import ClientConfig
+from kube.resources import SERVICES
 from kube.runtime.component import Component
 from kube.runtime.process import CannotRun, cannot_listen
 from kubelet.agent import Agents
+from kubelet.dns.asking import SERVICE_KEY, ClusterNames
+from kubelet.name_servers import ClusterDns
 from kubelet.node import DEFAULT_CAPACITY
 from kubelet.runtime.simulated import SimulatedRuntime
 from kubelet.server.server import KubeletServer
@@ -34,6 +37,8 @@ class Settings:
     """What simulated pods do."""
     custom_kinds: Sequence[str] = ()
     """Which kinds of KWOK's objects are read from the cluster, too."""
+    dns: ClusterDns = field(default_factory=ClusterDns)
+    """What pods are told of cluster DNS."""
 
 
 def serving_context(config: ClientConfig) -> ssl.SSLContext:
@@ -54,10 +59,12 @@ def serving_context(config: ClientConfig) -> ssl.SSLContext:
 
 async def serve(component: Component, settings: Settings) -> None:
     """Run the agents and their server until cancelled."""
+    services = component.informers.of(SERVICES)
+    names = ClusterNames(lambda: services.get(SERVICE_KEY), rng=component.rng)
     agents = Agents(
         component.client,
         node_names=settings.node_names,
-        runtime_factory=partial(SimulatedRuntime, simulation=settings.simulation),
+        runtime_factory=partial(SimulatedRuntime, simulation=settings.simulation, lookup=names.lookup),
         informers=component.informers,
         clock=component.clock,
         rng=component.rng,
@@ -65,6 +72,7 @@ async def serve(component: Component, settings: Settings) -> None:
         node_ip=settings.node_ip,
         labels=settings.labels,
         capacity={**DEFAULT_CAPACITY, "pods": str(settings.pods_max)},
+        dns=settings.dns,
     )
     server = KubeletServer(agents, serving_context(component.config), host=settings.address, port=settings.port)
     try:

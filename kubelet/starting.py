@@ -138,7 +138,7 @@ async def _create(worker: PodWorker, action: StartContainer, container: Object, 
     except MountError as error:
         return _cannot_mount(worker, name, image, str(error))
     log_path = f"{name}/{action.attempt}.log"
-    own = own_files(worker.pod, container, place)
+    own = own_files(worker.pod, container, place, host.dns)
     config = ContainerConfig(
         as_given(worker.pod, container),
         image.ref,

@@ -47,7 +47,7 @@ from kubelet.runtime.base import ContainerState, CRIError, SandboxConfig
 from kubelet.starts import Starts
 from kubelet.status import rejected_status, status_of
 from kubelet.volumes.claims import look
-from kubelet.volumes.refresh import refresh
+from kubelet.volumes.refresh import give_back, refresh
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +159,7 @@ class PodWorker:
             return
         if self._is_new:
             await self.host.runtime.restore(self.pod)
+            await give_back(self)
             self.starts.remember(self.pod)
             if self._start_time:
                 self.host.attachments.use(self.uid, (await look(self.pod, client=self.host.client)).attachable)

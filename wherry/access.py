@@ -28,8 +28,8 @@ _PLURALS: Final = {
 
 
 def roles() -> list[Any]:
-    """The roles and bindings of the metrics server and of the cloud controller manager."""
-    texts = [(files(package) / "access.yaml").read_text() for package in ("controllers.metrics", "controllers.cloud")]
+    """The roles and bindings of the metrics server, of the cloud controller manager and of cluster DNS."""
+    texts = [(files(package) / "access.yaml").read_text() for package in ("controllers.metrics", "controllers.cloud", "kubelet.dns")]
     return [each for text in texts for each in yaml.safe_load_all(text)]
 
 

@@ -37,6 +37,11 @@ def parser() -> argparse.ArgumentParser:
     runtimes = ["simulated", "process", "cri", "docker"]
     up.add_argument("--runtime", choices=runtimes, default="simulated", help="what runs containers (default simulated)")
     up.add_argument("--secure-port", type=_port, default=6443, metavar="PORT", help="the API server's port, 0 for any (default 6443)")
+    up.add_argument(
+        "--dns-port", type=_port, default=0, metavar="PORT", help="where cluster DNS answers on this machine (default: any free)"
+    )
+    asked = 'who is asked for other names than the cluster\'s; "": nobody (default /etc/resolv.conf)'
+    up.add_argument("--dns-upstream", default="/etc/resolv.conf", metavar="IP[:PORT],...|FILE", help=asked)
     up.add_argument("--bind-address", default="127.0.0.1", metavar="IP", help="the API server's address (default 127.0.0.1)")
     up.add_argument("--storage", choices=["sqlite", "memory"], default="sqlite", help="sqlite keeps everything (default), memory nothing")
     up.add_argument("--emulated-version", default="1.36", metavar="X.Y", help="the Kubernetes version to play (default 1.36)")
@@ -91,6 +96,8 @@ def _up(flags: argparse.Namespace, given: list[str]) -> int:
         nodes=flags.nodes,
         runtime=flags.runtime,
         secure_port=flags.secure_port,
+        dns_port=flags.dns_port,
+        dns_upstream=flags.dns_upstream,
         bind_address=flags.bind_address,
         storage=flags.storage,
         emulated_version=flags.emulated_version,

@@ -14,12 +14,18 @@ MANAGER_USER: Final = "system:kube-controller-manager"
 SCHEDULER_USER: Final = "system:kube-scheduler"
 METRICS_USER: Final = "system:metrics-server"
 CLOUD_USER: Final = "system:cloud-controller-manager"
+DNS_USER: Final = "system:kube-dns"
 NODE_GROUP: Final = "system:nodes"
 
 AUTHORIZING: Final = ("--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction")
 """Everybody has the rights of their roles and no more, as in clusters that kubeadm makes."""
 REACHING: Final = ("--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname", "--enable-aggregator-routing")
 """How the API server finds node agents and extension API servers here, where nobody need resolve node names or route ClusterIPs."""
+
+
+CLUSTER_DNS: Final = "10.0.0.10"
+"""The ClusterIP of kube-dns: the tenth of the Services' range, as installers have it."""
+DNS_ADDRESS: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,9 @@ class Options:
     nodes: int = 3
     runtime: str = "simulated"
     secure_port: int = 6443
+    dns_port: int = 0
+    dns_upstream: str = "/etc/resolv.conf"
+    """Who knows other names than the cluster's, as `python -m kubelet.dns --upstream` has it."""
     bind_address: str = "127.0.0.1"
     storage: str = "sqlite"
     emulated_version: str = "1.36"
@@ -73,7 +82,8 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
     names = node_names(options.nodes)
     issue += [f"--issue-kubeconfig=system:node:{name},{NODE_GROUP}={configs / name}" for name in names]
     issued[METRICS_USER] = configs / "metrics-server"
-    issue.append(f"--issue-kubeconfig={METRICS_USER}={issued[METRICS_USER]}")
+    issued[DNS_USER] = configs / "kube-dns"
+    issue += [f"--issue-kubeconfig={user}={issued[user]}" for user in (METRICS_USER, DNS_USER)]
     server = (
         python, "-m", "apiserver", f"--data-dir={data}", f"--secure-port={options.secure_port}", f"--bind-address={options.bind_address}",
         f"--storage={options.storage}", f"--emulated-version={options.emulated_version}", *AUTHORIZING, *REACHING, verbosity,
@@ -90,7 +100,7 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         config = configs / name
         argv: tuple[str, ...] = (
             python, "-m", "kubelet", f"--kubeconfig={config}", f"--hostname-override={name}", f"--runtime={options.runtime}",
-            "--port=0", "--healthz-port=0", verbosity, *simulation,
+            "--port=0", "--healthz-port=0", f"--cluster-dns={CLUSTER_DNS}", verbosity, *simulation,
         )  # fmt: skip
         out.append(Process(f"kubelet {name}", argv, logs / f"kubelet-{name}.log", config))
     volumes = f"--local-volume-directory={volumes_directory(options).resolve()}"
@@ -104,4 +114,9 @@ def processes(options: Options, python: str = sys.executable) -> list[Process]:
         config = issued[user]
         argv = (python, "-m", "controllers", command, f"--kubeconfig={config}", "--healthz-port=0", verbosity, *more)
         out.append(Process(name, argv, logs / f"{name}.log", config, is_needed_first=command in ("manager", "scheduler")))
+    dns = (
+        python, "-m", "kubelet.dns", f"--kubeconfig={issued[DNS_USER]}", f"--bind-address={DNS_ADDRESS}", f"--port={options.dns_port}",
+        "--healthz-port=0", f"--cluster-dns={CLUSTER_DNS}", f"--upstream={options.dns_upstream}", verbosity,
+    )  # fmt: skip
+    out.append(Process("kube-dns", dns, logs / "kube-dns.log", issued[DNS_USER], is_needed_first=False))
     return out

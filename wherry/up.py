@@ -24,11 +24,12 @@ from kube.client.config import ConfigError, load_kubeconfig
 from kube.errors import AlreadyExists, ApiError
 from kube.objects import is_condition_true
 from kube.resources import NODES, STORAGE_CLASSES
+from kubelet.dns.resolvers import read_upstream
 from kubelet.stages.query import StageError
 from kubelet.stages.simulation import Simulation
 from wherry import state
 from wherry.access import grant
-from wherry.plan import Options, Process, processes, volumes_directory
+from wherry.plan import DNS_ADDRESS, Options, Process, processes, volumes_directory
 from wherry.supervisor import ComponentFailed, Supervisor, log_tail
 
 READY_S: Final = 60.0
@@ -48,6 +49,10 @@ def check(options: Options) -> Options:
         Simulation.load(options.stages)
     except (StageError, OSError) as error:
         raise CannotStart(f"--stages {error}") from error
+    try:
+        read_upstream(options.dns_upstream)
+    except ValueError as error:
+        raise CannotStart(f"--dns-upstream {error}") from error
     running = state.load(options.data_dir)
     if running is not None:
         raise CannotStart(f"this cluster is running already (process {running.pid}, {running.url}); `wherry down` stops it")
@@ -64,18 +69,18 @@ def check(options: Options) -> Options:
         raise CannotStart(f"--data-dir {options.data_dir} cannot be written to")
     if shutil.disk_usage(options.data_dir).free < 16 << 20:
         raise CannotStart(f"--data-dir {options.data_dir}: less than 16 MiB are free on its disk")
-    return replace(options, secure_port=_bindable_port(options.bind_address, options.secure_port))
+    secure_port = _bindable_port(options.bind_address, options.secure_port, "--secure-port (or --bind-address)")
+    return replace(options, secure_port=secure_port, dns_port=_bindable_port(DNS_ADDRESS, options.dns_port, "--dns-port"))
 
 
-def _bindable_port(address: str, port: int) -> int:
+def _bindable_port(address: str, port: int, flags: str) -> int:
     """`port`, or a free one for 0: the components must find the server there again when it is started again."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
-            reason = f"cannot listen on {address}:{port}: {error.strerror}"
-            raise CannotStart(f"{reason}. Choose another with --secure-port (or --bind-address)") from error
+            raise CannotStart(f"cannot listen on {address}:{port}: {error.strerror}. Choose another with {flags}") from error
         return int(probe.getsockname()[1])
 
 
@@ -171,7 +176,8 @@ async def _run(options: Options, supervisor: Supervisor, started: float, stop: a
         await client.close()
     supervisor.restarts = True
     console.print(f"\n[bold]{options.nodes} nodes Ready[/] after {time.monotonic() - started:.1f} s. Ctrl-C stops it.\n")
-    console.print(f"  export KUBECONFIG={admin.resolve()}\n  kubectl get nodes\n")
+    dig = f"dig @{DNS_ADDRESS} -p {options.dns_port} kubernetes.default.svc.cluster.local"
+    console.print(f"  export KUBECONFIG={admin.resolve()}\n  kubectl get nodes\n  {dig}\n")
     await stop.wait()
 
 

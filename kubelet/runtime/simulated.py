@@ -55,6 +55,7 @@ from kubelet.runtime.simulated_log import lines_of
 from kubelet.runtime.simulated_pod import SimulatedPod, annotation, container_annotations
 from kubelet.runtime.simulated_program import Program, argv_of, program_of
 from kubelet.runtime.simulated_usage import usage_of
+from kubelet.shell.machine import Lookup
 from kubelet.stages.inside import first
 from kubelet.stages.simulation import Simulation
 from kubelet.stages.stage import StageSet, defaults, seconds
@@ -84,8 +85,10 @@ class SimulatedRuntime:
         pod_cidr: str = "10.244.0.0/24",
         stages: StageSet | None = None,
         simulation: Simulation | None = None,
+        lookup: Lookup | None = None,
     ) -> None:
-        self._clock, self._rng, self._node_name, self._node_ip = clock, rng, node_name, node_ip
+        """`lookup`: how commands ask DNS; without it those that do are not known."""
+        self._clock, self._rng, self._node_name, self._node_ip, self._lookup = clock, rng, node_name, node_ip, lookup
         self._addresses = AddressPool(pod_cidr)
         self.simulation = simulation or Simulation(stages or StageSet(defaults()))
         self._pods: dict[str, SimulatedPod] = {}
@@ -114,7 +117,9 @@ class SimulatedRuntime:
     async def restore(self, pod: Object) -> None:
         if uid_of(pod) in self._pods or not simulated_restore.was_here(pod):
             return
-        known = simulated_restore.rebuilt(pod, name=self.name, new_id=self._new_id, now=self._clock.now, on_end=self._ended)
+        known = simulated_restore.rebuilt(
+            pod, name=self.name, new_id=self._new_id, now=self._clock.now, on_end=self._ended, has_program=self.has_program
+        )
         if known.ip and not known.host_network:
             self._addresses.reserve(known.ip)
         self._pods[known.uid] = known
@@ -214,7 +219,7 @@ class SimulatedRuntime:
             raise InvalidState(f"container {container_id} is in {container.state} state, not CREATED")
         known = self._pods[container.pod_uid]
         self._begin_log(known, container)
-        container.run(quiet=Program.is_known(argv_of(container.spec, container.config.envs)))
+        container.run(quiet=self.has_program(container.spec, container.config.envs))
         self._tell(ContainerEvent(known.uid, container.id, "started"))
         self._live(known, container)
         self._stage_pod(known)
@@ -250,7 +255,7 @@ class SimulatedRuntime:
         container.resize(resources)
 
     def has_program(self, container: Object, envs: Mapping[str, str]) -> bool:
-        return Program.is_known(argv_of(container, envs))
+        return Program.is_known(argv_of(container, envs), resolves=self._lookup is not None)
 
     async def update_files(self, container_id: str, changed: Mapping[str, str], gone: Sequence[str]) -> None:
         container = self._container(container_id)
@@ -317,7 +322,7 @@ class SimulatedRuntime:
             is_good = self._clock.now() - (container.started_at or self._clock.now()) < timedelta(seconds=after_s)
             output = "" if is_good else simulated_streams.probe_failure(probe, f"wherry.dev/{kind}-fails-after-s")
             return ProbeResult(is_good, output, steady=not is_good)
-        return simulated_streams.exec_probe(self._program(container), probe) or ProbeResult(True, steady=True)
+        return await simulated_streams.exec_probe(self._program(container), probe) or ProbeResult(True, steady=True)
 
     # --- images ----------------------------------------------------------------------------------------------------
 
@@ -364,7 +369,7 @@ class SimulatedRuntime:
             self._stage_pod(known)
 
     def _program(self, container: SimulatedContainer) -> Program:
-        return program_of(self._pods[container.pod_uid], container)
+        return program_of(self._pods[container.pod_uid], container, self._lookup)
 
     def _shell(self, container: SimulatedContainer) -> Program:
         """What exec'd commands run in."""
@@ -386,9 +391,8 @@ class SimulatedRuntime:
 
     def _live(self, known: SimulatedPod, container: SimulatedContainer) -> None:
         """A container that has just started (or come back) goes its way: its command's, or a Stage's, or on and on."""
-        obj = simulated_streams.container_object(
-            known.pod, container, is_known=Program.is_known(argv_of(container.spec, container.config.envs))
-        )
+        is_known = self.has_program(container.spec, container.config.envs)
+        obj = simulated_streams.container_object(known.pod, container, is_known=is_known)
         stage = self.simulation.stages.next("Container", obj, self._rng)
         lived_s = (self._clock.now() - (container.started_at or self._clock.now())).total_seconds()
         if stage is None:

@@ -37,7 +37,7 @@ class SimulatedContainer:
     reason: str = ""
     message: str = ""
     log: MemoryLog = field(default_factory=MemoryLog)
-    timer: asyncio.TimerHandle | None = None
+    timer: asyncio.TimerHandle | asyncio.Task[None] | None = None
     """What will happen to it by itself."""
     ends: list[asyncio.Future[None]] = field(default_factory=list)
     files: MutableMapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from kubelet.runtime.simulated_files import MountedFiles
 from kubelet.runtime.simulated_pod import SimulatedPod
 from kubelet.shell import interpreter
 from kubelet.shell.interpreter import NotSimulated
-from kubelet.shell.machine import Effects, Machine, Out
+from kubelet.shell.machine import Ask, Effects, Lookup, Machine, Out, Reply
 
 _REPLAY_MAX = 100_000
 """Effects that are gone through again, at most, for a container that was there before the agent."""
@@ -29,11 +29,12 @@ def argv_of(container: Object, envs: Mapping[str, str] | None = None) -> tuple[s
 
 
 @lru_cache(maxsize=4096)
-def _is_known(argv: Sequence[str]) -> bool:
-    return interpreter.knows(argv)
+def _is_known(argv: Sequence[str], resolves: bool) -> bool:
+    return interpreter.knows(argv, resolves=resolves)
 
 
-def program_of(known: SimulatedPod, container: SimulatedContainer) -> Program:
+def program_of(known: SimulatedPod, container: SimulatedContainer, lookup: Lookup | None = None) -> Program:
+    """`lookup` carries out what is asked of DNS."""
     machine = Machine(
         now=container.now,
         env=environment(known, container),
@@ -41,8 +42,9 @@ def program_of(known: SimulatedPod, container: SimulatedContainer) -> Program:
         directories=container.files.directories if isinstance(container.files, MountedFiles) else frozenset,
         hostname=known.pod["spec"].get("hostname") or name_of(known.pod),
         ip=known.ip,
+        resolves=lookup is not None,
     )
-    return Program(container, machine)
+    return Program(container, machine, lookup)
 
 
 def environment(known: SimulatedPod, container: SimulatedContainer) -> dict[str, str]:
@@ -53,20 +55,28 @@ def environment(known: SimulatedPod, container: SimulatedContainer) -> dict[str,
 class Program:
     """The command of one container, or commands run beside it in the same files."""
 
-    def __init__(self, container: SimulatedContainer, machine: Machine) -> None:
-        self._container, self.machine = container, machine
+    def __init__(self, container: SimulatedContainer, machine: Machine, lookup: Lookup | None = None) -> None:
+        self._container, self.machine, self._lookup = container, machine, lookup
         self._moment: datetime | None = None
         self._line = {"stdout": "", "stderr": ""}
 
     @staticmethod
-    def is_known(argv: Sequence[str]) -> bool:
-        """Whether the shell knows every command in it."""
-        return bool(argv) and _is_known(tuple(argv))
+    def is_known(argv: Sequence[str], *, resolves: bool) -> bool:
+        """Whether the shell knows every command in it; `resolves`: DNS can be asked."""
+        return bool(argv) and _is_known(tuple(argv), resolves)
+
+    def knows(self, argv: Sequence[str]) -> bool:
+        """Whether all of it can be run here."""
+        return self.is_known(argv, resolves=self._lookup is not None)
+
+    async def ask(self, ask: Ask) -> Reply | None:
+        """Carry out a question."""
+        return await self._lookup(ask) if self._lookup is not None else None
 
     def run(self, *, lived_s: float = 0.0) -> None:
         """Let the container's own command run; it ends the container. `lived_s`: how long it has been running already."""
         argv = argv_of(self._container.spec, self._container.config.envs)
-        if not self.is_known(argv):
+        if not self.knows(argv):
             return
         effects = interpreter.run(argv, self.machine)
         self._after(self._replay(effects, lived_s) if lived_s > 0 else 0.0, effects)
@@ -91,6 +101,9 @@ class Program:
                 effect = next(effects)
                 if isinstance(effect, Out):
                     self._say(effect)
+                elif isinstance(effect, Ask):
+                    self._container.timer = asyncio.get_running_loop().create_task(self._asked(effect, effects))
+                    return
                 elif effect.seconds > 0:
                     self._after(effect.seconds, effects)
                     return
@@ -98,6 +111,10 @@ class Program:
             self._end(int(stop.value))
         except NotSimulated as error:
             self._container.say(f"Wherry simulates this container: it does not know {error}, so nothing more happens")
+
+    async def _asked(self, ask: Ask, effects: Effects) -> None:
+        ask.reply = await self.ask(ask)
+        self._advance(effects)
 
     def _end(self, code: int) -> None:
         for stream, text in self._line.items():
@@ -120,6 +137,8 @@ class Program:
                 effect = next(effects)
                 if isinstance(effect, Out):
                     self._say(effect)
+                    continue
+                if isinstance(effect, Ask):  # what was answered then is not known any more
                     continue
                 if passed_s + effect.seconds > lived_s:
                     return passed_s + effect.seconds - lived_s

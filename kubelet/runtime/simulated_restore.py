@@ -4,7 +4,7 @@ Of their environment only the literal values come back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from kube.clock import parse_time
@@ -13,7 +13,6 @@ from kubelet.observed import all_containers, init_containers
 from kubelet.runtime.base import ContainerConfig, ContainerState, ContainerStatus, SandboxStatus
 from kubelet.runtime.simulated_container import SimulatedContainer
 from kubelet.runtime.simulated_pod import SimulatedPod
-from kubelet.runtime.simulated_program import Program, argv_of
 from kubelet.sizes import as_given
 
 
@@ -24,7 +23,13 @@ def was_here(pod: Object) -> bool:
 
 
 def rebuilt(
-    pod: Object, *, name: str, new_id: Callable[[], str], now: Callable[[], datetime], on_end: Callable[[SimulatedContainer], None]
+    pod: Object,
+    *,
+    name: str,
+    new_id: Callable[[], str],
+    now: Callable[[], datetime],
+    on_end: Callable[[SimulatedContainer], None],
+    has_program: Callable[[Object, Mapping[str, str]], bool],
 ) -> SimulatedPod:
     """The pod with all containers its status tells of, running ones running since then."""
     status = pod["status"]
@@ -42,7 +47,7 @@ def rebuilt(
             envs = {each["name"]: each.get("value") or "" for each in spec.get("env") or () if "valueFrom" not in each}
             config = ContainerConfig(as_given(pod, spec), found.image_ref, found.attempt, envs, is_init=entry["name"] in inits)
             container = SimulatedContainer(found.id, known.sandbox.id, known.uid, config, found.image, created, now, on_end)
-            container.restored(found, quiet=Program.is_known(argv_of(spec, envs)))
+            container.restored(found, quiet=has_program(spec, envs))
             known.containers[found.id] = container
     return known
 

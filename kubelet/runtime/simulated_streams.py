@@ -18,7 +18,7 @@ from kubelet.runtime.simulated_pod import container_annotations
 from kubelet.runtime.simulated_program import Program
 from kubelet.shell import interpreter
 from kubelet.shell.interpreter import NotSimulated
-from kubelet.shell.machine import Effects, Out
+from kubelet.shell.machine import Ask, Effects, Out
 
 NOT_SIMULATED_EXIT_CODE = 126
 _HEAD_BYTES_MAX = 64 * 1024
@@ -41,13 +41,13 @@ async def exec_sync(program: Program, container: SimulatedContainer, command: Se
 
     try:
         async with asyncio.timeout(timeout_s):
-            code = await _played(program.start(command), write)
+            code = await _played(program, program.start(command), write)
     except TimeoutError as error:
         raise CommandTimeout(f"command timed out after {timeout_s:g}s") from error
     return ExecResult(code, "".join(written["stdout"]).encode(), "".join(written["stderr"]).encode())
 
 
-async def _played(effects: Effects, write: object) -> int:
+async def _played(program: Program, effects: Effects, write: object) -> int:
     """Carry out effects in real (or virtual) time."""
     assert callable(write)
     while True:
@@ -60,6 +60,8 @@ async def _played(effects: Effects, write: object) -> int:
             return NOT_SIMULATED_EXIT_CODE
         if isinstance(effect, Out):
             await write(effect)
+        elif isinstance(effect, Ask):
+            effect.reply = await program.ask(effect)
         else:
             await asyncio.sleep(min(effect.seconds, 1e9))
 
@@ -86,7 +88,7 @@ async def _exec(program: Program, command: Sequence[str], streams: ExecStreams) 
         return await _shell(program, streams, write)
     if streams.has_stdin and tuple(command) in (("cat",), ("tee",)):
         return await _echo_back(streams)
-    return await _played(program.start(command), write)
+    return await _played(program, program.start(command), write)
 
 
 async def _echo_back(streams: ExecStreams) -> int:
@@ -114,7 +116,7 @@ async def _shell(program: Program, streams: ExecStreams, write: object) -> int:
             line, _, text = text.partition("\n")
             if line.split()[:1] == ["exit"]:
                 return int(line.split()[1]) if line.split()[1:2] and line.split()[1].isdigit() else code
-            code = await _played(interpreter.run_script(line, program.machine), write) if line.strip() else code
+            code = await _played(program, interpreter.run_script(line, program.machine), write) if line.strip() else code
             if streams.tty:
                 await write(Out(_PROMPT))
 
@@ -157,10 +159,10 @@ def probe_failure(probe: Object, annotation: str) -> str:
     return f"probe failed (annotation {annotation})"
 
 
-def exec_probe(program: Program, probe: Object) -> ProbeResult | None:
+async def exec_probe(program: Program, probe: Object) -> ProbeResult | None:
     """The result of an exec probe whose command is known; None for every other probe."""
     command = (probe.get("exec") or {}).get("command")
-    if not command or not Program.is_known(command):
+    if not command or not program.knows(command):
         return None
     written: list[str] = []
     effects = program.start(command)
@@ -169,6 +171,8 @@ def exec_probe(program: Program, probe: Object) -> ProbeResult | None:
             effect = next(effects)
             if isinstance(effect, Out):
                 written.append(effect.text)
+            elif isinstance(effect, Ask):
+                effect.reply = await program.ask(effect)
             elif effect.seconds > float(probe.get("timeoutSeconds") or 1):
                 return ProbeResult(False, f"command timed out: {' '.join(command)!r} timed out after {probe.get('timeoutSeconds', 1)}s")
     except StopIteration as stop:

@@ -4,6 +4,7 @@
 
     Sleep(seconds)      go on after that long (`math.inf`: never)
     Out(text, stream)   text on "stdout" or "stderr"
+    Ask(server, name)   go on when a DNS server has answered, or not
 
 and it returns the exit code. A command that is not known raises `NotSimulated` before anything else of it happens; `knows` says so
 beforehand for a whole script. `machine.py` has the effects, `commands.py` the commands, `syntax.py` the language.
@@ -19,6 +20,7 @@ from typing import Any
 from kubelet.shell import syntax
 from kubelet.shell.commands import COMMANDS
 from kubelet.shell.machine import Effect, Effects, Machine, Out, absolute
+from kubelet.shell.names import RESOLVING
 from kubelet.shell.syntax import Command, For, Group, If, Loop, Node, Pipeline, Redirect, Sequence_
 from kubelet.shell.words import Part, ShellSyntaxError, Word
 
@@ -70,8 +72,8 @@ def is_shell(command: Sequence[str]) -> bool:
     return bool(command) and command[0] in _SHELLS
 
 
-def knows(command: Sequence[str]) -> bool:
-    """Whether every command that `command` may run is known here."""
+def knows(command: Sequence[str], *, resolves: bool = False) -> bool:
+    """Whether every command that `command` may run is known here; `resolves`: those that ask DNS are."""
     if not command:
         return False
     if is_shell(command):
@@ -81,8 +83,9 @@ def knows(command: Sequence[str]) -> bool:
             names = set(_names(syntax.parse(command[2])))
         except ShellSyntaxError:
             return False
-        return all(name in COMMANDS or name in _SPECIAL for name in names)
-    return base_name(command[0]) in COMMANDS
+        return all(name in COMMANDS or name in _SPECIAL or (resolves and name in RESOLVING) for name in names)
+    name = base_name(command[0])
+    return name in COMMANDS or (resolves and name in RESOLVING)
 
 
 def base_name(path: str) -> str:
@@ -285,7 +288,7 @@ def _run_words(words: list[str], machine: Machine) -> Effects:
         return 0
     if is_shell(words):
         return (yield from run(words, machine)) if len(words) > 2 else 0
-    command = COMMANDS.get(name)
+    command = COMMANDS.get(name) or (RESOLVING.get(name) if machine.resolves else None)
     if command is None:
         raise NotSimulated(name)
     return (yield from command(arguments, machine))

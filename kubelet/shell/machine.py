@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Generator, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,7 +26,38 @@ class Out:
     stream: str = "stdout"
 
 
-Effect = Sleep | Out
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One DNS record, its data as in a zone file."""
+
+    name: str
+    ttl_s: int
+    type: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a DNS server answered: its code ("NOERROR", "NXDOMAIN", ...) and the records."""
+
+    code: str
+    found: tuple[Found, ...] = ()
+
+
+@dataclass(slots=True)
+class Ask:
+    """A question for the DNS server at an address. Whoever carries it out sets `reply` before the script goes on; None: nobody answered."""
+
+    server: str
+    name: str
+    type: str
+    over_tcp: bool = False
+    reply: Reply | None = None
+
+
+Lookup = Callable[[Ask], Awaitable[Reply | None]]
+"""Carries out an Ask. Raises nothing."""
+Effect = Sleep | Out | Ask
 Effects = Generator[Effect, None, int]
 
 
@@ -42,6 +73,8 @@ class Machine:
     hostname: str = "localhost"
     cwd: str = "/"
     ip: str = ""
+    resolves: bool = False
+    """Whether there is anybody to carry out an Ask; without, the commands that need it are not known."""
     last: int = 0
     """The exit code of the last command."""
     steps: int = 0

@@ -29,6 +29,7 @@ COMPONENTS = [
     "scheduler",
     "cloud-controller-manager",
     "metrics-server",
+    "kube-dns",
     "kubelet-1",
     "kubelet-2",
     "kubelet-3",
@@ -37,6 +38,7 @@ PARSERS = {
     "apiserver": "apiserver.settings",
     "controllers": "controllers.__main__",
     "kubelet": "kubelet.__main__",
+    "kubelet.dns": "kubelet.dns.__main__",
     "wherry.access": "wherry.access",
 }
 
@@ -104,6 +106,8 @@ class Rewriter:
         command = [self(each) for each in service["command"]]
         if command[0] == "kubelet":  # containers have a network namespace each, so there the default ports do not meet
             command += ["--port=0", "--healthz-port=0"]
+        if command[0] == "kubelet.dns":
+            command += ["--healthz-port=0", "--upstream="]
         if command[:2] == ["controllers", "metrics"]:
             command += ["--secure-port=0", "--healthz-port=0"]
         return command

@@ -105,7 +105,7 @@ def test_a_node_changes_itself_alone(up: Up) -> None:
     assert refused.json()["message"] == 'nodes "wherry-2" is forbidden: node "wherry-1" is not allowed to modify node "wherry-2"'
 
 
-@pytest.mark.parametrize("user", ["scheduler", "controller-manager", "cloud", "metrics-server"])
+@pytest.mark.parametrize("user", ["scheduler", "controller-manager", "cloud", "metrics-server", "kube-dns"])
 def test_no_component_is_an_administrator(up: Up, user: str) -> None:
     api = of_node(up, user)
     assert api.call("DELETE", "/api/v1/namespaces/default").status == 403
@@ -114,5 +114,5 @@ def test_no_component_is_an_administrator(up: Up, user: str) -> None:
 
 def test_the_kubeconfigs_are_in_nobody_elses_reach(up: Up) -> None:
     files: list[Path] = list((up.data_dir / "kubeconfigs").iterdir())
-    assert len(files) == 7
+    assert len(files) == 8
     assert {each.stat().st_mode & 0o777 for each in files} == {0o600}

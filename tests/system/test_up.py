@@ -16,7 +16,7 @@ from tests.system.running import Up, free_port, running_up, wait_until, wherry
 from wherry.state import process_start
 
 LOOPS = ["controller-manager", "scheduler", "cloud-controller-manager"]
-COMPONENTS = ["apiserver", *LOOPS, "kubelet wherry-1", "kubelet wherry-2", "kubelet wherry-3", "metrics-server"]
+COMPONENTS = ["apiserver", *LOOPS, "kubelet wherry-1", "kubelet wherry-2", "kubelet wherry-3", "metrics-server", "kube-dns"]
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
 

@@ -36,7 +36,7 @@ def ran(script: str, on: Machine | None = None, *, effects_max: int = 1000) -> t
             return out["stdout"], out["stderr"], slept, int(stop.value)
         if isinstance(effect, Out):
             out[effect.stream] += effect.text
-        else:
+        elif isinstance(effect, Sleep):
             slept += effect.seconds
             if slept == math.inf:
                 break

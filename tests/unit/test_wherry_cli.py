@@ -102,7 +102,7 @@ def test_without_kubectl_it_says_where_to_get_it(
 
 def test_the_server_comes_first_and_each_node_is_a_process(tmp_path: Path) -> None:
     planned = processes(Options(tmp_path, nodes=2))
-    loops = ["controller-manager", "scheduler", "cloud-controller-manager", "metrics-server"]
+    loops = ["controller-manager", "scheduler", "cloud-controller-manager", "metrics-server", "kube-dns"]
     assert [each.name for each in planned] == ["apiserver", "kubelet wherry-1", "kubelet wherry-2", *loops]
     assert [each.name for each in planned if not each.is_needed_first] == loops[2:], "these can wait until the nodes are Ready"
     assert len({each.log for each in planned}) == len(planned)
@@ -129,10 +129,11 @@ def test_what_is_granted_is_granted_to_whom_kubeconfigs_are_issued(tmp_path: Pat
     assert {subject["name"] for each in bindings for subject in each["subjects"]} == {
         "system:metrics-server",
         "system:cloud-controller-manager",
+        "system:kube-dns",
     }
     assert all(subject["kind"] == "User" and subject["name"] in issued for each in bindings for subject in each["subjects"])
     names = {(each["kind"], each["metadata"]["name"]) for each in roles()}
-    own = [each["roleRef"] for each in bindings if each["roleRef"]["name"].endswith(("metrics-server", "manager"))]
+    own = [each["roleRef"] for each in bindings if each["roleRef"]["name"].endswith(("metrics-server", "manager", "kube-dns"))]
     assert all((each["kind"], each["name"]) in names for each in own)
 
 
