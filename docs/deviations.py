@@ -17,7 +17,7 @@ A request for one of these gets a clear error (501 with reason NotImplemented, o
   authentication by OIDC, webhook or proxy headers.
 - A configuration file for admission plugins (`--admission-control-config-file`).
 - Alpha and beta API versions, but for `storagemigration.k8s.io/v1beta1`: `--runtime-config` refuses all others by name.
-- Container runtimes other than the simulated one; kube-proxy and cluster DNS; the etcd store.
+- Container runtimes other than the simulated one; kube-proxy; the etcd store.
 - Answers in protobuf or CBOR (requests in protobuf are read).
 
 ## Knowingly different

@@ -1,7 +1,8 @@
 """Which name servers a pod's containers ask, and how: what its dnsPolicy and dnsConfig make of the kubelet's cluster DNS. Pure.
 
-Source: upstream `pkg/kubelet/network/dns/dns.go` (GetPodDNS). deviates: a simulated node has no resolv.conf of its own: dnsPolicy Default,
-and ClusterFirst without `--cluster-dns`, give what a kubelet with `--resolv-conf=""` gives, and no MissingClusterDNS event
+Where a pod is not to ask cluster DNS, or there is none (no `--cluster-dns`), it gets what a kubelet with `--resolv-conf=""` gives.
+Source: upstream `pkg/kubelet/network/dns/dns.go` (GetPodDNS).
+deviates: simulated nodes have no resolv.conf that pods could inherit, and no MissingClusterDNS events are told
 """
 
 from __future__ import annotations
