@@ -104,6 +104,7 @@ class Cluster:
     `stages`: what simulated pods do (docs/simulation.md): files, or KWOK's objects; a Stage replaces the default of the same name.
     `metrics`: whether there is a metrics server (`metrics.k8s.io`), which HorizontalPodAutoscalers need.
     `cloud`: whether there is a cloud controller manager, which gives Services of type LoadBalancer their addresses.
+    `dns`: whether there is cluster DNS, which `nslookup`, `dig` and `getent hosts` in pods ask.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Cluster:
         stages: Stages = (),
         metrics: bool = False,
         cloud: bool = False,
+        dns: bool = False,
     ) -> None:
         if time not in _POLL_S:
             raise ValueError(f'time={time!r}: expected "auto" or "real"')
@@ -133,7 +135,7 @@ class Cluster:
         self._time: TimeMode = time
         self._start_time = start_time or START_TIME
         self._simulation = _simulation(stages)
-        self._metrics, self._cloud = metrics, cloud
+        self._metrics, self._cloud, self._dns = metrics, cloud, dns
         self._thread: LoopThread | None = None
         self._inner: InProcessCluster | None = None
         self._client: SyncClient | None = None
@@ -180,6 +182,7 @@ class Cluster:
                     runtime_factory=partial(SimulatedRuntime, simulation=self._simulation),
                     metrics=self._metrics,
                     cloud=self._cloud,
+                    dns=self._dns,
                 )
             )
             store = inner.built.store

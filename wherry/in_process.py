@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from apiserver.identity import Authority
@@ -33,13 +33,17 @@ from kube.client.client import Client
 from kube.client.informer import Informers
 from kube.client.transport import Answer, AsgiTransport, ConnectionFailed, StreamAnswer, Transport
 from kube.clock import Clock, LoopClock
+from kube.resources import SERVICES
 from kube.runtime.events import EventRecorder
 from kube.runtime.garbage import seldom
 from kubelet.agent import Agents, RuntimeFactory
+from kubelet.dns.asking import SERVICE_KEY, ClusterNames
+from kubelet.name_servers import ClusterDns
 from kubelet.runtime.simulated import SimulatedRuntime
 from wherry.access import grant
+from wherry.dns_line import DnsLine, run_dns
 from wherry.kubelet_line import KubeletLine
-from wherry.plan import node_names
+from wherry.plan import CLUSTER_DNS, node_names
 
 AUTHENTICATED = "system:authenticated"
 MANAGER = "kube-controller-manager"
@@ -60,6 +64,7 @@ USERS = {
     "cloud-controller-manager": User("system:cloud-controller-manager", (AUTHENTICATED,)),
     "kube-scheduler": User("system:kube-scheduler", (AUTHENTICATED,)),
     "metrics-server": User("system:metrics-server", (AUTHENTICATED,)),
+    "kube-dns": User("system:kube-dns", (AUTHENTICATED,)),
     "kubelet": User("system:node:simulated", ("system:masters", "system:nodes", AUTHENTICATED)),
     **{f"account {each}": _account(each) for each in ACCOUNTS.values()},
 }
@@ -81,6 +86,8 @@ class InProcessCluster:
     authority: Authority | None
     kubelets: KubeletLine
     runtime_factory: RuntimeFactory
+    dns: DnsLine | None = None
+    """How pods ask cluster DNS, if there is one."""
     _starters: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -215,10 +222,12 @@ async def in_process_cluster(
     runtime_factory: RuntimeFactory = SimulatedRuntime,
     metrics: bool = False,
     cloud: bool = False,
+    dns: bool = False,
 ) -> AsyncIterator[InProcessCluster]:
     """Start a cluster and stop it at the end. `controllers` as in --controllers; None for none at all. `wrap`: what lies
     between the components and the server (a test's faults); the admin's client is always direct. With an `authority`, ServiceAccounts can
-    have tokens. `metrics`: whether metrics.k8s.io is served. `cloud`: whether load balancers get addresses."""
+    have tokens. `metrics`: whether metrics.k8s.io is served. `cloud`: whether load balancers get addresses. `dns`: whether
+    there is cluster DNS, which pods ask; the runtime is then the simulated one, or takes a `lookup` as that does."""
     rng = random.Random(seed)
     clock = clock or LoopClock()
     secret, kubelets = secrets.token_hex(16), KubeletLine()
@@ -228,7 +237,8 @@ async def in_process_cluster(
     line = Line(built)
     transport: Transport = wrap(line) if wrap is not None else line
     admin = Client(line, user_agent="wherry", token=_token(secret, "admin"), clock=clock, rng=random.Random(rng.getrandbits(64)))
-    cluster = InProcessCluster(built, clock, rng, admin, transport, line, secret, authority, kubelets, runtime_factory)
+    names_line = DnsLine() if dns else None
+    cluster = InProcessCluster(built, clock, rng, admin, transport, line, secret, authority, kubelets, runtime_factory, names_line)
     names = node_names(nodes) if isinstance(nodes, int) else list(nodes)
     starters = cluster._starters
     if controllers is not None:
@@ -239,10 +249,12 @@ async def in_process_cluster(
         starters["kubelet"] = lambda: _kubelet(cluster, names)
     if cloud:
         starters["cloud-controller-manager"] = lambda: _cloud(cluster)
-    if metrics or cloud:
+    if metrics or cloud or dns:
         await grant(admin)
     if metrics:
         starters["metrics-server"] = lambda: _metrics_server(cluster)
+    if names_line is not None:
+        starters["kube-dns"] = lambda: _dns(cluster, names_line)
     for name in starters:
         cluster.start(name)
     try:
@@ -304,14 +316,21 @@ async def _scheduler(cluster: InProcessCluster) -> None:
 async def _kubelet(cluster: InProcessCluster, names: list[str]) -> None:
     async def work(client: Client, informers: Informers, events: EventRecorder) -> None:
         rng = random.Random(cluster.rng.getrandbits(64))
+        runtime_factory: Any = cluster.runtime_factory
+        name_servers = ClusterDns()
+        if cluster.dns is not None:
+            services, name_servers = informers.of(SERVICES), ClusterDns((CLUSTER_DNS,))
+            asking = ClusterNames(lambda: services.get(SERVICE_KEY), rng=rng, exchange=cluster.dns.exchange)
+            runtime_factory = partial(runtime_factory, lookup=asking.lookup)
         agents = Agents(
             client,
             node_names=names,
-            runtime_factory=cluster.runtime_factory,
+            runtime_factory=runtime_factory,
             informers=informers,
             clock=cluster.clock,
             rng=rng,
             events=events,
+            dns=name_servers,
         )
         async with cluster.kubelets.serving(agents):
             await agents.run()
@@ -323,3 +342,10 @@ async def _metrics_server(cluster: InProcessCluster) -> None:
     from wherry.metrics_line import run_metrics_server
 
     await run_metrics_server(cluster.make_client("metrics-server"), cluster.kubelets, cluster.clock)
+
+
+async def _dns(cluster: InProcessCluster, line: DnsLine) -> None:
+    async def work(client: Client, informers: Informers, _events: EventRecorder) -> None:
+        await run_dns(client, informers, line, cluster.clock, random.Random(cluster.rng.getrandbits(64)))
+
+    await _with_kit(cluster, "kube-dns", work)
