@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-SELDOM = ("cryptography", "email", "fastapi", "html", "http.client", "httpx", "jwt", "pydantic", "re2", "rich", "uvicorn", "wsgiref")
+SELDOM = ("cryptography", "dns", "email", "fastapi", "html", "http.client", "httpx", "jwt", "pydantic", "re2", "rich", "uvicorn", "wsgiref")
 PROCESSES = {
     "the controller manager": "controllers.__main__ controllers.manager.manager controllers.manager.accounts",
     "the scheduler": "controllers.__main__ controllers.scheduler.scheduler controllers.scheduler.startup",
