@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from kube.clock import Clock
@@ -14,10 +15,11 @@ SERVICE_NAME = "kubernetes.io/service-name"
 """The label that says whose slice it is."""
 Key = tuple[str, str]
 """Namespace, name."""
-T = TypeVar("T")
+K = TypeVar("K")
+T = TypeVar("T", bound="Service | Slice")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Port:
     """`name` is "" where it has none; `protocol` in lower case."""
 
@@ -26,7 +28,7 @@ class Port:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Service:
     """`external_name` is what an ExternalName Service leads to, "" for all others; `addresses` its ClusterIPs, none when it is headless."""
 
@@ -38,7 +40,7 @@ class Service:
     ports: tuple[Port, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
     """One address; `hostname` is what the slice says or, where it says nothing, the address with dashes."""
 
@@ -46,11 +48,12 @@ class Endpoint:
     hostname: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Slice:
     """The ready endpoints of (a part of) a Service, each with all these ports."""
 
     service: Key
+    name: str
     endpoints: tuple[Endpoint, ...]
     ports: tuple[Port, ...]
 
@@ -60,8 +63,8 @@ def service_of(obj: Object) -> Service:
     spec = obj.get("spec") or {}
     given = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else [])
     return Service(
-        namespace_of(obj).lower(),
-        name_of(obj).lower(),
+        namespace_of(obj),
+        name_of(obj),
         tuple(each for each in given if each != "None"),
         "None" in given,
         _external_name(spec) if spec.get("type") == "ExternalName" else "",
@@ -71,13 +74,17 @@ def service_of(obj: Object) -> Service:
 
 def slice_of(obj: Object) -> Slice:
     """What matters of an EndpointSlice. Endpoints that say nothing of being ready are (the API's rule)."""
-    namespace, name = namespace_of(obj), labels_of(obj).get(SERVICE_NAME, "")
     found = []
     if obj.get("addressType") in ("IPv4", "IPv6"):
         for each in obj.get("endpoints") or ():
             if (each.get("conditions") or {}).get("ready") is not False:
-                found += [Endpoint(address, (each.get("hostname") or dashed(address)).lower()) for address in each["addresses"]]
-    return Slice((namespace, name), tuple(found), _ports(obj))
+                found += [Endpoint(address, each.get("hostname") or dashed(address)) for address in each["addresses"]]
+    return Slice(slice_owner(obj), name_of(obj), tuple(found), _ports(obj))
+
+
+def slice_owner(obj: Object) -> Key:
+    """The Service of an EndpointSlice."""
+    return namespace_of(obj), labels_of(obj).get(SERVICE_NAME, "")
 
 
 def dashed(address: str) -> str:
@@ -104,10 +111,14 @@ def _external_name(spec: Object) -> str:
 
 
 def _ports(holder: Object) -> tuple[Port, ...]:
-    ports = holder.get("ports") or ()
-    return tuple(
-        Port((each.get("name") or "").lower(), (each.get("protocol") or "TCP").lower(), each["port"]) for each in ports if each.get("port")
-    )
+    given = holder.get("ports") or ()
+    return _shared(tuple((each.get("name") or "", each.get("protocol") or "TCP", each["port"]) for each in given if each.get("port")))
+
+
+@lru_cache(maxsize=1024)
+def _shared(ports: tuple[tuple[str, str, int], ...]) -> tuple[Port, ...]:
+    """Thousands of Services have the same ports."""
+    return tuple(Port(name.lower(), protocol.lower(), number) for name, protocol, number in ports)
 
 
 class World(Protocol):
@@ -141,9 +152,9 @@ class KnownWorld:
         self._changed_at_s = int(clock.now().timestamp())
         self._namespaces: set[str] = set()
         self._services: dict[Key, Service] = {}
-        self._slices: dict[Key, dict[str, Slice]] = {}
-        self._services_at: dict[str, set[Key]] = {}
-        self._slices_at: dict[str, set[tuple[Key, str]]] = {}
+        self._slices: dict[Key, tuple[Slice, ...]] = {}
+        self._services_at: dict[str, tuple[Service, ...]] = {}
+        self._slices_at: dict[str, tuple[Slice, ...]] = {}
 
     # --- what informers tell ------------------------------------------------------------------------------------------------
 
@@ -154,33 +165,29 @@ class KnownWorld:
             self._namespaces.discard(name_of(old))
 
     def take_service(self, old: Object | None, new: Object | None) -> None:
-        if old is not None:
-            was = self._services.pop((namespace_of(old), name_of(old)), None)
-            for address in was.addresses if was is not None else ():
-                _remove(self._services_at, plain(address), (namespace_of(old), name_of(old)))
+        key = (namespace_of(old or new or {}), name_of(old or new or {}))
+        if was := self._services.pop(key, None):
+            for address in was.addresses:
+                _remove(self._services_at, plain(address), was)
         if new is not None:
-            key = namespace_of(new), name_of(new)
             now = self._services[key] = service_of(new)
             for address in now.addresses:
-                self._services_at.setdefault(plain(address), set()).add(key)
+                _add(self._services_at, plain(address), now)
         self._changed()
 
     def take_slice(self, old: Object | None, new: Object | None) -> None:
         if old is not None:
-            self._drop_slice(slice_of(old).service, name_of(old))
+            owner, name = slice_owner(old), name_of(old)
+            for was in [each for each in self._slices.get(owner, ()) if each.name == name]:
+                _remove(self._slices, owner, was)
+                for address in {plain(each.address) for each in was.endpoints}:
+                    _remove(self._slices_at, address, was)
         if new is not None:
             now = slice_of(new)
-            self._slices.setdefault(now.service, {})[name_of(new)] = now
-            for each in now.endpoints:
-                self._slices_at.setdefault(plain(each.address), set()).add((now.service, name_of(new)))
+            _add(self._slices, now.service, now)
+            for address in {plain(each.address) for each in now.endpoints}:
+                _add(self._slices_at, address, now)
         self._changed()
-
-    def _drop_slice(self, service: Key, name: str) -> None:
-        was = self._slices.get(service, {}).pop(name, None)
-        if not self._slices.get(service):
-            self._slices.pop(service, None)
-        for each in was.endpoints if was is not None else ():
-            _remove(self._slices_at, plain(each.address), (service, name))
 
     def _changed(self) -> None:
         self._changed_at_s = int(self._clock.now().timestamp())
@@ -198,19 +205,24 @@ class KnownWorld:
         return self._services.get((namespace, name))
 
     def slices(self, namespace: str, name: str) -> Iterable[Slice]:
-        found = self._slices.get((namespace, name), {})
-        return [found[each] for each in sorted(found)]
+        return self._slices.get((namespace, name), ())
 
     def services_at(self, address: str) -> Iterable[Service]:
-        return [self._services[key] for key in sorted(self._services_at.get(address, ()))]
+        return self._services_at.get(address, ())
 
     def endpoints_at(self, address: str) -> Iterator[tuple[Key, Endpoint]]:
-        for service, name in sorted(self._slices_at.get(address, ())):
-            yield from ((service, each) for each in self._slices[service][name].endpoints if plain(each.address) == address)
+        for each in self._slices_at.get(address, ()):
+            yield from ((each.service, endpoint) for endpoint in each.endpoints if plain(endpoint.address) == address)
 
 
-def _remove(index: dict[str, set[T]], address: str, member: T) -> None:
-    members = index.get(address, set())
-    members.discard(member)
-    if not members:
-        index.pop(address, None)
+def _add(index: dict[K, tuple[T, ...]], key: K, member: T) -> None:
+    """In the order of their names: the same world gives the same answers. Nearly always there is one."""
+    index[key] = tuple(sorted((*index.get(key, ()), member)))
+
+
+def _remove(index: dict[K, tuple[T, ...]], key: K, member: T) -> None:
+    left = tuple(each for each in index.get(key, ()) if each is not member)
+    if left:
+        index[key] = left
+    else:
+        index.pop(key, None)
