@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from kube.errors import ApiError, InternalError
-from kube.objects import Object
+from kube.errors import ApiError, BadRequest, InternalError
+from kube.objects import Object, namespace_of
 
 NAME_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 GENERATED_LENGTH: Final = 5
@@ -56,6 +56,15 @@ def fill_new(obj: Object, *, timestamp: str, rng: random.Random) -> None:
         meta["name"] = meta["generateName"][: NAME_LENGTH_MAX - GENERATED_LENGTH] + random_suffix(rng)
     meta["uid"] = new_uid(rng)
     meta["creationTimestamp"] = timestamp
+
+
+def ensure_namespace(obj: Object, namespace: str) -> None:
+    """An object that is made in a namespace is of that one, whatever it has become on its way. Raises BadRequest."""
+    if not namespace:
+        return
+    if namespace_of(obj) not in ("", namespace):
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    obj["metadata"]["namespace"] = namespace
 
 
 def keep_system_fields(new: Object, old: Object) -> None:

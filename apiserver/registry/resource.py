@@ -18,7 +18,7 @@ from apiserver.registry.cache import Entry, ResourceCache
 from apiserver.registry.changes import count_generation, dedup_owners, null_empty_lists, same
 from apiserver.registry.converting import ConvertingStore
 from apiserver.registry.kind import Context, Finish, Kind, Subresource
-from apiserver.registry.metadata import check_no_version, fill_new, keep_system_fields, resource_version_number, wipe_new
+from apiserver.registry.metadata import check_no_version, ensure_namespace, fill_new, keep_system_fields, resource_version_number, wipe_new
 from apiserver.registry.ownership import Ownership
 from apiserver.store.base import KeyExists, RevisionMismatch, Store
 from apiserver.validation.metadata import update_errors, validate_managed_fields, validate_object_meta, validate_object_meta_update
@@ -124,6 +124,7 @@ class Registry:
             await self._own(obj, None, ctx)
         attributes = Attributes(kind, "CREATE", namespace, meta.get("name", ""), obj, None, ctx, self.registries, options or {})
         await self.registries.admission.mutate(attributes)
+        ensure_namespace(obj, namespace)
         generated = not meta.get("name") and bool(meta.get("generateName"))
         for attempt in range(GENERATED_NAME_TRIES):
             if generated:
@@ -257,22 +258,27 @@ class Registry:
         meta = new.setdefault("metadata", {})
         if replace and meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
             raise self._other_uid(entry.namespace, entry.name, meta["uid"], old["metadata"]["uid"], ctx)
-        asked = resource_version_number(meta.get("resourceVersion"))
-        if not asked and not kind.unconditional_update:
-            problem = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise errors.invalid_object(self.resource.plural, self.resource.group, entry.name, [problem])
-        if asked and asked != entry.revision:
-            raise conflicts.modified(self.resource, entry.name)
-        keep_system_fields(new, old)
         dedup_owners(meta, ctx)
         if managed and ctx.field_manager:
             await self._own(new, old, ctx)
         attributes = Attributes(kind, "UPDATE", entry.namespace, entry.name, new, old, ctx, self.registries, options or {})
         await self.registries.admission.mutate(attributes)
+        self._check_version(entry, resource_version_number(new["metadata"].get("resourceVersion")))
+        ensure_namespace(new, entry.namespace)
+        keep_system_fields(new, old)
         part = self._subresources.get(subresource)
         finish = await kind.begin(new, old, ctx, self.registries) if kind.begin and part is None else None
         writing = self._update_begun(entry, new, old, part, attributes, managed=managed)
         return await (writing if finish is None else _finished(writing, finish))
+
+    def _check_version(self, entry: Entry, asked: int) -> None:
+        """Whether the version that a client names is the present one. Who changes objects on their way in has been asked by then. Raises
+        Invalid, Conflict."""
+        if not asked and not self.kind.unconditional_update:
+            problem = errors.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid_object(self.resource.plural, self.resource.group, entry.name, [problem])
+        if asked and asked != entry.revision:
+            raise conflicts.modified(self.resource, entry.name)
 
     async def _update_begun(
         self, entry: Entry, new: Object, old: Object, part: Subresource | None, attributes: Attributes, *, managed: bool

@@ -7,7 +7,7 @@ from pathlib import Path
 from kube.objects import Object
 from tests.component.converting import GROUP as HOSTS
 from tests.component.converting import V1, V2, converting, v1
-from tests.component.hooked import GROUP, MUTATING, Hooked, add, allowing, hooked, patch, patching, rules
+from tests.component.hooked import GROUP, MUTATING, Hooked, add, allowing, denying, hooked, patch, patching, rules
 from tests.component.served import CONFIG_MAPS, MERGE, PODS, config_map, pod
 from tests.virtual import virtual
 
@@ -177,3 +177,40 @@ async def test_policies_see_the_version_that_they_are_for_too(tmp_path: Path) ->
         assert (await api.ok("POST", V1, v1("a")))["hostPort"] == "h:2"
         reply = await api.call("POST", V1, v1("b", "h:9"))
         assert reply.message.endswith("failed expression: object.port != 10")
+
+
+@virtual
+async def test_webhooks_are_asked_before_the_version_is_compared(tmp_path: Path) -> None:
+    async with hooked(tmp_path) as found:
+        old = await found.api.ok("POST", CONFIG_MAPS, config_map("a"))
+        await found.api.ok("PUT", f"{CONFIG_MAPS}/a", config_map("a", {"k": "v"}))
+        await found.mutating("/m", rules("configmaps", "UPDATE"), denying("not now"))
+        reply = await found.api.call("PUT", f"{CONFIG_MAPS}/a", old)
+        assert "not now" in reply.message
+        found.answer("/m", allowing)
+        assert (await found.api.call("PUT", f"{CONFIG_MAPS}/a", old)).body["reason"] == "Conflict"
+
+
+@virtual
+async def test_what_the_server_keeps_of_an_object_comes_in_behind_those_who_mutate(tmp_path: Path) -> None:
+    async with hooked(tmp_path) as found:
+        kept = await found.api.ok("POST", CONFIG_MAPS, config_map("a"))
+        await found.mutating("/m", rules("configmaps", "UPDATE"), allowing)
+        await found.validating("/v", rules("configmaps", "UPDATE"), allowing)
+        await found.api.ok("PUT", f"{CONFIG_MAPS}/a", config_map("a", {"k": "v"}))
+        mutating, validating = (found.requests(path)[0]["object"]["metadata"] for path in ("/m", "/v"))
+        system = ("uid", "creationTimestamp", "resourceVersion")
+        assert [each in mutating for each in system] == [False] * 3
+        assert [validating[each] for each in system] == [kept["metadata"][each] for each in system]
+
+
+@virtual
+async def test_another_namespace_is_refused_when_all_have_been_asked(tmp_path: Path) -> None:
+    async with hooked(tmp_path) as found:
+        found.answer("/a", patching(add("/metadata/namespace", "other")))
+        found.answer("/b", allowing)
+        await found.configure(MUTATING, "m", *(found.webhook(path, rules("configmaps")) for path in ("/a", "/b")))
+        reply = await found.api.call("POST", CONFIG_MAPS, config_map("a"))
+        why = "the namespace of the provided object does not match the namespace sent on the request"
+        assert (reply.status, reply.message) == (400, why)
+        assert [each["object"]["metadata"]["namespace"] for each in found.requests("/b")] == ["other"]

@@ -18,7 +18,7 @@ from apiserver.admission.policies.patches import MutationError, mutated
 from apiserver.admission.policies.policy import Mutation
 from apiserver.registry.admission import Attributes, Memory, Reinvocation
 from apiserver.registry.scale import number_at, set_replicas
-from kube.errors import ApiError, BadRequest
+from kube.errors import ApiError
 from kube.objects import name_of, namespace_of
 
 _MEMORY: Final = "MutatingAdmissionPolicy"
@@ -133,8 +133,6 @@ def keep(attributes: Attributes, new: Any, *, is_scale: bool = False) -> None:
     if is_scale:
         set_replicas(attributes.kind, obj, number_at(new, ("spec", "replicas")))
         return
-    if attributes.namespace and namespace_of(new) not in ("", attributes.namespace):
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     for name in attributes.kind.texts:
         if new.get(name) != obj.get(name):
             attributes.ctx.texts.pop(name, None)

@@ -20,8 +20,6 @@ from apiserver.admission.webhooks.patches import mutated, operations_of
 from apiserver.admission.webhooks.review import Response
 from apiserver.registry.admission import Attributes, Memory, Reinvocation
 from apiserver.registry.changes import dedup_owners
-from apiserver.registry.conflicts import modified
-from apiserver.registry.metadata import keep_system_fields
 from kube.errors import quoted
 from kube.objects import Object
 
@@ -82,7 +80,6 @@ async def _apply(webhook: Webhook, write: Write, form: Form, operations: list[ob
     form.default(new)
     facts.obj = new = await facts.held(form, new)
     if not facts.is_scale and new.get("metadata"):
-        _keep_the_servers_own(new, facts.attributes)
         dedup_owners(new["metadata"], facts.attributes.ctx, again=True)
     keep(facts.attributes, new, is_scale=facts.is_scale)
     return has_changed
@@ -111,14 +108,3 @@ def _problem_of(entries: list[Object]) -> str:
         if fields_type != "FieldsV1":
             return f"{f'invalid fieldsType {quoted(fields_type)}' if fields_type else 'missing fieldsType'} in managed fields entry {index}"
     return ""
-
-
-def _keep_the_servers_own(new: Object, attributes: Attributes) -> None:
-    """What of an update's metadata is the server's is as it was, whatever a webhook says. Raises Conflict where it says that it has
-    another version of the object before it."""
-    old, meta = attributes.old, new.get("metadata")
-    if attributes.operation != "UPDATE" or old is None or not meta:
-        return
-    if meta.get("resourceVersion") and meta["resourceVersion"] != old["metadata"]["resourceVersion"]:
-        raise modified(attributes.kind.resource, attributes.name)
-    keep_system_fields(new, old)
