@@ -66,10 +66,7 @@ def validate_validating_policy(new: Object, old: Object | None, _ctx: Context) -
 
 def validate_mutating_policy(new: Object, old: Object | None, _ctx: Context) -> list[FieldError]:
     spec = new.get("spec") or {}
-    errors = _shared_errors(spec, None if old is None else old.get("spec") or {})
-    path = "spec.matchConstraints.resourceRules.operations"
-    for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
-        errors += [not_supported(path, each, MUTABLE_OPERATIONS) for each in rule.get("operations") or () if each not in MUTABLE_OPERATIONS]
+    errors = _shared_errors(spec, None if old is None else old.get("spec") or {}, is_mutating=True)
     if not spec.get("mutations"):
         errors.append(required("spec.mutations", "mutations must contain at least one item"))
     scope = _scope(spec)
@@ -86,7 +83,7 @@ def _choice(value: str | None, values: Sequence[str], path: str) -> list[FieldEr
     return [] if value in values else [not_supported(path, value, values)]
 
 
-def _shared_errors(spec: Object, old: Object | None) -> list[FieldError]:
+def _shared_errors(spec: Object, old: Object | None, *, is_mutating: bool = False) -> list[FieldError]:
     """What both kinds of policy have: when they apply, and their variables. Match conditions that an update leaves alone are not checked
     again."""
     errors = _choice(spec.get("failurePolicy"), FAILURE_POLICIES, "spec.failurePolicy")
@@ -99,6 +96,7 @@ def _shared_errors(spec: Object, old: Object | None) -> list[FieldError]:
         errors += _match_resources(constraints, path)
         if not constraints.get("resourceRules"):
             errors.append(required(f"{path}.resourceRules"))
+        errors += _immutable_operations(constraints, path) if is_mutating else []
     if old is None or not all(same(spec.get(name), old.get(name)) for name in ("paramKind", "matchConditions")):
         known = Scope(has_params=parameters is not None)
         errors += validate_match_conditions(spec.get("matchConditions") or [], "spec.matchConditions", scope=known)
@@ -107,6 +105,12 @@ def _shared_errors(spec: Object, old: Object | None) -> list[FieldError]:
         errors += _variable(variable, f"spec.variables[{index}]", scope)
         scope = scope.with_variable(variable.get("name") or "", variable.get("expression") or "")
     return errors
+
+
+def _immutable_operations(constraints: Object, path: str) -> list[FieldError]:
+    """What cannot be mutated: neither what is deleted nor what no request is."""
+    named = [each for rule in constraints.get("resourceRules") or () for each in rule.get("operations") or ()]
+    return [not_supported(f"{path}.resourceRules.operations", each, MUTABLE_OPERATIONS) for each in named if each not in MUTABLE_OPERATIONS]
 
 
 def _scope(spec: Object, count: int | None = None) -> Scope:
@@ -249,7 +253,8 @@ def validate_validating_binding(new: Object, _old: Object | None, _ctx: Context)
 
 
 def validate_mutating_binding(new: Object, _old: Object | None, _ctx: Context) -> list[FieldError]:
-    return _binding(new.get("spec") or {})
+    spec = new.get("spec") or {}
+    return _binding(spec) + _immutable_operations(spec.get("matchResources") or {}, "spec.matchResources")
 
 
 def _binding(spec: Object) -> list[FieldError]:

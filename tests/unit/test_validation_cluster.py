@@ -34,6 +34,7 @@ VALIDATING_WEBHOOK = next(kind for kind in ADMISSION_KINDS if kind.resource.kind
 VALIDATING_POLICY = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "ValidatingAdmissionPolicy")
 VALIDATING_BINDING = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "ValidatingAdmissionPolicyBinding")
 MUTATING_POLICY = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "MutatingAdmissionPolicy")
+MUTATING_BINDING = next(kind for kind in ADMISSION_KINDS if kind.resource.kind == "MutatingAdmissionPolicyBinding")
 
 
 HOOK: Object = {
@@ -241,6 +242,15 @@ CASES: list[tuple[str, Kind, Object, list[str]]] = [
         [
             "spec.paramRef.name: Forbidden: name and selector are mutually exclusive",
             "spec.paramRef.selector: Forbidden: name and selector are mutually exclusive",
+        ],
+    ),
+    (
+        "a binding to what cannot be mutated",
+        MUTATING_BINDING,
+        {"spec": {"policyName": "p", "matchResources": {"resourceRules": [{**RULE, "operations": ["CREATE", "DELETE"]}]}}},
+        [
+            "spec.matchResources.resourceRules.operations: Unsupported value: "
+            '"DELETE": supported values: "*", "CONNECT", "CREATE", "UPDATE"',
         ],
     ),
     (
