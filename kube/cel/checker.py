@@ -152,6 +152,8 @@ class _Checker:
             return types.optional_of(inner) if inner is not types.ERROR else inner
         if is_dyn(of) or of.kind == "param":
             return types.DYN
+        if str(of).startswith("kubernetes."):  # declared as a message, which nobody has described
+            return self._problem(node.at, f"unexpected failed resolution of '{of}'")
         return self._problem(node.at, f"type '{of}' does not support field selection")
 
     # --- calls

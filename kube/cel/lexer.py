@@ -24,6 +24,9 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([0-3][0-7]{2})|(.))", re.DOTALL)
+_NUMBERED: Final = "xuU0123"
+_DIGITS: Final = re.compile(r"[0-9A-Fa-f]*.?")
+"""What is still read of an escape that has too few digits."""
 _SIMPLE: Final = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"} | {each: each for each in "\\'\"`?"}
 
 
@@ -68,6 +71,10 @@ def _unread(text: str, at: int) -> str:
         end = re.compile(r"[\n\r]|$").search(text, at)
         assert end is not None
         return text[at : end.end()].replace("\n", "\\n").replace("\r", "\\r")
+    if text[at] == "`":
+        quoted = re.compile("`[A-Za-z0-9_.\\-/ ]*").match(text, at)
+        assert quoted is not None
+        return quoted[0]
     return text[at : at + 2] if text[at] in "=&|" else text[at]
 
 
@@ -96,17 +103,24 @@ def _body(word: str) -> tuple[str, bool]:
 
 def _unquoted(word: str, at: int) -> str:
     body, raw = _body(word)
-    return body if raw else _ESCAPE.sub(lambda found: _character(found, at), body)
+    return body if raw else _ESCAPE.sub(lambda found: _character(found, word, at), body)
 
 
-def _character(found: re.Match[str], at: int) -> str:
+def _character(found: re.Match[str], word: str, at: int) -> str:
+    """What an escape in `word`, which is at `at`, stands for. Raises LexError."""
     two, four, eight, octal, simple = found.groups()
     if octal:
         return chr(int(octal, 8))
     if two or four or eight:
-        return chr(int(two or four or eight, 16))
+        point = int(two or four or eight, 16)
+        if point > 0x10FFFF or 0xD800 <= point <= 0xDFFF:
+            raise LexError(at, "invalid unicode code point")
+        return chr(point)
     if simple not in _SIMPLE:
-        raise LexError(at, "unable to unescape string")
+        end = found.end() + (3 if word[:3] in ('"""', "'''") else 1)
+        if simple in _NUMBERED and (digits := _DIGITS.match(word, end)):
+            end = digits.end()
+        raise LexError(at, f"Syntax error: token recognition error at: '{word[:end]}'")
     return _SIMPLE[simple]
 
 
@@ -118,6 +132,6 @@ def _bytes(word: str, at: int) -> bytes:
     for found in _ESCAPE.finditer(body):
         out += body[last : found.start()].encode()
         two, _, _, octal, _ = found.groups()
-        out += bytes([int(two, 16) if two else int(octal, 8)]) if two or octal else _character(found, at).encode()
+        out += bytes([int(two, 16) if two else int(octal, 8)]) if two or octal else _character(found, word, at + 1).encode()
         last = found.end()
     return bytes(out + body[last:].encode())

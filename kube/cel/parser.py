@@ -15,7 +15,9 @@ CODE_POINTS_MAX: Final = 100_000
 INT_MAX, UINT_MAX = 2**63 - 1, 2**64 - 1
 _BEGINS: Final = frozenset({"[", "{", "(", ".", "-", "!", "const", "int", "uint", "ident"})
 _EXPRESSION: Final = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
-_IN_BRACKET: Final = _EXPRESSION.replace("'!', ", "'!', '\\u003F', ")
+_IN_BRACKET: Final = _EXPRESSION.replace("'!', ", "'!', '?', ")
+_IN_LIST: Final = _IN_BRACKET.replace("'[', ", "'[', ']', ").replace("'.', ", "'.', ',', ")
+_IN_MAP: Final = _IN_BRACKET.replace("'{', ", "'{', '}', ").replace("'.', ", "'.', ',', ")
 _IN_CALL: Final = _EXPRESSION.replace("'(', ", "'(', ')', ")
 _RELATIONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 
@@ -41,8 +43,20 @@ def parse(text: str) -> Node:
         raise CompileError(f"ERROR: <input>:0:0: expression code point size exceeds limit: size: {len(text)}, limit {CODE_POINTS_MAX}")
     try:
         return _Parser(tokens_of(text)).whole()
-    except (LexError, _Problem) as problem:
+    except LexError as unread:
+        raise CompileError(_first(text, unread)) from None
+    except _Problem as problem:
         raise CompileError(located(text, problem.at, str(problem))) from None
+
+
+def _first(text: str, unread: LexError) -> str:
+    """The first thing that is wrong with a text that cannot be read to its end: it may come before that."""
+    try:
+        _Parser(tokens_of(text[: unread.at])).whole()
+    except (LexError, _Problem) as problem:
+        if problem.at < unread.at:
+            return located(text, problem.at, str(problem))
+    return located(text, unread.at, str(unread))
 
 
 class _Parser:
@@ -50,6 +64,8 @@ class _Parser:
         self._tokens = tokens
         self._at = 0
         self._depth = 0
+        self._open: list[str] = []
+        """What closes the brackets that are open."""
 
     @property
     def _now(self) -> Token:
@@ -74,9 +90,36 @@ class _Parser:
             return self._take()
         if self._next.kind == kind and token.kind != "eof":
             raise _Problem(token.at, f"Syntax error: extraneous input '{token.text}' expecting '{kind}'")
-        if token.kind == "eof" and kind != ":":
-            raise _Problem(token.at, f"Syntax error: missing '{kind}' at '<EOF>'")
+        if self._may_follow(token, kind):
+            raise _Problem(token.at, f"Syntax error: missing '{kind}' at '{token.text}'")
         raise _Problem(token.at, f"Syntax error: mismatched input '{token.text}' expecting '{kind}'")
+
+    def _may_follow(self, token: Token, kind: str) -> bool:
+        """Whether `token` can come right behind a `kind`, so that it is this alone that is missing."""
+        if kind == ":":
+            return token.kind in _BEGINS
+        around = self._open[-1] if self._open else "eof"
+        return token.kind == around or (token.kind == "," and around != "eof")
+
+    def _close(self) -> None:
+        """The end of a bracket."""
+        self._expect(self._open.pop())
+
+    def _close_items(self, count: int, *, ends_in_comma: bool) -> None:
+        """The end of a list, map or message, which may come behind a comma; of an empty one, too."""
+        kind = self._open.pop()
+        if not count:
+            self._accept(",")
+        token = self._now
+        if token.kind != kind and count and not ends_in_comma:
+            how = "extraneous" if token.kind != "eof" and self._next.kind in (kind, ",") else "mismatched"
+            raise _Problem(token.at, f"Syntax error: {how} input '{token.text}' expecting {{'{kind}', ','}}")
+        self._expect(kind)
+
+    def _is_item(self, count: int, begins: frozenset[str] = _BEGINS) -> bool:
+        """Whether another item comes: what is no end of an empty bracket, and what begins one in one that is not."""
+        token = self._now
+        return token.kind == "?" or token.kind in begins if count else token.kind not in (self._open[-1], ",")
 
     def _unexpected(self, expected: str = _EXPRESSION) -> _Problem:
         token = self._now
@@ -142,8 +185,16 @@ class _Parser:
             if number.kind == "int" or isinstance(number.value, float):
                 self._take()
                 return self._member(Const(token.at, self._bounded(-number.value, number)))
+        if self._now.kind not in _BEGINS:
+            raise self._no_operand(token.kind)
         operand = self._member(self._primary(_EXPRESSION))
         return Call(token.at, f"{token.kind}_", None, [operand]) if count % 2 else operand
+
+    def _no_operand(self, operator: str) -> _Problem:
+        now = self._now
+        if operator == "-":
+            return _Problem(now.at, f"Syntax error: no viable alternative at input '-{'' if now.kind == 'eof' else now.text}'")
+        return _Problem(now.at, f"Syntax error: extraneous input '{now.text}' expecting {_EXPRESSION}")
 
     def _bounded(self, value: int | float, token: Token) -> int | float:
         if isinstance(value, int) and not -(2**63) <= value <= INT_MAX:
@@ -165,8 +216,9 @@ class _Parser:
             return Const(token.at, UInt(token.value))
         if token.kind == "(":
             self._take()
+            self._open.append(")")
             found = self._expression()
-            self._expect(")")
+            self._close()
             return found
         if token.kind == "[":
             return self._list()
@@ -180,52 +232,67 @@ class _Parser:
         leading = self._accept(".")
         token = self._now
         if token.kind != "ident":
-            raise _Problem(token.at, f"Syntax error: no viable alternative at input '.{token.text}'")
+            raise self._no_name(leading or token)
         self._take()
         name = f".{token.text}" if leading else token.text
+        if token.text in RESERVED:
+            raise _Problem(token.at, f"reserved identifier: {token.text}")
         if self._now.kind == "(":
             opening = self._take()
             return macros.expanded(opening.at, token.text if leading is None else name, None, self._arguments(), _Problem)
-        if token.text in RESERVED:
-            raise _Problem(token.at, f"reserved identifier: {token.text}")
         return Ident(token.at, name)
+
+    def _no_name(self, dot: Token) -> _Problem:
+        """What follows a dot and is no name; the blanks between them are shown, too."""
+        token = self._now
+        shown = "." if token.kind == "eof" else f".{' ' * (token.at - dot.at - 1)}{token.text}"
+        return _Problem(token.at, f"Syntax error: no viable alternative at input '{shown}'")
 
     def _arguments(self) -> list[Node]:
         found: list[Node] = []
         if self._accept(")"):
             return found
+        self._open.append(")")
+        if self._now.kind == "," and self._next.kind in _BEGINS | {")"}:
+            raise _Problem(self._now.at, f"Syntax error: extraneous input ',' expecting {_IN_CALL}")
         found.append(self._expression(_IN_CALL))
         while self._accept(","):
             found.append(self._expression())
-        self._expect(")")
+        self._close()
         return found
 
     def _list(self) -> Node:
         opening = self._take()
         items: list[Node] = []
         optional: set[int] = set()
-        while self._now.kind not in ("]", "eof"):
+        self._open.append("]")
+        ends_in_comma = False
+        while self._is_item(len(items)):
             if self._accept("?"):
                 optional.add(len(items))
-            items.append(self._expression())
-            if not self._accept(","):
+            items.append(self._expression(_EXPRESSION if items or optional else _IN_LIST))
+            ends_in_comma = self._accept(",") is not None
+            if not ends_in_comma:
                 break
-        self._expect("]")
+        self._close_items(len(items), ends_in_comma=ends_in_comma)
         return CreateList(opening.at, items, frozenset(optional))
 
     def _map(self) -> Node:
         opening = self._take()
         entries: list[tuple[Node, Node]] = []
         optional: set[int] = set()
-        while self._now.kind not in ("}", "eof"):
+        self._open.append("}")
+        ends_in_comma = False
+        while self._is_item(len(entries)):
             if self._accept("?"):
                 optional.add(len(entries))
-            key = self._expression()
+            key = self._expression(_EXPRESSION if entries or optional else _IN_MAP)
             self._expect(":")
             entries.append((key, self._expression()))
-            if not self._accept(","):
+            ends_in_comma = self._accept(",") is not None
+            if not ends_in_comma:
                 break
-        self._expect("}")
+        self._close_items(len(entries), ends_in_comma=ends_in_comma)
         return CreateMap(opening.at, entries, frozenset(optional))
 
     # --- what follows a primary
@@ -237,9 +304,10 @@ class _Parser:
                 found = self._select(found)
             elif token.kind == "[":
                 self._take()
+                self._open.append("]")
                 function = "_[?_]" if self._accept("?") else "_[_]"
                 index = self._expression(_IN_BRACKET if function == "_[_]" else _EXPRESSION)
-                self._expect("]")
+                self._close()
                 found = Call(token.at, function, None, [found, index])
             elif token.kind == "{" and _dotted(found):
                 found = self._struct(found)
@@ -251,9 +319,11 @@ class _Parser:
         optional = self._accept("?") is not None
         token = self._now
         if token.kind not in ("ident", "quoted"):
-            if _dotted(operand) and not optional:  # it could still be the name of a message
+            if optional:
+                raise _Problem(token.at, f"Syntax error: mismatched input '{token.text}' expecting {{IDENTIFIER, ESC_IDENTIFIER}}")
+            if _dotted(operand) and token.kind == "const":  # it could still be the name of a message
                 raise _Problem(token.at, f"Syntax error: mismatched input '{token.text}' expecting IDENTIFIER")
-            raise _Problem(token.at, f"Syntax error: no viable alternative at input '.{token.text}'")
+            raise self._no_name(dot)
         self._take()
         if optional:
             return Call(dot.at, "_?._", None, [operand, Const(token.at, token.value)])
@@ -267,7 +337,9 @@ class _Parser:
         fields: list[tuple[str, Node]] = []
         places: list[int] = []
         optional: set[int] = set()
-        while self._now.kind != "}":
+        self._open.append("}")
+        ends_in_comma = False
+        while self._now.kind != "}" and not (self._now.kind == "," and not fields):
             if self._accept("?"):
                 optional.add(len(fields))
             token = self._now
@@ -277,9 +349,10 @@ class _Parser:
             key = self._take()
             places.append(self._expect(":").at)
             fields.append((str(key.value) if key.kind == "quoted" else key.text, self._expression()))
-            if not self._accept(","):
+            ends_in_comma = self._accept(",") is not None
+            if not ends_in_comma:
                 break
-        self._expect("}")
+        self._close_items(len(fields), ends_in_comma=ends_in_comma)
         return CreateStruct(opening.at, _dotted(name), fields, places, frozenset(optional))
 
 

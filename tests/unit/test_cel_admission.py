@@ -140,7 +140,7 @@ def test_objects_are_written_as_their_fields() -> None:
         ("Foo{a: 1}", "1:4: undeclared reference to 'Foo' (in container '')\n | Foo{a: 1}\n | ...^"),
         (
             "authorizer.foo",
-            "1:11: type 'kubernetes.authorization.Authorizer' does not support field selection\n | authorizer.foo\n | ..........^",
+            "1:11: unexpected failed resolution of 'kubernetes.authorization.Authorizer'\n | authorizer.foo\n | ..........^",
         ),
     ],
 )
