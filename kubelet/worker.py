@@ -26,6 +26,7 @@ from kubelet.observed import (
     newest_first,
     regular_containers,
 )
+from kubelet.own_files import own_files
 from kubelet.plan import (
     HoldBack,
     RemoveContainer,
@@ -47,7 +48,7 @@ from kubelet.runtime.base import ContainerState, CRIError, SandboxConfig
 from kubelet.starts import Starts
 from kubelet.status import rejected_status, status_of
 from kubelet.volumes.claims import look
-from kubelet.volumes.refresh import give_back, refresh
+from kubelet.volumes.refresh import refresh
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +159,8 @@ class PodWorker:
             self._finish()
             return
         if self._is_new:
-            await self.host.runtime.restore(self.pod)
-            await give_back(self)
+            pod, host = self.pod, self.host
+            await host.runtime.restore(pod, lambda container, ips: own_files(pod, container, host.place_of(pod, ips), host.dns))
             self.starts.remember(self.pod)
             if self._start_time:
                 self.host.attachments.use(self.uid, (await look(self.pod, client=self.host.client)).attachable)

@@ -208,6 +208,10 @@ class ByteStream(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
+OwnFiles = Callable[[Object, Sequence[str]], Mapping[str, str]]
+"""The files that a container (its entry in the spec) of a pod with these addresses has from the kubelet itself: path -> text."""
+
+
 class RuntimeService(Protocol):
     """What the agent asks of a runtime. Every method raises CRIError (or a subclass) and nothing else; stop and remove are idempotent."""
 
@@ -227,9 +231,9 @@ class RuntimeService(Protocol):
         """The node's range of pod addresses ("10.244.1.0/24"), for runtimes that give out addresses themselves."""
         ...
 
-    async def restore(self, pod: Object) -> None:
+    async def restore(self, pod: Object, own_files: OwnFiles | None = None) -> None:
         """Told once of each pod, before `list_*` is asked for it: a runtime that remembers nothing over a restart rebuilds the pod
-        from its status (same ids, start times, restart counts); others do nothing."""
+        from its status (same ids, start times, restart counts), its containers with `own_files`; others do nothing."""
         ...
 
     def keep(self, pod: Object) -> None:

@@ -45,6 +45,7 @@ from kubelet.runtime.base import (
     InvalidState,
     LogOptions,
     NotFound,
+    OwnFiles,
     ProbeResult,
     SandboxConfig,
     SandboxStatus,
@@ -114,7 +115,7 @@ class SimulatedRuntime:
             if not pod.host_network and pod.ip:
                 self._addresses.reserve(pod.ip)
 
-    async def restore(self, pod: Object) -> None:
+    async def restore(self, pod: Object, own_files: OwnFiles | None = None) -> None:
         if uid_of(pod) in self._pods or not simulated_restore.was_here(pod):
             return
         known = simulated_restore.rebuilt(
@@ -126,6 +127,8 @@ class SimulatedRuntime:
         self._sandboxes[known.sandbox.id] = known
         for container in known.containers.values():
             self._containers[container.id] = container
+            if own_files is not None and container.state is ContainerState.RUNNING:
+                container.files.update(own_files(container.spec, known.sandbox.ips))
             status = images.parse(str(container.spec.get("image")))
             self._images.setdefault(str(status), _image(str(status)))
             if container.state is ContainerState.RUNNING:

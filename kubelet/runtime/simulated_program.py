@@ -20,6 +20,8 @@ from kubelet.shell.machine import Ask, Effects, Lookup, Machine, Out, Reply
 
 _REPLAY_MAX = 100_000
 """Effects that are gone through again, at most, for a container that was there before the agent."""
+_ASKED_AGAIN_MAX = 100
+"""Questions that are asked again on the way."""
 
 
 def argv_of(container: Object, envs: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -79,7 +81,10 @@ class Program:
         if not self.knows(argv):
             return
         effects = interpreter.run(argv, self.machine)
-        self._after(self._replay(effects, lived_s) if lived_s > 0 else 0.0, effects)
+        if lived_s > 0:
+            self._go_on(effects, lived_s)
+        else:
+            self._after(0.0, effects)
 
     def start(self, command: Sequence[str]) -> Effects:
         """Another command, in the same files."""
@@ -128,9 +133,26 @@ class Program:
         for line in lines:
             self._container.say(line, effect.stream)
 
-    def _replay(self, effects: Effects, lived_s: float) -> float:
-        """Go through what has happened already, quickly; answers how long the present sleep still lasts."""
-        started, passed_s = self._container.started_at or self._container.now(), 0.0
+    def _go_on(self, effects: Effects, lived_s: float, passed_s: float = 0.0, asked: int = 0) -> None:
+        """Go through what has happened already, quickly, from `passed_s` to `lived_s`, and on from there."""
+        found = self._replay(effects, lived_s, passed_s)
+        if not isinstance(found, tuple):
+            self._after(found, effects)
+            return
+        ask, passed_s = found
+        again = self._asked(ask, effects) if asked >= _ASKED_AGAIN_MAX else self._asked_again(ask, effects, lived_s, passed_s, asked + 1)
+        self._container.timer = asyncio.get_running_loop().create_task(again)
+
+    async def _asked_again(self, ask: Ask, effects: Effects, lived_s: float, passed_s: float, asked: int) -> None:
+        """What was answered then is not known any more; what is answered now is as good."""
+        ask.reply = await self.ask(ask)
+        self._container.timer = None
+        if self._container.state is ContainerState.RUNNING:
+            self._go_on(effects, lived_s, passed_s, asked)
+
+    def _replay(self, effects: Effects, lived_s: float, passed_s: float) -> float | tuple[Ask, float]:
+        """How long the present sleep still lasts, or a question that was asked on the way, and when."""
+        started = self._container.started_at or self._container.now()
         self.machine.now = lambda: started + timedelta(seconds=passed_s)
         try:
             for _ in range(_REPLAY_MAX):
@@ -138,8 +160,8 @@ class Program:
                 if isinstance(effect, Out):
                     self._say(effect)
                     continue
-                if isinstance(effect, Ask):  # what was answered then is not known any more
-                    continue
+                if isinstance(effect, Ask):
+                    return effect, passed_s
                 if passed_s + effect.seconds > lived_s:
                     return passed_s + effect.seconds - lived_s
                 passed_s += effect.seconds

@@ -14,8 +14,6 @@ from kube.objects import Object, namespace_of
 from kube.resources import Resource
 from kubelet.environment import Sources
 from kubelet.observed import RuntimeState, all_containers
-from kubelet.own_files import own_files
-from kubelet.runtime.base import ContainerState
 from kubelet.volumes.contents import LookUp, MountError, files_of
 from kubelet.volumes.tokens import token_files, token_mounts
 
@@ -72,16 +70,6 @@ async def bring_tokens(worker: PodWorker, name: str, container_id: str) -> None:
         return
     start.filled = Filled(container_id, files, with_tokens=True)
     await worker.host.runtime.update_files(container_id, files, ())
-
-
-async def give_back(worker: PodWorker) -> None:
-    """Running containers that were there before the agent get the files that are the kubelet's own."""
-    host, specs = worker.host, {each["name"]: each for each in all_containers(worker.pod)}
-    for sandbox in await host.runtime.list_pod_sandboxes(worker.uid):
-        place = host.place_of(worker.pod, sandbox.ips)
-        for each in await host.runtime.list_containers(worker.uid):
-            if each.state is ContainerState.RUNNING and each.name in specs:
-                await host.runtime.update_files(each.id, own_files(worker.pod, specs[each.name], place, host.dns), ())
 
 
 async def refresh(worker: PodWorker, observed: RuntimeState) -> None:

@@ -6,7 +6,7 @@ import random
 
 from kube.clock import Clock
 from kube.objects import Object, key_of, uid_of
-from kubelet.runtime.base import SandboxConfig, SandboxStatus
+from kubelet.runtime.base import OwnFiles, SandboxConfig, SandboxStatus
 from kubelet.runtime.simulated import SimulatedRuntime
 
 
@@ -36,8 +36,8 @@ class _WatchedRuntime(SimulatedRuntime):
         super().__init__(clock=clock, rng=rng, node_name=node_name, node_ip=node_ip, pod_cidr=pod_cidr)
         self._seen_by = runtimes
 
-    async def restore(self, pod: Object) -> None:
-        await super().restore(pod)
+    async def restore(self, pod: Object, own_files: OwnFiles | None = None) -> None:
+        await super().restore(pod, own_files)
         if await self.list_pod_sandboxes(uid_of(pod)):
             self._seen_by.runs(pod, self._node_name)
 
