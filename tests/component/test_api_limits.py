@@ -20,6 +20,9 @@ class Slow:
     async def validate(self, attributes: Attributes) -> None:
         return
 
+    def metrics(self) -> str:
+        return ""
+
 
 @virtual
 async def test_past_the_limit_a_write_is_told_to_come_again_and_reads_and_watches_go_on() -> None:
