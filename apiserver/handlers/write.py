@@ -19,6 +19,7 @@ from apiserver.registry.admission import Attributes
 from apiserver.registry.alike import Alike
 from apiserver.registry.kind import Context, Subresource
 from apiserver.registry.registry import Served, Written
+from apiserver.registry.unstored import own
 from kube import errors
 from kube.errors import BadRequest, MethodNotAllowed
 from kube.objects import Object, name_of, namespace_of
@@ -63,8 +64,10 @@ async def read_object(request: Request, served: Served, part: Subresource | None
             request.texts[name] = text
     if keeps_empty:
         _keep_empty(of, obj, request.sent() or {}, served.registry.kind.fills_lists)
-    if own:
+    if part is None or own:
         to_hub(served, obj, part)
+    elif part.default is not None:
+        part.default(obj)
     if likeness is not None and not warnings:
         likeness.learn(obj)
         likeness.of.learn_tail(body, parsed.value, likeness)
@@ -294,5 +297,7 @@ async def create_subresource(request: Request, served: Served, part: Subresource
     entry = registry.cache.get(namespace, info.name)
     parent = registry.cache.object_of(entry) if entry is not None else None
     ctx = request.context(options, verb="create")
+    if part.definition:
+        own(registry.registries, body, part.definition, ctx)
     await _admit(served, namespace, info.name, body, ctx, options)
     return document(form, 201, await part.create(registry.registries, parent, namespace, info.name, body, ctx))

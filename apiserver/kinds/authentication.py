@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from apiserver.kinds.unstored import own
 from apiserver.registry.kind import Context, Kind, User
+from apiserver.registry.unstored import own
 from kube.clock import rfc3339
 from kube.errors import BadRequest, NotImplementedByServer
 from kube.objects import Object

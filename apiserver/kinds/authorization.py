@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from apiserver.kinds.unstored import own
 from apiserver.registry.authorization import Attributes, Decision, Rules
 from apiserver.registry.kind import Context, Kind, User
+from apiserver.registry.unstored import own
 from apiserver.validation import access_review as validation
 from kube import fields, labels
 from kube.errors import BadRequest, FieldError, invalid_object

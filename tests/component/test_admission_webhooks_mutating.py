@@ -205,6 +205,24 @@ async def test_what_the_server_keeps_of_an_object_comes_in_behind_those_who_muta
 
 
 @virtual
+async def test_what_is_never_stored_is_shown_with_its_defaults_and_owners(tmp_path: Path) -> None:
+    async with hooked(tmp_path) as found:
+        await found.mutating("/m", rules("pods/binding serviceaccounts/token", "CREATE"), denying())
+        await found.api.ok("POST", PODS, pod("p"))
+        binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
+        await found.api.call("POST", f"{PODS}/p/binding", binding)
+        token = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": ["x"]}}
+        await found.api.call("POST", "/api/v1/namespaces/default/serviceaccounts/default/token", token)
+        bound, asked = (each["object"] for each in found.requests("/m"))
+        owned = [each["metadata"]["managedFields"][0] for each in (bound, asked)]
+        assert [(each["subresource"], each["fieldsV1"]) for each in owned] == [
+            ("binding", {"f:target": {}}),
+            ("token", {"f:spec": {"f:audiences": {}, "f:expirationSeconds": {}}}),
+        ]
+        assert asked["spec"]["expirationSeconds"] == 3600
+
+
+@virtual
 async def test_another_namespace_is_refused_when_all_have_been_asked(tmp_path: Path) -> None:
     async with hooked(tmp_path) as found:
         found.answer("/a", patching(add("/metadata/namespace", "other")))

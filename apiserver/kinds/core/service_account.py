@@ -8,7 +8,6 @@ from typing import Any
 
 from apiserver.kinds.ages import age
 from apiserver.kinds.cells import AGE, NAME
-from apiserver.kinds.unstored import own
 from apiserver.registry.kind import Context, Kind, Subresource
 from apiserver.registry.metadata import fill_new
 from apiserver.validation import service_account as validation
@@ -22,6 +21,13 @@ TOKEN_REQUEST = "io.k8s.api.authentication.v1.TokenRequest"
 _BINDABLE = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 
+def default_token_request(body: Object) -> None:
+    """Fill in how long a token lives."""
+    spec = body.setdefault("spec", {})
+    if spec.get("expirationSeconds") is None:
+        spec["expirationSeconds"] = TOKEN_LIFETIME_S
+
+
 async def issue_token(registries: Any, account: Object | None, namespace: str, name: str, body: Object, ctx: Context) -> Object:
     """POST `/token`: a TokenRequest with its status filled in.
 
@@ -31,9 +37,6 @@ async def issue_token(registries: Any, account: Object | None, namespace: str, n
     if account is None:
         raise not_found("serviceaccounts", "", name)
     meta, spec = body.setdefault("metadata", {}), body.setdefault("spec", {})
-    if spec.get("expirationSeconds") is None:
-        spec["expirationSeconds"] = TOKEN_LIFETIME_S
-    own(registries, body, TOKEN_REQUEST, ctx)
     _check_metadata(meta, namespace, name)
     fill_new(body, timestamp=rfc3339(ctx.now), rng=registries.rng)
     problems = validation.validate_token_request(body)
@@ -106,6 +109,7 @@ SERVICE_ACCOUNT = Kind(
             version="v1",
             kind="TokenRequest",
             definition=TOKEN_REQUEST,
+            default=default_token_request,
             create=issue_token,
         ),
     ),
