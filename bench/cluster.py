@@ -62,12 +62,12 @@ async def started(directory: Path, nodes: int, *, apart: int = 0, console: Conso
     """The API server, the controller manager, the scheduler and one kubelet for all nodes, the last `apart` of which a second one has; ends
     with the block. Prints when the nodes were Ready.
 
-    Everybody may do everything (AlwaysAllow, the server's default): no node's identity would do for a kubelet that plays all of them."""
+    RBAC decides, and the loops act as their accounts; only the kubelet may do everything: no node's identity would do for all of them."""
     data, port = directory / "cluster", free_port()
     data.mkdir(mode=0o700, parents=True)
     log = directory / "cluster.log"
     issued = {"system:kube-controller-manager": data / "manager", "system:kube-scheduler": data / "scheduler"}
-    issued["system:node:bench,system:nodes"] = data / "kubelet"
+    issued["system:node:bench,system:nodes,system:masters"] = data / "kubelet"
     issue = [f"--issue-kubeconfig={user}={path}" for user, path in issued.items()]
     async with contextlib.AsyncExitStack() as stack:
         processes = {}
@@ -83,6 +83,7 @@ async def started(directory: Path, nodes: int, *, apart: int = 0, console: Conso
             "controllers",
             "manager",
             f"--kubeconfig={data / 'manager'}",
+            "--use-service-account-credentials",
             "--cluster-cidr=10.128.0.0/9",
             f"--node-eviction-rate={EVICTION_RATE}",
             "--healthz-port=0",
