@@ -25,13 +25,16 @@ from apiserver.registry.metadata import new_uid
 from apiserver.registry.registry import Registries
 from kube import errors
 from kube.clock import parse_time, rfc3339
+from kube.memo import Memo
 from kube.objects import Object, name_of, uid_of
-from kube.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS
+from kube.resources import NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
 
 DEFAULT_EXPIRATION_S: Final = 3600
 ALGORITHM: Final = "ES256"
 
 
+TOKENS_MAX: Final = 1024
+"""How many tokens' claims are remembered, and how many objects that tokens hang on."""
 LEEWAY_S: Final = 60
 """By how much clocks may differ, and how long what is deleted still counts (go-jose's DefaultLeeway)."""
 _SIGNATURE_ONLY: Final[Any] = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False, "verify_iss": False}
@@ -51,6 +54,8 @@ class ServiceAccountTokens:
         self._key = authority.signing_key()
         self._public = self._key.public_key()
         der = self._public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        self._signed: Memo[Mapping[str, Any]] = Memo(TOKENS_MAX)
+        self._seen: Memo[Object] = Memo(TOKENS_MAX)
         self._key_id = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
 
     def published(self) -> OpenId:
@@ -103,6 +108,28 @@ class ServiceAccountTokens:
         """The user of a token, and which of `audiences` (the server's own, when empty) it is for. None for what is no token of this
         cluster's. Raises TokenRefused for one that is no good, or no good any more."""
         wanted = tuple(audiences) or (self._issuer,)
+        claims = self._signed_claims(token)
+        if claims is None:
+            return None
+        given = claims.get("aud") or [self._issuer]
+        given = [given] if isinstance(given, str) else given
+        fitting = tuple(each for each in given if each in wanted)
+        if not fitting:
+            raise TokenRefused(f"token audiences {_quoted(given)} is invalid for the target audiences {_quoted(wanted)}")
+        if claims["iss"] == ISSUER:
+            legacy = await legacy_user(self._registries, claims, token)
+            if legacy is None:
+                raise TokenRefused("Token has been invalidated")
+            return legacy, fitting
+        return await self._user_of(claims), fitting
+
+    def _signed_claims(self, token: str) -> Mapping[str, Any] | None:
+        """What a token says, its signature being good; None for what is no token of this cluster's. Raises TokenRefused. A good signature
+        stays good, so it is remembered (by the token's digest); times and accounts are looked at anew each time."""
+        key = hashlib.sha256(token.encode()).digest()
+        claims: Mapping[str, Any] | None = self._signed.get(key)
+        if claims is not None:
+            return claims
         try:
             header, issuer = jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False}).get("iss")
         except jwt.InvalidTokenError:
@@ -114,17 +141,19 @@ class ServiceAccountTokens:
         except jwt.InvalidTokenError as error:
             is_known = header.get("kid", self._key_id) == self._key_id
             raise TokenRefused(_BAD_SIGNATURE if is_known else "invalid signature, no keys found") from error
-        given = claims.get("aud") or [self._issuer]
-        given = [given] if isinstance(given, str) else given
-        fitting = tuple(each for each in given if each in wanted)
-        if not fitting:
-            raise TokenRefused(f"token audiences {_quoted(given)} is invalid for the target audiences {_quoted(wanted)}")
-        if issuer == ISSUER:
-            legacy = await legacy_user(self._registries, claims, token)
-            if legacy is None:
-                raise TokenRefused("Token has been invalidated")
-            return legacy, fitting
-        return await self._user_of(claims), fitting
+        self._signed.put(key, claims)
+        return claims
+
+    async def _look(self, resource: Resource, namespace: str, name: str) -> Object:
+        """An object's metadata, to look at and not to change. Raises NotFound."""
+        registry = self._registries.get(resource)
+        entry = await registry.entry(namespace, name)
+        key = (entry.key, entry.revision)
+        found = self._seen.get(key)
+        if found is None:
+            found = {"metadata": registry.cache.object_of(entry)["metadata"]}
+            self._seen.put(key, found)
+        return found
 
     async def _user_of(self, claims: Mapping[str, Any]) -> User:
         now = self._registries.clock.now().timestamp()
@@ -135,7 +164,7 @@ class ServiceAccountTokens:
         private = claims.get("kubernetes.io") or {}
         namespace, account = private.get("namespace", ""), private.get("serviceaccount") or {}
         try:
-            found = await self._registries.get(SERVICE_ACCOUNTS).get(namespace, account.get("name", ""))
+            found = await self._look(SERVICE_ACCOUNTS, namespace, account.get("name", ""))
         except errors.NotFound as error:
             raise TokenRefused(error.message) from error
         if uid_of(found) != account.get("uid"):
@@ -153,7 +182,7 @@ class ServiceAccountTokens:
             if ref is None or (kind == "node" and "pod" in private):
                 continue
             try:
-                found = await self._registries.get(resource).get(namespace if resource.namespaced else "", ref.get("name", ""))
+                found = await self._look(resource, namespace if resource.namespaced else "", ref.get("name", ""))
             except errors.NotFound as error:
                 raise TokenRefused("service account token has been invalidated") from error
             if uid_of(found) != ref.get("uid"):
